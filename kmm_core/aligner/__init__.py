@@ -1,0 +1,1 @@
+"""Contrastive text-motion alignment."""

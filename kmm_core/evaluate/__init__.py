@@ -1,0 +1,1 @@
+"""Evaluation: geometric checks that need no network."""

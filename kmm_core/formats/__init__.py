@@ -1,0 +1,1 @@
+"""Motion file formats: each module reads or writes one format."""

@@ -1,0 +1,1 @@
+"""Bidirectional Mamba generator of masked motion tokens."""

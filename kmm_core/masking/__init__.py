@@ -1,0 +1,1 @@
+"""Mask schedule and key-frame selection."""

@@ -1,0 +1,1 @@
+"""Rotations, kinematics, retargeting, representations and foot contact."""

@@ -1,0 +1,1 @@
+"""Motion tokenizer: a residual VQ-VAE."""

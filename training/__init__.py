@@ -1,0 +1,1 @@
+"""kmm-train: one file a command."""
