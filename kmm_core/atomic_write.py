@@ -1,0 +1,98 @@
+"""Files appear whole or not at all: written beside the target, then renamed over it. Light zone: no torch."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import KmmError
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Gives a temporary path to write to; puts it in place of ``path`` when the block ends without an error.
+
+    The temporary file stands in the same folder (a rename is atomic only within one file system) and keeps the
+    suffix of ``path``, for writers that choose their format by it. It is removed when the block fails.
+
+    Args:
+        path: the file to make or replace; its folder must exist.
+
+    Raises:
+        KmmError: ``no_folder``, ``no_permission``, ``disk_full`` or ``cannot_write``, naming ``path``.
+    """
+    path = Path(path)
+    try:
+        # mkstemp makes private files; the finished one shall have the permissions of any other new file.
+        handle, name = tempfile.mkstemp(prefix=".", suffix="".join(path.suffixes[-2:]), dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise write_error(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Finds out before any long work whether ``path`` can be written, and leaves nothing behind.
+
+    Raises:
+        KmmError: as ``atomic_write``; also ``cannot_write`` where ``path`` is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise KmmError(
+            "cannot_write", f"Cannot write {path}: it is a folder; a file name was expected.", "Add a file name."
+        )
+    try:
+        handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+        os.close(handle)
+        os.unlink(name)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path, error: OSError) -> KmmError:
+    """The OSError of a failed write to ``path`` as one sentence with a remedy."""
+    if error.errno in _DISK_FULL:
+        return KmmError(
+            "disk_full",
+            f"Cannot write {path}: the disk is full; nothing was left behind.",
+            "Free some space or choose another disk.",
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return KmmError(
+            "no_folder",
+            f"Cannot write {path}: {path.parent} is not an existing folder.",
+            "Create the folder or choose another one.",
+        )
+    if error.errno in _FORBIDDEN:
+        return KmmError(
+            "no_permission",
+            f"Cannot write {path}: no permission to write in {path.parent}.",
+            "Choose another folder or change its permissions.",
+        )
+    return KmmError(
+        "cannot_write", f"Cannot write {path}: {error.strerror or error}.", "Choose another file name or folder."
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

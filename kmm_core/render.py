@@ -1,0 +1,448 @@
+"""Pictures of motion: contact sheets, GIFs and films of a shaded figure on a floor grid. Pillow and NumPy only.
+
+Left limbs are blue and right limbs orange, always, so that a wrong side is seen at a glance.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from .atomic_write import atomic_write
+from .clip import MotionClip
+from .errors import KmmError
+from .motion import kinematics, rotations
+from .motion.rotations import Array
+from .skeleton import JOINT_INDEX
+
+LEFT, RIGHT, CENTRE, FACE = range(4)
+COLOURS = np.array([[52, 118, 214], [236, 118, 44], [176, 180, 190], [62, 66, 78]], dtype=np.float32)
+BACKGROUND = np.array([250, 250, 252], dtype=np.float32)
+FLOOR = np.array([232, 235, 241], dtype=np.float32)
+GRID = np.array([196, 202, 214], dtype=np.float32)
+INK = (44, 48, 60)
+PALE_INK = (128, 134, 148)
+TRAIL = (120, 128, 150)
+
+# View -> (azimuth of the camera about +Y from +Z toward +X, height angle), radians.
+VIEWS = {
+    "three_quarter": (np.radians(32), np.radians(16)),
+    "front": (0.0, np.radians(8)),
+    "side": (np.radians(90), np.radians(8)),
+}
+_LIGHT = rotations.normalize(np.array([-0.45, 0.75, 0.6])).astype(np.float32)  # in camera axes
+_SUPERSAMPLE = 2
+_CAMERA_DISTANCE = 6.0  # metres
+
+
+def _parts() -> list[tuple[str, tuple, str, tuple, float, float, int]]:
+    """The figure: (joint, offset in its frame, joint, offset, radius, radius, colour), metres."""
+    none = (0.0, 0.0, 0.0)
+    parts = [
+        ("pelvis", none, "spine2", none, 0.105, 0.105, CENTRE),
+        ("spine2", none, "spine3", (0, 0.12, 0), 0.105, 0.10, CENTRE),
+        ("neck", (0, -0.03, 0), "head", none, 0.05, 0.048, CENTRE),
+        ("head", (0, 0.06, 0.01), "head", (0, 0.13, 0), 0.085, 0.092, CENTRE),
+    ]
+    for side, colour, x in (("left", LEFT, 1), ("right", RIGHT, -1)):
+        parts += [
+            (f"{side}_collar", (0, -0.03, 0), "spine1", (0.07 * x, 0, 0), 0.085, 0.075, CENTRE),
+            ("spine1", (0.07 * x, 0, 0), f"{side}_hip", none, 0.075, 0.09, CENTRE),
+            (f"{side}_collar", none, f"{side}_shoulder", none, 0.06, 0.062, CENTRE),
+            (f"{side}_shoulder", none, f"{side}_elbow", none, 0.058, 0.043, colour),
+            (f"{side}_elbow", none, f"{side}_wrist", none, 0.043, 0.031, colour),
+            (f"{side}_wrist", none, f"{side}_wrist", (0.10 * x, 0, 0), 0.038, 0.028, colour),
+            (f"{side}_hip", none, f"{side}_knee", none, 0.085, 0.056, colour),
+            (f"{side}_knee", none, f"{side}_ankle", none, 0.056, 0.04, colour),
+            (f"{side}_ankle", (0, -0.02, -0.02), f"{side}_foot", (0, 0.01, 0), 0.042, 0.036, colour),
+            (f"{side}_foot", (0, 0.01, 0), f"{side}_foot", (0, 0.002, 0.07), 0.036, 0.026, colour),
+            ("head", (0.015 * x, 0.10, 0.072), "head", (0.05 * x, 0.10, 0.058), 0.03, 0.028, FACE),
+        ]
+    return parts
+
+
+class _Scene:
+    """One clip in front of one camera. Everything that can be is computed for all frames at once.
+
+    Args:
+        size: width and height in pixels.
+        follow: True moves the camera with the person; False frames the whole path; None follows long paths only.
+    """
+
+    def __init__(self, clip: MotionClip, size: tuple[int, int], view: str, follow: bool | None = None):
+        if view not in VIEWS:
+            raise KmmError("bad_view", f"view={view!r} is unknown; expected one of {', '.join(VIEWS)}.")
+        self.size = width, height = size
+        azimuth, elevation = VIEWS[view]
+        self._place_figure(clip)
+
+        # Rows of the camera matrix: right, up, and backward (from the target to the camera).
+        backward = np.array(
+            [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+        )
+        right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
+        self.axes = np.stack([right, np.cross(backward, right), backward])
+
+        root = clip.root_positions
+        top = max(1.85, float(self.ends[..., 1].max()) + 0.1)
+        spread = np.ptp(self.ends.reshape(-1, 3) @ right)
+        if follow is None:
+            follow = spread > 1.6 * (top + 0.3) * width / height
+        if follow:
+            # A camera that lags over one second keeps the picture calm.
+            target = _smooth(root, max(1, round(clip.fps)))
+            around = (self.ends - target[:, None, None]).reshape(-1, 3)
+        else:
+            target = np.broadcast_to((root.min(0) + root.max(0)) / 2, root.shape)
+            around = (self.ends - target[:, None, None]).reshape(-1, 3)
+        self.target = target * np.array([1.0, 0, 1.0]) + np.array([0, top / 2 - 0.04, 0])
+        around[:, 1] = 0
+        depth = _CAMERA_DISTANCE - around @ backward
+        half_width = np.abs(around @ right / np.maximum(depth, 1) * _CAMERA_DISTANCE).max() + 0.15
+        nearest = _CAMERA_DISTANCE / max(float(depth.min()), 1.0)
+        self.distance = _CAMERA_DISTANCE
+        if nearest > 1.5:  # a path that comes close to the camera: step back, or feet leave the picture
+            self.distance = _CAMERA_DISTANCE + float(np.max(around @ backward)) * 1.5
+            nearest = 1.3
+        # Pixels a metre at the target, so that height and width both fit.
+        scale = min(height / ((top + 0.22) * max(1.0, 0.5 + nearest / 2)), width / (2 * half_width))
+        self.focal = float(scale * self.distance)
+        self.centre = np.array([width / 2, height / 2])
+
+        xy, depth = self.project(self.ends)
+        self.ends_px, self.ends_depth = xy, depth
+        self.radii_px = self.radii * self.focal / depth
+        self.trail = root * np.array([1.0, 0, 1.0])
+        self._floor_rays()
+        self._floor_cache: tuple[bytes, Array] | None = None
+
+    def _place_figure(self, clip: MotionClip) -> None:
+        parts = _parts()
+        joints = np.array([[JOINT_INDEX[p[0]], JOINT_INDEX[p[2]]] for p in parts])
+        offsets = np.array([[p[1], p[3]] for p in parts], dtype=float)
+        turned = rotations.rotate(kinematics.global_rotations(clip.local_rotations)[:, joints], offsets)
+        self.ends = clip.joint_positions()[:, joints] + turned  # [F, N, 2, 3] m
+        self.radii = np.array([[p[4], p[5]] for p in parts])
+        self.part_colours = [p[6] for p in parts]
+
+    def project(self, points: Array, frames: slice | int = slice(None)) -> tuple[Array, Array]:
+        """World points [F, ..., 3] m -> pixels [F, ..., 2] (y down) and distance along the view [F, ...] m."""
+        target = self.target[frames]
+        target = target.reshape(target.shape[:-1] + (1,) * (points.ndim - target.ndim) + (3,))
+        seen = (points - target) @ self.axes.T
+        depth = np.maximum(self.distance - seen[..., 2], 0.2)
+        return self.centre + seen[..., :2] * np.array([1, -1]) * (self.focal / depth)[..., None], depth
+
+    def _floor_rays(self) -> None:
+        """Where each pixel's ray meets the floor, seen from the target's place: [H, W] x and z in metres."""
+        width, height = self.size
+        x = (np.arange(width) + 0.5 - self.centre[0]) / self.focal
+        y = (self.centre[1] - np.arange(height) - 0.5) / self.focal
+        right, up, backward = self.axes
+        eye = np.array([0, self.target[0, 1], 0]) + backward * self.distance
+        direction = x[None, :, None] * right + y[:, None, None] * up - backward
+        falling = np.minimum(direction[..., 1], -1e-3)
+        t = -eye[1] / falling
+        self.floor_xz = (eye + direction * t[..., None])[..., [0, 2]].astype(np.float32)
+        # Metres that one pixel covers on the floor, for lines of even width.
+        self.floor_step = np.stack(
+            [np.hypot(*np.gradient(self.floor_xz[..., axis])) + 1e-6 for axis in (0, 1)], axis=-1
+        )
+        away = np.hypot(self.floor_xz[..., 0], self.floor_xz[..., 1])
+        reach = max(3.2, self.size[0] / self.focal * self.distance * 0.62)
+        fade = np.clip(1.25 - away / reach, 0, 1) * (direction[..., 1] < -1e-3)
+        self.floor_fade = (fade * fade * (3 - 2 * fade))[..., None].astype(np.float32)
+
+    def _floor(self, frame: int) -> Array:
+        target = self.target[frame, [0, 2]].astype(np.float32)
+        if self._floor_cache and self._floor_cache[0] == target.tobytes():
+            return self._floor_cache[1]
+        world = self.floor_xz + target
+        lines = np.zeros(world.shape[:2], dtype=np.float32)
+        for spacing, strength in ((1.0, 1.0), (0.5, 0.35)):
+            near = np.abs(world - np.round(world / spacing) * spacing) / self.floor_step
+            lines = np.maximum(lines, strength * np.clip(1.3 - near, 0, 1).max(-1))
+        image = BACKGROUND + ((FLOOR + (GRID - FLOOR) * lines[..., None]) - BACKGROUND) * self.floor_fade
+        self._floor_cache = (target.tobytes(), image)
+        return image
+
+    def _shadow(self, frame: int) -> Array:
+        """How much light is left on each pixel of the floor, [H, W, 1]."""
+        mask = Image.new("L", self.size, 0)
+        draw = ImageDraw.Draw(mask)
+        ends = self.ends[frame]
+        # Light from high on the camera's left: shadows fall to the right, longer where the limb is high.
+        fall = self.axes[0] * 0.30 - self.axes[2] * np.array([1, 0, 1]) * 0.22
+        ground = ends + fall * ends[..., 1:2]
+        ground[..., 1] = 0
+        xy, depth = self.project(ground, frame)
+        widths = self.radii.mean(-1) * 2 * self.focal / depth.mean(-1)
+        for (a, b), width in zip(xy, widths):
+            draw.line([tuple(a), tuple(b)], fill=255, width=max(1, round(width * 0.8)))
+            for x, y in (a, b):
+                draw.ellipse([x - width * 0.45, y - width * 0.2, x + width * 0.45, y + width * 0.2], fill=255)
+        mask = mask.filter(ImageFilter.GaussianBlur(max(1.0, self.focal / self.distance * 0.018)))
+        return 1 - 0.30 * np.asarray(mask, dtype=np.float32)[..., None] / 255
+
+    def image(self, frame: int) -> Image.Image:
+        """The picture of one frame."""
+        ground = self._floor(frame) * self._shadow(frame)
+        picture = Image.fromarray(ground.astype(np.uint8))
+        xy, _ = self.project(self.trail, frame)
+        if len(xy) > 1:
+            ImageDraw.Draw(picture).line([tuple(p) for p in xy[: frame + 1]], fill=TRAIL, width=2)
+        figure = self._figure(frame)
+        picture.paste(figure, (0, 0), figure)
+        return picture
+
+    def _figure(self, frame: int) -> Image.Image:
+        """The shaded figure on a transparent ground: every part a swept sphere in a depth buffer."""
+        s = _SUPERSAMPLE
+        width, height = self.size[0] * s, self.size[1] * s
+        depth_buffer = np.full((height, width), np.inf, dtype=np.float32)
+        colour = np.zeros((height, width, 4), dtype=np.uint8)
+        scale = self.focal / self.distance * s
+        for part, (ends, depth, radii) in enumerate(
+            zip(self.ends_px[frame] * s, self.ends_depth[frame], self.radii_px[frame] * s)
+        ):
+            (ax, ay), (bx, by) = ends
+            ra, rb = radii
+            x0, x1 = int(max(0, min(ax - ra, bx - rb))), int(min(width, max(ax + ra, bx + rb) + 2))
+            y0, y1 = int(max(0, min(ay - ra, by - rb))), int(min(height, max(ay + ra, by + rb) + 2))
+            if x0 >= x1 or y0 >= y1:
+                continue
+            px = np.arange(x0, x1, dtype=np.float32)[None, :] - np.float32(ax)
+            py = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(ay)
+            dx, dy = np.float32(bx - ax), np.float32(by - ay)
+            t = np.clip((px * dx + py * dy) / max(float(dx * dx + dy * dy), 1e-6), 0, 1)
+            radius = np.float32(ra) + t * np.float32(rb - ra)
+            nx, ny = (px - t * dx) / radius, (t * dy - py) / radius
+            nz2 = 1 - nx * nx - ny * ny
+            inside = nz2 > 0
+            nz = np.sqrt(np.where(inside, nz2, 0))
+            where = depth[0] + t * np.float32(depth[1] - depth[0]) - nz * radius / np.float32(scale)
+            box = (slice(y0, y1), slice(x0, x1))
+            inside &= where < depth_buffer[box]
+            depth_buffer[box][inside] = where[inside]
+            lit = np.clip(nx * _LIGHT[0] + ny * _LIGHT[1] + nz * _LIGHT[2], 0, 1)
+            shine = lit**24 * 46
+            shade = (0.46 + 0.66 * lit) * (0.62 + 0.38 * np.minimum(nz * 2.2, 1))
+            shaded = np.clip(COLOURS[self.part_colours[part]] * shade[..., None] + shine[..., None], 0, 255)
+            colour[box][..., :3][inside] = shaded[inside].astype(np.uint8)
+            colour[box][..., 3][inside] = 255
+        return Image.fromarray(colour).reduce(s)
+
+
+def draw_frame(
+    clip: MotionClip, frame: int, *, size: tuple[int, int] = (360, 360), view: str = "three_quarter"
+) -> Image.Image:
+    """One frame as a picture of ``size`` (width, height) pixels."""
+    return _Scene(clip, size, view).image(frame)
+
+
+def contact_sheet(
+    clips: MotionClip | Sequence[MotionClip],
+    path: str | Path,
+    *,
+    titles: str | Sequence[str] | None = None,
+    columns: int = 8,
+    view: str = "three_quarter",
+    cell: tuple[int, int] = (168, 190),
+) -> None:
+    """Writes a PNG with one row a clip: ``columns`` frames spread over its time, frame numbers, and a title.
+
+    Args:
+        clips: one clip or several.
+        path: the ``.png`` file.
+        titles: one a clip, usually its prompt.
+        columns: pictures a row.
+        view: ``three_quarter``, ``front`` or ``side`` (camera on the person's left at the start).
+        cell: width and height of one picture in pixels.
+
+    Raises:
+        KmmError: ``bad_view``, ``bad_titles``, or a writing error as ``atomic_write``.
+    """
+    clips = [clips] if isinstance(clips, MotionClip) else list(clips)
+    titles = [titles] if isinstance(titles, str) else list(titles or [""] * len(clips))
+    if len(titles) != len(clips) or not clips:
+        raise KmmError("bad_titles", f"Got {len(titles)} titles for {len(clips)} clips; expected one a clip.")
+    head, title_height, gap = 26, 24, 8
+    sheet = Image.new(
+        "RGB",
+        (columns * cell[0] + 2 * gap, head + len(clips) * (title_height + cell[1] + gap)),
+        tuple(int(c) for c in BACKGROUND),
+    )
+    draw = ImageDraw.Draw(sheet)
+    _legend(draw, (sheet.width - gap, 6))
+    for row, (clip, title) in enumerate(zip(clips, titles)):
+        top = head + row * (title_height + cell[1] + gap)
+        note = f"{clip.num_frames} frames, {clip.seconds:.1f} s at {clip.fps:g} fps"
+        draw.text((gap, top + 2), _fit(title, sheet.width - 240, 15), fill=INK, font=_font(15))
+        draw.text((sheet.width - gap, top + 5), note, fill=PALE_INK, font=_font(12), anchor="ra")
+        scene = _Scene(clip, cell, view, follow=True)
+        for column, frame in enumerate(np.linspace(0, clip.num_frames - 1, columns).round().astype(int)):
+            left = gap + column * cell[0]
+            sheet.paste(scene.image(frame), (left, top + title_height))
+            draw.text((left + 6, top + title_height + 4), str(frame), fill=PALE_INK, font=_font(12))
+    with atomic_write(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+
+
+def write_gif(
+    clips: MotionClip | Sequence[MotionClip],
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    prompts: str | Sequence | None = None,
+    view: str = "three_quarter",
+    size: tuple[int, int] = (360, 360),
+) -> None:
+    """Writes an animated GIF that loops; several clips stand side by side.
+
+    Args:
+        clips: one clip or several at one frame rate.
+        path: the ``.gif`` file.
+        fps: pictures a second, by default at most 20 (a GIF's clock has steps of 10 ms).
+        prompts: a text shown throughout, or ``Prompt`` blocks (text, start, end in frames) shown as they come.
+        view: as ``contact_sheet``.
+        size: of one clip's picture.
+    """
+    clips = [clips] if isinstance(clips, MotionClip) else list(clips)
+    source = clips[0].fps
+    fps = min(fps or 20.0, source)
+    step_ms = max(20, round(100 / fps) * 10)
+    times = np.arange(0, max(clip.num_frames for clip in clips), source * step_ms / 1000).astype(int)
+    pictures = list(_pictures(clips, times, prompts, view, size))
+    # One palette for all: no flicker, and far faster than one a frame.
+    sample = pictures[:: max(1, len(pictures) // 6)]
+    strip = Image.new("RGB", (sample[0].width, sample[0].height * len(sample)))
+    for index, picture in enumerate(sample):
+        strip.paste(picture, (0, index * picture.height))
+    palette = strip.quantize(200, dither=Image.Dither.NONE)
+    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    with atomic_write(path) as temporary:
+        frames[0].save(
+            temporary, format="GIF", save_all=True, append_images=frames[1:], duration=step_ms, loop=0
+        )
+
+
+def write_mp4(
+    clips: MotionClip | Sequence[MotionClip],
+    path: str | Path,
+    *,
+    prompts: str | Sequence | None = None,
+    view: str = "three_quarter",
+    size: tuple[int, int] = (640, 640),
+) -> None:
+    """Writes a film with every frame of the motion, through ffmpeg.
+
+    Raises:
+        KmmError: ``no_ffmpeg`` where ffmpeg is not installed, ``ffmpeg_failed`` with its last line.
+    """
+    ffmpeg = find_ffmpeg()
+    clips = [clips] if isinstance(clips, MotionClip) else list(clips)
+    # H.264 in yuv420p needs even sides.
+    size = (size[0] // 2 * 2, size[1] // 2 * 2)
+    frames = np.arange(max(clip.num_frames for clip in clips))
+    with atomic_write(path) as temporary:
+        command = [ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+        command += ["-s", f"{size[0] * len(clips)}x{size[1]}", "-r", f"{clips[0].fps:g}", "-i", "-"]
+        command += ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+        process = subprocess.Popen(
+            [*command, "-f", "mp4", str(temporary)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            for picture in _pictures(clips, frames, prompts, view, size):
+                process.stdin.write(picture.tobytes())
+        except BrokenPipeError:
+            pass  # ffmpeg gave up; its own words follow
+        except BaseException:
+            process.kill()
+            raise
+        _, complaint = process.communicate()
+        if process.returncode:
+            last = (complaint.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+            raise KmmError("ffmpeg_failed", f"ffmpeg could not write {path}: {last}.", "Write a .gif instead.")
+
+
+def find_ffmpeg() -> str:
+    """Where ffmpeg is.
+
+    Raises:
+        KmmError: ``no_ffmpeg``, saying how to get it.
+    """
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise KmmError(
+            "no_ffmpeg",
+            "A .mp4 needs ffmpeg, and no program of that name was found on the PATH.",
+            "Install it (apt install ffmpeg, brew install ffmpeg, winget install ffmpeg) or write a .gif.",
+        )
+    return ffmpeg
+
+
+def _pictures(clips, frames: Array, prompts, view: str, size: tuple[int, int]) -> Iterator[Image.Image]:
+    scenes = [_Scene(clip, size, view) for clip in clips]
+    for frame in frames:
+        picture = Image.new("RGB", (size[0] * len(scenes), size[1]))
+        for index, scene in enumerate(scenes):
+            picture.paste(scene.image(min(frame, clips[index].num_frames - 1)), (index * size[0], 0))
+        draw = ImageDraw.Draw(picture)
+        _legend(draw, (picture.width - 8, 8))
+        if prompts:
+            text = _text_at(prompts, frame)
+            draw.text(
+                (picture.width / 2, picture.height - 14),
+                _fit(text, picture.width - 16, 16),
+                fill=INK,
+                font=_font(16),
+                anchor="ms",
+            )
+        draw.text((8, 6), f"{frame / clips[0].fps:.1f} s", fill=PALE_INK, font=_font(13))
+        yield picture
+
+
+def _text_at(prompts, frame: int) -> str:
+    if isinstance(prompts, str):
+        return prompts
+    return next((p.text for p in prompts if p.start <= frame < p.end), "")
+
+
+def _legend(draw: ImageDraw.ImageDraw, corner: tuple[float, float]) -> None:
+    """'left' and 'right' in their colours; ``corner`` is the upper right one."""
+    x, y = corner
+    for text, side in (("right", RIGHT), ("left", LEFT)):
+        x -= draw.textlength(text, font=_font(13))
+        draw.text((x, y), text, fill=INK, font=_font(13))
+        draw.ellipse([x - 15, y + 2, x - 5, y + 12], fill=tuple(int(c) for c in COLOURS[side]))
+        x -= 26
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+def _fit(text: str, width: float, font_size: int) -> str:
+    """``text`` on one line, cut with an ellipsis to fit ``width`` pixels."""
+    text = " ".join(text.split())
+    font = _font(font_size)
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text.rstrip() + "..."
+
+
+def _smooth(values: Array, window: int) -> Array:
+    """Moving average over ``window`` frames with the ends held. [F, 3]"""
+    before = window // 2
+    padded = np.pad(values, ((before, window - 1 - before), (0, 0)), mode="edge")
+    total = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), padded]), axis=0)
+    return (total[window:] - total[:-window]) / window
