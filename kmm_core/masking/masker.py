@@ -1,0 +1,65 @@
+"""Chooses which motion tokens training hides: key frames first (KMM section 3.2, Figure 2a)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .key_frames import key_frame_scores
+from .schedule import random_mask_ratio
+
+
+@dataclass(frozen=True)
+class MaskingSettings:
+    """How tokens are hidden in training.
+
+    Attributes:
+        strategy: ``key_frame`` is the paper's; ``random`` is its ablation.
+    """
+
+    strategy: Literal["key_frame", "random"] = "key_frame"
+
+
+class KeyFrameMasker:
+    """Masks the key frames themselves, at a ratio drawn from the mask schedule.
+
+    Ours: generation starts from everything masked, which a fixed ratio of 30 % never shows. So the ratio r of each
+    sample follows the schedule, and of the masked tokens the share ``1 - r^2`` are the highest-scoring key frames;
+    the others are picked at random, so that at high ratios the visible rest is not always the dullest tokens.
+    """
+
+    def __init__(self, settings: MaskingSettings):
+        self.settings = settings
+
+    def __call__(self, latents: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
+        """Which tokens to hide.
+
+        Args:
+            latents: latents before quantization, [B, T, C].
+            valid: which tokens are real, [B, T] bool.
+            rng: CPU generator.
+
+        Returns:
+            [B, T] bool; at least one real token of every sample, never padding.
+        """
+        batch, length = valid.shape
+        ratio = random_mask_ratio(batch, rng)
+        noise = torch.rand(batch, length, generator=rng).to(valid.device)
+        count = valid.sum(-1)
+        masked = (ratio.to(valid.device) * count).ceil().long().clamp(min=1)
+        priority = noise
+        if self.settings.strategy == "key_frame":
+            share = (1 - ratio.square()).to(valid.device)
+            rank = _rank(key_frame_scores(latents, valid))
+            is_key = rank < (share * masked).round()[:, None]
+            priority = noise + is_key  # key frames outrank every random pick
+        rank = _rank(priority.masked_fill(~valid, -torch.inf))
+        return (rank < masked[:, None]) & valid
+
+
+def _rank(scores: Tensor) -> Tensor:
+    """0 for the largest score of each row, 1 for the next, ... [B, T]."""
+    return scores.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)

@@ -1,0 +1,78 @@
+"""What every text encoder offers: outputs for each token of each prompt, never trained here.
+
+The learned part on top of it is ``PromptHead``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from ..errors import KmmError
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """Which text encoder, and the sizes of the learned layers on it.
+
+    Attributes:
+        encoder: ``minilm`` works offline and ships with the package; ``clip`` is the paper's, through transformers.
+        clip_model: name or folder given to transformers for ``clip``.
+        width: width E of the prompt embedding.
+        layers: learned transformer layers on the encoder's outputs.
+        heads: attention heads of these.
+    """
+
+    encoder: Literal["minilm", "clip"] = "minilm"
+    clip_model: str = "openai/clip-vit-base-patch32"
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+
+
+@dataclass
+class TokenOutputs:
+    """Encoder outputs: ``vectors`` [B, L, W]; ``mask`` [B, L] bool, True at real tokens."""
+
+    vectors: Tensor
+    mask: Tensor
+
+
+class TextEncoder(Protocol):
+    """A frozen text encoder."""
+
+    name: str
+    width: int
+
+    def encode(self, prompts: Sequence[str]) -> TokenOutputs:
+        """Outputs for each token of each prompt; long prompts are cut to the encoder's limit."""
+        ...
+
+
+def load_text_encoder(settings: TextSettings, folder: Path | None = None) -> TextEncoder:
+    """The encoder that the settings name.
+
+    Args:
+        settings: which one.
+        folder: where MiniLM's files are; by default the package's own.
+
+    Raises:
+        KmmError: ``text_encoder_missing`` where its weights or packages are not there.
+    """
+    if settings.encoder == "minilm":
+        from .minilm import MiniLM, packaged_folder
+
+        return MiniLM.load(folder or packaged_folder())
+    if settings.encoder == "clip":
+        from .clip import ClipText
+
+        return ClipText.load(settings.clip_model)
+    raise KmmError(
+        "text_encoder_missing",
+        f"Text encoder '{settings.encoder}' is not known; expected 'minilm' or 'clip'.",
+        "Change [text] encoder.",
+    )

@@ -1,0 +1,34 @@
+"""The learned text layers: token outputs of a frozen encoder to one embedding a prompt.
+
+KMM learns its text encoding by the alignment loss. A frozen sentence vector hardly tells left from right (cosine
+0.98), but the token outputs do; these layers find it. Shapes: B prompts, L text length, W encoder width, E width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .encoder import TextSettings, TokenOutputs
+
+
+class PromptHead(nn.Module):
+    """[B, L, W] -> [B, E]: a few transformer layers, then attention pooling by a learned query."""
+
+    def __init__(self, encoder_width: int, settings: TextSettings):
+        super().__init__()
+        self.project = nn.Linear(encoder_width, settings.width)
+        layer = nn.TransformerEncoderLayer(
+            settings.width, settings.heads, 2 * settings.width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
+        self.query = nn.Parameter(torch.randn(1, 1, settings.width) * 0.02)
+        self.pool = nn.MultiheadAttention(settings.width, settings.heads, batch_first=True)
+        self.norm = nn.LayerNorm(settings.width)
+
+    def forward(self, outputs: TokenOutputs) -> Tensor:
+        padding = ~outputs.mask
+        x = self.layers(self.project(outputs.vectors), src_key_padding_mask=padding)
+        query = self.query.expand(len(x), -1, -1)
+        pooled, _ = self.pool(query, x, x, key_padding_mask=padding, need_weights=False)
+        return self.norm(pooled[:, 0])

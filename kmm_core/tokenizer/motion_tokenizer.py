@@ -1,0 +1,98 @@
+"""Motion tokenizer: a residual VQ-VAE (KMM section 3.1; 6 quantizers as stated, widths ours).
+
+Shapes: B batch, F frames, T tokens (F / 4), K codebooks, V codes, C code width, D features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import KmmError
+from .autoencoder import decoder, encoder
+from .quantizer import Quantized, ResidualQuantizer
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Sizes of the tokenizer and how its codebooks learn. 6 codebooks are the paper's; the rest is ours."""
+
+    width: int = 256
+    code_width: int = 128
+    num_codebooks: int = 6
+    codebook_size: int = 512
+    halvings: int = 2
+    dilations: tuple[int, ...] = (9, 3, 1)
+    codebook_decay: float = 0.99
+    restart_below: float = 0.05
+    quantizer_dropout: float = 0.2
+
+    @property
+    def frames_per_token(self) -> int:
+        return 2**self.halvings
+
+
+class MotionTokenizer(nn.Module):
+    """Features in, tokens out, and back. Normalises with the mean and standard deviation it was trained with.
+
+    Args:
+        num_features: D.
+        settings: sizes.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_features: int, settings: TokenizerSettings):
+        super().__init__()
+        self.settings = settings
+        self.num_features = num_features
+        sizes = (num_features, settings.width, settings.code_width, settings.halvings)
+        self.encoder = encoder(*sizes, settings.dilations)
+        # The decoder meets the dilations in the opposite order, wide context last in the encoder and first here.
+        self.decoder = decoder(*sizes, settings.dilations)
+        self.quantizer = ResidualQuantizer(
+            num_codebooks=settings.num_codebooks,
+            codebook_size=settings.codebook_size,
+            code_width=settings.code_width,
+            decay=settings.codebook_decay,
+            restart_below=settings.restart_below,
+            quantizer_dropout=settings.quantizer_dropout,
+        )
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("std", torch.ones(num_features))
+
+    def latents(self, features: Tensor) -> Tensor:
+        """Latents before quantization. [B, F, D] -> [B, T, C].
+
+        Raises:
+            KmmError: ``too_short`` where F is not a positive multiple of the frames in a token.
+        """
+        frames, step = features.shape[1], self.settings.frames_per_token
+        if frames < step or frames % step:
+            raise KmmError(
+                "too_short",
+                f"frames={frames} is not a positive multiple of {step}, the frames in one token.",
+                "Cut or hold the last frame.",
+            )
+        return self.encoder(((features - self.mean) / self.std).mT).mT
+
+    def quantize(self, latents: Tensor, rng: torch.Generator | None = None) -> Quantized:
+        """See ``ResidualQuantizer.forward``."""
+        return self.quantizer(latents, rng)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """[B, T, C] -> features [B, F, D]."""
+        return self.decoder(latents.mT).mT * self.std + self.mean
+
+    @torch.no_grad()
+    def encode(self, features: Tensor) -> Tensor:
+        """Features [B, F, D] -> tokens [B, T, K] in [0, V)."""
+        return self.quantize(self.latents(features)).tokens
+
+    @torch.no_grad()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, k] of the first k codebooks -> features [B, F, D]."""
+        return self.decode_latents(self.quantizer.lookup(tokens))

@@ -1,0 +1,148 @@
+"""Residual vector quantization with EMA codebooks (SoundStream, Zeghidour et al. 2021; VQ-VAE-2's EMA update).
+
+Shapes: B batch, T tokens, K codebooks, V codes a codebook, C code width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass
+class Quantized:
+    """What the residual quantizer returns.
+
+    Attributes:
+        latents: [B, T, C] sum of the chosen codes; gradients pass straight through to the input.
+        tokens: [B, T, K] chosen codes in [0, V). Codebooks dropped by quantizer dropout still have tokens.
+        commitment: scalar, how far the encoder's output lies from the codes chosen for it.
+    """
+
+    latents: Tensor
+    tokens: Tensor
+    commitment: Tensor
+
+
+class Codebook(nn.Module):
+    """One codebook of V vectors, moved by an exponential moving average; unused codes restart on live vectors."""
+
+    def __init__(self, codebook_size: int, code_width: int, *, decay: float, restart_below: float):
+        super().__init__()
+        self.decay = decay
+        self.restart_below = restart_below
+        self.register_buffer("codes", torch.zeros(codebook_size, code_width))
+        self.register_buffer("usage", torch.zeros(codebook_size))
+        self.register_buffer("sums", torch.zeros(codebook_size, code_width))
+        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """Index of the nearest code for each vector. [M, C] -> [M]."""
+        # ||v - c||^2 without the part that is the same for every code.
+        return torch.argmax(vectors @ self.codes.T - 0.5 * self.codes.square().sum(-1), dim=-1)
+
+    @torch.no_grad()
+    def learn(self, vectors: Tensor, indices: Tensor, rng: torch.Generator) -> None:
+        """Moves the codes toward the vectors [M, C] they were chosen for [M] and restarts dead codes."""
+        size = len(self.codes)
+        counts = torch.bincount(indices, minlength=size).to(vectors.dtype)
+        sums = torch.zeros_like(self.sums).index_add_(0, indices, vectors)
+        candidates = vectors[torch.randint(len(vectors), (size,), generator=rng).to(vectors.device)]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(counts)
+            torch.distributed.all_reduce(sums)
+            torch.distributed.broadcast(candidates, src=0)
+        self.usage.mul_(self.decay).add_(counts, alpha=1 - self.decay)
+        self.sums.mul_(self.decay).add_(sums, alpha=1 - self.decay)
+        self.restart_dead_codes(candidates)
+        self.codes.copy_(self.sums / self.usage.clamp_min(1e-5)[:, None])
+
+    def restart_dead_codes(self, candidates: Tensor) -> None:
+        """Replaces codes whose average use fell below the threshold by vectors of this batch. [V, C]."""
+        dead = self.usage < self.restart_below
+        self.sums[dead] = candidates[dead] * self.restart_below
+        self.usage[dead] = self.restart_below
+
+    @torch.no_grad()
+    def start(self, vectors: Tensor, rng: torch.Generator) -> None:
+        """Places the codes on random vectors of the first batch. [M, C]."""
+        chosen = vectors[torch.randint(len(vectors), (len(self.codes),), generator=rng).to(vectors.device)]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.broadcast(chosen, src=0)
+        self.codes.copy_(chosen)
+        self.sums.copy_(chosen)
+        self.usage.fill_(1.0)
+        self.ready.fill_(True)
+
+
+class ResidualQuantizer(nn.Module):
+    """K codebooks, each quantizing what the ones before it left over."""
+
+    def __init__(
+        self,
+        *,
+        num_codebooks: int,
+        codebook_size: int,
+        code_width: int,
+        decay: float,
+        restart_below: float,
+        quantizer_dropout: float,
+    ):
+        super().__init__()
+        self.quantizer_dropout = quantizer_dropout
+        self.codebooks = nn.ModuleList(
+            Codebook(codebook_size, code_width, decay=decay, restart_below=restart_below)
+            for _ in range(num_codebooks)
+        )
+
+    def forward(self, latents: Tensor, rng: torch.Generator | None = None) -> Quantized:
+        """Quantizes latents [B, T, C]. With ``rng`` the codebooks learn and quantizer dropout is on."""
+        # Nearest-code search loses codes to rounding in half precision, so it never runs under autocast.
+        with torch.autocast(latents.device.type, enabled=False):
+            return self._quantize(latents.float(), rng)
+
+    def _quantize(self, latents: Tensor, rng: torch.Generator | None) -> Quantized:
+        batch, length, _ = latents.shape
+        keep = self._codebooks_kept(batch, rng).to(latents.device)
+        residual = latents.detach()
+        total = torch.zeros_like(residual)
+        indices, commitment = [], []
+        for level, codebook in enumerate(self.codebooks):
+            flat = residual.reshape(-1, residual.shape[-1])
+            if rng is not None and not codebook.ready:
+                codebook.start(flat, rng)
+            chosen = codebook.nearest(flat)
+            code = codebook.codes[chosen].view_as(residual)
+            if rng is not None:
+                codebook.learn(flat, chosen, rng)
+            used = (level < keep).to(latents.dtype)[:, None, None]
+            total = total + used * code
+            commitment.append((used * (latents - total).square()).mean())
+            residual = residual - code
+            indices.append(chosen.view(batch, length))
+        quantized = latents + (total - latents).detach()
+        return Quantized(quantized, torch.stack(indices, dim=-1), torch.stack(commitment).mean())
+
+    def _codebooks_kept(self, batch: int, rng: torch.Generator | None) -> Tensor:
+        """How many codebooks each sample uses, [B]: all, or by quantizer dropout 1 to K."""
+        count = len(self.codebooks)
+        keep = torch.full((batch,), count)
+        if rng is None or self.quantizer_dropout == 0:
+            return keep
+        dropped = torch.rand(batch, generator=rng) < self.quantizer_dropout
+        return torch.where(dropped, torch.randint(1, count + 1, (batch,), generator=rng), keep)
+
+    def codes(self) -> Tensor:
+        """All code vectors, [K, V, C]."""
+        return torch.stack([codebook.codes for codebook in self.codebooks])
+
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """Sum of the code vectors of tokens [B, T, k] for the first k codebooks -> [B, T, C]."""
+        return sum(
+            functional.embedding(tokens[..., level], self.codebooks[level].codes)
+            for level in range(tokens.shape[-1])
+        )
