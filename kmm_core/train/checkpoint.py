@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file each, replaced in one move, so that a crash never leaves half of one.
 
-The file holds groups of tensors, named ``group/tensor`` (``model/...``, ``ema/...``, ``optimizer/...``), and a JSON
-text in its header. Nothing in it can run code.
+The file holds groups of tensors, named ``group/tensor`` (``model/...``, ``ema/...``, ``optimizer/...``), and a
+JSON text in its header. Nothing in it can run code.
 """
 
 from __future__ import annotations

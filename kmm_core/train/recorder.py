@@ -1,4 +1,4 @@
-"""Where training writes what it measures: metrics.jsonl, TensorBoard, and a progress bar with the time left."""
+"""Where training writes what it measures: metrics.jsonl, TensorBoard, a progress bar with the time left."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Recorder:
         KmmError: ``cannot_write`` where the disk is full or the folder can't be written.
     """
 
-    def __init__(self, folder: Path, name: str, *, step: int, steps: int, line_every: int):
+    def __init__(self, folder: Path, name: str, step: int, steps: int, *, line_every: int):
         self._folder, self._name, self._steps, self._line_every = folder, name, steps, line_every
         self._file = folder / "metrics.jsonl"
         self._first_step, self._started = step, time.monotonic()

@@ -1,4 +1,4 @@
-"""The learning rate over time: warm-up, then cosine decay. A function of the step alone, so nothing to save."""
+"""The learning rate over time: warm-up, then cosine decay. A function of the step: nothing to save."""
 
 from __future__ import annotations
 
