@@ -57,7 +57,9 @@ def check_writable(path: str | os.PathLike) -> None:
     path = Path(path)
     if path.is_dir():
         raise KmmError(
-            "cannot_write", f"Cannot write {path}: it is a folder; a file name was expected.", "Add a file name."
+            "cannot_write",
+            f"Cannot write {path}: it is a folder; a file name was expected.",
+            "Add a file name.",
         )
     try:
         handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
@@ -88,7 +90,9 @@ def write_error(path: Path, error: OSError) -> KmmError:
             "Choose another folder or change its permissions.",
         )
     return KmmError(
-        "cannot_write", f"Cannot write {path}: {error.strerror or error}.", "Choose another file name or folder."
+        "cannot_write",
+        f"Cannot write {path}: {error.strerror or error}.",
+        "Choose another file name or folder.",
     )
 
 

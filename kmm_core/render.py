@@ -91,9 +91,8 @@ class _Scene:
 
         root = clip.root_positions
         top = max(1.85, float(self.ends[..., 1].max()) + 0.1)
-        spread = np.ptp(self.ends.reshape(-1, 3) @ right)
         if follow is None:
-            follow = spread > 1.6 * (top + 0.3) * width / height
+            follow = float(np.ptp(root[:, [0, 2]], axis=0).max()) > 1.2
         if follow:
             # A camera that lags over one second keeps the picture calm.
             target = _smooth(root, max(1, round(clip.fps)))
@@ -368,7 +367,9 @@ def write_mp4(
         _, complaint = process.communicate()
         if process.returncode:
             last = (complaint.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-            raise KmmError("ffmpeg_failed", f"ffmpeg could not write {path}: {last}.", "Write a .gif instead.")
+            raise KmmError(
+                "ffmpeg_failed", f"ffmpeg could not write {path}: {last}.", "Write a .gif instead."
+            )
 
 
 def find_ffmpeg() -> str:
