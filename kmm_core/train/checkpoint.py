@@ -1,22 +1,22 @@
 """Checkpoints: one safetensors file each, replaced in one move, so that a crash never leaves half of one.
 
-The file holds groups of tensors, named ``group/tensor`` (``model/...``, ``ema/...``, ``optimizer/...``), and a
-JSON text in its header. Nothing in it can run code.
+The file holds groups of tensors, named ``group/tensor`` (``model/...``, ``ema/...``, ``optimizer/...``),
+and a JSON text in its header. Nothing in it can run code.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from ..atomic_write import atomic_write
 from ..errors import KmmError
 
 _HEADER_KEY = "kmm_checkpoint"
@@ -44,7 +44,7 @@ def save(path: Path, groups: Mapping[str, Mapping[str, torch.Tensor]], info: Map
     """Write a checkpoint; the file at ``path`` is the old one or the new one, never a part.
 
     Raises:
-        KmmError: ``cannot_write`` where the disk is full or the folder can't be written.
+        KmmError: ``disk_full``, ``no_folder``, ``no_permission`` or ``cannot_write``.
     """
     # Cloned because safetensors refuses tensors that share memory (weights used twice in a model).
     tensors = {
@@ -52,19 +52,9 @@ def save(path: Path, groups: Mapping[str, Mapping[str, torch.Tensor]], info: Map
         for group, members in groups.items()
         for name, tensor in members.items()
     }
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={_HEADER_KEY: json.dumps(dict(info))})
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        try:
-            partial.unlink(missing_ok=True)
-        except OSError:
-            pass
-        raise cannot_write(path, error) from error
+    content = safetensors.torch.save(tensors, metadata={_HEADER_KEY: json.dumps(dict(info))})
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def load(path: Path, *, groups: tuple[str, ...] | None = None) -> Checkpoint:
@@ -116,7 +106,7 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's state as flat tensors, ``index.name``. Its settings are not state: they come from the config."""
+    """The optimizer's state as flat tensors, ``index.name``. Rates and decay come from the config."""
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": torch.as_tensor(value)
@@ -132,12 +122,3 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def cannot_write(path: Path, error: Exception) -> KmmError:
-    """The error for a file that can't be written."""
-    return KmmError(
-        "cannot_write",
-        f"Cannot write {path}: {getattr(error, 'strerror', None) or error}.",
-        "Check the free space and the permissions of that folder.",
-    )

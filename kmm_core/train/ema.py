@@ -11,8 +11,8 @@ from torch import nn
 class WeightAverage:
     """A copy of a module whose trained weights follow the module's as an exponential average.
 
-    Buffers and frozen weights are copied as they are. The average starts fast, (1 + step) / (10 + step), so that
-    the first random weights are soon forgotten.
+    Buffers and frozen weights are copied as they are. The average starts fast, (1 + step) / (10 + step), so
+    that the first random weights are soon forgotten.
 
     Args:
         module: the module to follow, on its device, not yet wrapped for several processes.

@@ -1,7 +1,7 @@
 """The one training loop: any Stage, one or several processes, resumable to the bit.
 
-Everything random in step n comes from (seed, n, process), so a checkpoint needs no generator or loader state, and
-a run that was killed and resumed takes the same steps as an unbroken one.
+Everything random in step n comes from (seed, n, process), so a checkpoint needs no generator or loader state,
+and a run that was killed and resumed takes the same steps as an unbroken one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import send_to_device
 
+from ..atomic_write import write_error
 from ..errors import KmmError
 from . import checkpoint
 from .ema import WeightAverage
@@ -72,8 +73,9 @@ def train(
         stop: asked after every step; True ends the training as Ctrl-C does.
 
     Raises:
-        KmmError: ``run_exists`` for a folder with a checkpoint and no ``resume``; ``diverged`` where the loss is
-            not finite (the last good checkpoint stays); ``cannot_write``; ``checkpoint_mismatch``.
+        KmmError: ``run_exists`` for a folder with a checkpoint and no ``resume``; ``diverged`` where the loss
+            is not finite (the last good checkpoint stays); ``checkpoint_mismatch``; ``disk_full`` and others
+            where the folder can't be written.
     """
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     accelerator = _accelerator(settings)
@@ -160,8 +162,8 @@ def train(
             if not all(map(math.isfinite, checked)):
                 raise KmmError(
                     "diverged",
-                    f"The loss ({row['loss']:.4g}) or its gradient ({row['gradient_norm']:.4g}) is not finite "
-                    f"at step {step} of {stage.name}.",
+                    f"The loss ({row['loss']:.4g}) or its gradient ({row['gradient_norm']:.4g}) is not "
+                    f"finite at step {step} of {stage.name}.",
                     f"Lower the learning rate (now {settings.learning_rate}) and resume from {last}.",
                 )
             optimizer.step()
@@ -237,7 +239,7 @@ def _validate(stage: Stage, module: torch.nn.Module, pictures: Path, seed: int) 
         with torch.no_grad():
             metrics = stage.validate(module.eval(), pictures)
     except OSError as error:
-        raise checkpoint.cannot_write(pictures, error) from error
+        raise write_error(pictures, error) from error
     return {key: float(value) for key, value in metrics.items()}
 
 

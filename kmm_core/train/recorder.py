@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from torch.utils.tensorboard import SummaryWriter
 
-from .checkpoint import cannot_write
+from ..atomic_write import atomic_write, write_error
 
 
 class Recorder:
@@ -35,7 +35,7 @@ class Recorder:
         line_every: steps between printed lines where the output is not a terminal.
 
     Raises:
-        KmmError: ``cannot_write`` where the disk is full or the folder can't be written.
+        KmmError: ``disk_full``, ``no_folder``, ``no_permission`` or ``cannot_write``.
     """
 
     def __init__(self, folder: Path, name: str, step: int, steps: int, *, line_every: int):
@@ -47,7 +47,7 @@ class Recorder:
             self._drop_rows_after(step)
             self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         except OSError as error:
-            raise cannot_write(folder, error) from error
+            raise write_error(folder, error) from error
         self._console = Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
@@ -84,7 +84,7 @@ class Recorder:
             for key, value in metrics.items():
                 self._tensorboard.add_scalar(key, value, step)
         except OSError as error:
-            raise cannot_write(self._file, error) from error
+            raise write_error(self._file, error) from error
 
     def pictures(self, step: int, folder: Path) -> None:
         """Show the PNG files of ``folder`` in TensorBoard."""
@@ -94,7 +94,7 @@ class Recorder:
                     pixels = np.asarray(image.convert("RGB"))
                 self._tensorboard.add_image(path.stem, pixels, step, dataformats="HWC")
         except OSError as error:
-            raise cannot_write(self._folder, error) from error
+            raise write_error(self._folder, error) from error
 
     def advance(self, step: int, status: str) -> None:
         """Move the progress bar, or print a line every ``line_every`` steps where there is no terminal."""
@@ -118,6 +118,5 @@ class Recorder:
                     kept.append(line + "\n")
             except (ValueError, KeyError, TypeError):
                 continue  # A torn row.
-        partial = self._file.with_name(self._file.name + ".partial")
-        partial.write_text("".join(kept))
-        os.replace(partial, self._file)
+        with atomic_write(self._file) as temporary:
+            temporary.write_text("".join(kept))
