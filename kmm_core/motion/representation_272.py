@@ -137,7 +137,11 @@ def mirror(features: ArrayLike) -> Array:
     result = features.copy()
     result[:, ROOT_VELOCITY] *= _MIRROR_VECTOR[[0, 2]].astype(features.dtype)
     result[:, HEADING_CHANGE] *= _MIRROR_6D.astype(features.dtype)
-    for columns, signs in ((POSITIONS, _MIRROR_VECTOR), (VELOCITIES, _MIRROR_VECTOR), (ROTATIONS, _MIRROR_6D)):
+    for columns, signs in (
+        (POSITIONS, _MIRROR_VECTOR),
+        (VELOCITIES, _MIRROR_VECTOR),
+        (ROTATIONS, _MIRROR_6D),
+    ):
         joints = features[:, columns].reshape(len(features), NUM_JOINTS, -1)
         result[:, columns] = (joints[:, list(MIRROR)] * signs).reshape(len(features), -1)
     return result

@@ -60,7 +60,11 @@ def test_columns_against_scipy():
     clip = wandering_clip(20, seed=3)
     features = rep.encode(clip)
     world = clip.joint_positions()
-    matrices = Rotation.from_quat(clip.local_rotations.reshape(-1, 4)[:, [1, 2, 3, 0]]).as_matrix().reshape(20, 22, 3, 3)
+    matrices = (
+        Rotation.from_quat(clip.local_rotations.reshape(-1, 4)[:, [1, 2, 3, 0]])
+        .as_matrix()
+        .reshape(20, 22, 3, 3)
+    )
 
     def heading(frame):
         w, _, y, _ = clip.local_rotations[frame, 0]
