@@ -183,7 +183,7 @@ def _dataclass(cls: type[T], table: Any, where: str, problems: list[str]) -> T |
         value = _value(hints[key], given, path, problems)
         if len(problems) == count:
             values[key] = value
-    # The dataclass checks itself and stops at the first value it refuses, so each value is tried alone, then all.
+    # A dataclass stops at the first value that it refuses: so each value is tried alone, then all together.
     refusals = [refusal for key in values if (refusal := _refusal(cls, {key: values[key]}))]
     if not refusals and (refusal := _refusal(cls, values)):
         refusals.append(refusal)
