@@ -1,0 +1,97 @@
+"""KMM's own ``.npz``: a clip with its joint positions and its prompts, readable by plain NumPy. Light zone.
+
+Keys: ``root_positions`` [F, 3] m, ``local_rotations`` [F, 22, 4] wxyz, ``joint_positions`` [F, 22, 3] m (Y up),
+``fps``, ``joint_names`` [22], ``prompts`` [P] and ``prompt_frames`` [P, 2] (start, end exclusive).
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..atomic_write import atomic_write
+from ..clip import MotionClip
+from ..errors import KmmError
+from ..motion import rotations
+from ..skeleton import JOINT_NAMES
+from ..timeline import Prompt
+
+# An hour at 240 fps is 315 MB; more is no motion file, or one made to fill the memory.
+MAX_BYTES = 1_000_000_000
+
+
+def write_npz(path: str | Path, clip: MotionClip, prompts: Sequence[Prompt] = ()) -> None:
+    """Writes ``clip`` in float32, whole or not at all.
+
+    Args:
+        path: the ``.npz`` file.
+        clip: F frames.
+        prompts: what was asked for, with frame ranges.
+    """
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            root_positions=clip.root_positions.astype(np.float32),
+            local_rotations=clip.local_rotations.astype(np.float32),
+            joint_positions=clip.joint_positions().astype(np.float32),
+            fps=np.float64(clip.fps),
+            joint_names=np.array(JOINT_NAMES),
+            prompts=np.array([prompt.text for prompt in prompts], dtype=np.str_),
+            prompt_frames=np.array([[p.start, p.end] for p in prompts], dtype=np.int64).reshape(-1, 2),
+        )
+
+
+def read_npz(path: str | Path) -> MotionClip:
+    """Reads a clip; only ``root_positions``, ``local_rotations`` and ``fps`` must be there.
+
+    Raises:
+        KmmError: ``bad_npz`` for a missing, broken, huge or foreign file or numbers that are no motion. Nothing
+            in the file is ever run (no pickle).
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_BYTES:
+            raise _bad(path, f"it unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read", "Cut it.")
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = {"root_positions", "local_rotations", "fps"} - set(arrays.files)
+            if missing:
+                found = ", ".join(arrays.files)[:80] or "nothing"
+                raise _bad(path, f"it lacks {', '.join(sorted(missing))}; it holds {found}")
+            if "joint_names" in arrays and tuple(arrays["joint_names"].tolist()) != JOINT_NAMES:
+                raise _bad(path, "its joint_names are not KMM's 22 joints")
+            root, local = (arrays[key].astype(np.float64) for key in ("root_positions", "local_rotations"))
+            fps = float(arrays["fps"])
+    except FileNotFoundError:
+        raise _bad(path, "there is no such file", "Check the path.") from None
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        EOFError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,  # an encrypted archive
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
+        raise _bad(path, "it is broken, cut short or no .npz of numbers") from None
+    try:
+        clip = MotionClip(root, local, fps)
+    except KmmError as error:
+        raise KmmError(
+            "bad_npz", f"{path.name}: {error.message}", error.hint or "Write the file again."
+        ) from None
+    length = np.linalg.norm(local, axis=-1)
+    if np.abs(length - 1).max() > 0.01:
+        raise _bad(path, f"local_rotations have lengths from {length.min():.3g} to {length.max():.3g}, not 1")
+    return MotionClip(root, rotations.normalize(local), fps)
+
+
+def _bad(path: Path, reason: str, hint: str = "Give a file that kmm-generate wrote.") -> KmmError:
+    return KmmError("bad_npz", f"Cannot read {path.name}: {reason}.", hint)

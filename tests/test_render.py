@@ -1,0 +1,138 @@
+"""Pictures of motion: they exist, show every frame they should, and left is blue."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kmm_core import render
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.motion import rotations
+from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
+from kmm_core.timeline import Prompt
+
+
+def standing(frames=60, fps=30.0, walk=0.0):
+    """Arms down; walks ``walk`` m/s along +Z."""
+    local = np.tile(rotations.IDENTITY, (frames, 22, 1))
+    for side, sign in (("left", -1), ("right", 1)):
+        local[:, JOINT_INDEX[f"{side}_shoulder"]] = rotations.from_axis_angle([0.0, 0, 1], sign * 1.3)
+    root = np.zeros((frames, 3))
+    root[:, 1] = REST_PELVIS_HEIGHT
+    root[:, 2] = walk * np.arange(frames) / fps
+    return MotionClip(root, local, fps)
+
+
+def coloured(picture, side):
+    """Columns and rows of the pixels in the colour of ``side``."""
+    red, _, blue = np.asarray(picture.convert("RGB"), dtype=int).transpose(2, 0, 1)
+    mask = blue - red > 60 if side == "left" else red - blue > 60
+    return np.nonzero(mask)[::-1]
+
+
+def test_left_is_blue_and_on_the_viewers_right_from_the_front():
+    picture = render.draw_frame(standing(), 0, view="front")
+    left_x, left_y = coloured(picture, "left")
+    right_x, _ = coloured(picture, "right")
+    assert left_x.min() > right_x.max()
+    assert len(left_x) > 500
+    # A raised left arm brings blue above where it was.
+    clip = standing()
+    clip.local_rotations[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle([0.0, 0, 1], 1.3)
+    assert coloured(render.draw_frame(clip, 0, view="front"), "left")[1].min() < left_y.min() - 40
+
+
+def test_the_side_view_stands_on_the_persons_left():
+    picture = render.draw_frame(standing(), 0, view="side")
+    assert len(coloured(picture, "left")[0]) > 4 * len(coloured(picture, "right")[0])
+
+
+@pytest.mark.parametrize("walk", [0.0, 1.5, -1.5])
+@pytest.mark.parametrize("view", list(render.VIEWS))
+def test_the_person_stays_in_the_picture(walk, view):
+    clip = standing(300, walk=walk)
+    for frame in (0, 150, 299):
+        for side in ("left", "right"):
+            x, y = coloured(render.draw_frame(clip, frame, view=view), side)
+            if len(x):
+                assert 2 < x.min() and x.max() < 357 and 2 < y.min() and y.max() < 357
+
+
+def test_contact_sheet_has_a_row_a_clip_and_columns(tmp_path):
+    path = tmp_path / "sheet.png"
+    render.contact_sheet([standing(), standing(90)], path, titles=["walks", "x" * 1000], columns=5)
+    two = Image.open(path).size
+    render.contact_sheet(standing(1), path, columns=5)
+    one = Image.open(path).size
+    assert one[0] == two[0] == 5 * 168 + 16
+    assert two[1] > one[1] + 190
+    assert [file.name for file in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_titles_must_match(tmp_path):
+    with pytest.raises(KmmError, match="Got 2 titles for 1 clips") as caught:
+        render.contact_sheet(standing(), tmp_path / "a.png", titles=["a", "b"])
+    assert caught.value.code == "bad_titles"
+    with pytest.raises(KmmError, match="unknown; expected one of three_quarter"):
+        render.contact_sheet(standing(), tmp_path / "a.png", view="top")
+    assert not list(tmp_path.iterdir())
+
+
+def test_gif_plays_the_clip_at_its_speed(tmp_path):
+    path = tmp_path / "a.gif"
+    prompts = [Prompt("stands", 0, 30), Prompt("waits", 30, 60)]
+    render.write_gif([standing(60), standing(40)], path, prompts=prompts, size=(120, 120))
+    with Image.open(path) as gif:
+        assert gif.size == (240, 120)
+        seconds = 0.0
+        for index in range(gif.n_frames):
+            gif.seek(index)
+            seconds += gif.info["duration"] / 1000
+    # Pictures alike may be merged, but the time must stay.
+    assert abs(seconds - 2.0) < 0.06
+    assert gif.info["loop"] == 0
+
+
+def test_mp4_without_ffmpeg_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(KmmError, match="needs ffmpeg") as caught:
+        render.write_mp4(standing(), tmp_path / "a.mp4")
+    assert caught.value.code == "no_ffmpeg"
+    assert "apt install ffmpeg" in caught.value.hint
+    assert not list(tmp_path.iterdir())
+
+
+def fake_ffmpeg(folder, monkeypatch, body):
+    program = folder / "ffmpeg"
+    program.write_text("#!/bin/sh\n" + body)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_mp4_gets_every_frame(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    # Stands in for ffmpeg: keeps what it is sent in the last argument, the output.
+    fake_ffmpeg(tmp_path / "bin", monkeypatch, 'for last; do :; done\ncat > "$last"\n')
+    render.write_mp4(standing(7), tmp_path / "a.mp4", size=(64, 64))
+    assert (tmp_path / "a.mp4").stat().st_size == 7 * 64 * 64 * 3
+
+
+def test_a_failing_ffmpeg_is_quoted_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    fake_ffmpeg(tmp_path / "bin", monkeypatch, "echo Unknown encoder libx264 >&2\nexit 1\n")
+    with pytest.raises(KmmError, match="Unknown encoder libx264") as caught:
+        render.write_mp4(standing(30), tmp_path / "a.mp4")
+    assert caught.value.code == "ffmpeg_failed"
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def test_drawing_is_fast_enough_for_long_clips():
+    scene = render._Scene(standing(300, walk=1.0), (360, 360), "three_quarter")
+    start = time.process_time()
+    for frame in range(10):
+        scene.image(frame)
+    assert time.process_time() - start < 1.0
