@@ -65,11 +65,10 @@ def _pair_weights(decay_sums: Tensor, B: Tensor, C: Tensor) -> Tensor:
     Returns:
         [..., H, Q, Q], target t before source s.
     """
-    size = decay_sums.shape[-1]
-    future = torch.ones(size, size, dtype=torch.bool, device=B.device).triu(1)
-    # Masked before exp: in the future the difference is positive and could overflow.
-    between = (decay_sums[..., :, None] - decay_sums[..., None, :]).masked_fill(future, -torch.inf)
-    return between.exp() * (C @ B.transpose(-1, -2)).unsqueeze(-3)
+    # In the future the difference is positive: clamped so that exp cannot overflow, then dropped by the triangle,
+    # which costs less on C . B (shared by the heads) than on the decays.
+    decays = (decay_sums[..., :, None] - decay_sums[..., None, :]).clamp_(max=0).exp_()
+    return decays * (C @ B.transpose(-1, -2)).tril().unsqueeze(-3)
 
 
 def _scan_block(
