@@ -22,7 +22,7 @@ def joint_positions(local_rotations: Tensor) -> Tensor:
     Joints are walked level by level, so that the whole body takes 9 small matrix products.
     """
     local = matrices_from_6d(local_rotations)
-    offsets = torch.as_tensor(REST_OFFSETS, dtype=local.dtype, device=local.device)
+    offsets = torch.tensor(REST_OFFSETS, dtype=local.dtype, device=local.device)
     world: dict[int, Tensor] = {0: local[..., 0, :, :]}
     positions: dict[int, Tensor] = {0: torch.zeros_like(local[..., 0, :, 0])}
     waiting = [joint for joint in range(1, len(PARENTS))]

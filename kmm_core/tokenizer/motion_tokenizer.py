@@ -24,7 +24,7 @@ class TokenizerSettings:
     num_codebooks: int = 6
     codebook_size: int = 512
     halvings: int = 2
-    dilations: tuple[int, ...] = (9, 3, 1)
+    dilations: tuple[int, ...] = (3, 1)
     codebook_decay: float = 0.99
     restart_below: float = 0.05
     quantizer_dropout: float = 0.2

@@ -1,0 +1,85 @@
+"""The motion representations by name, so that the tokenizer, training and the pipeline need not know which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from . import representation_263, representation_272
+from .rotations import Array
+
+
+@dataclass(frozen=True)
+class Representation:
+    """How a clip becomes features and back.
+
+    Attributes:
+        name: "272" or "263".
+        fps: frames a second that the features stand for.
+        num_features: D.
+        encode: clip at ``fps`` -> [F, D] float32 (263 loses one frame).
+        decode: (features, fps) -> clip.
+        mirror: features -> features of the mirrored clip.
+        groups: columns that share one scale when features are normalised.
+    """
+
+    name: str
+    fps: float
+    num_features: int
+    encode: Callable[[MotionClip], Array]
+    decode: Callable[..., MotionClip]
+    mirror: Callable[[Array], Array]
+    groups: tuple[slice, ...]
+
+
+_KNOWN = {
+    "272": Representation(
+        "272",
+        representation_272.FPS,
+        representation_272.NUM_FEATURES,
+        representation_272.encode,
+        representation_272.decode,
+        representation_272.mirror,
+        (
+            representation_272.ROOT_VELOCITY,
+            representation_272.HEADING_CHANGE,
+            representation_272.POSITIONS,
+            representation_272.VELOCITIES,
+            representation_272.ROTATIONS,
+        ),
+    ),
+    "263": Representation(
+        "263",
+        representation_263.FPS,
+        representation_263.NUM_FEATURES,
+        representation_263.encode,
+        representation_263.decode,
+        getattr(representation_263, "mirror", None),
+        (
+            representation_263.ROOT_YAW,
+            representation_263.ROOT_VELOCITY,
+            representation_263.ROOT_HEIGHT,
+            representation_263.POSITIONS,
+            representation_263.ROTATIONS,
+            representation_263.VELOCITIES,
+            representation_263.CONTACTS,
+        ),
+    ),
+}
+
+
+def representation(name: str) -> Representation:
+    """The representation of that name.
+
+    Raises:
+        KmmError: ``unknown_representation``.
+    """
+    if name not in _KNOWN:
+        raise KmmError(
+            "unknown_representation",
+            f"Representation '{name}' is not known; expected one of {', '.join(_KNOWN)}.",
+            "Change [data] representation.",
+        )
+    return _KNOWN[name]

@@ -1,0 +1,203 @@
+"""Stage 2: the generator, with the learned text layers and the alignment loss. The tokenizer is frozen.
+
+Shapes: B rows, T tokens, L places, K codebooks, V codes, P prompts of the batch, S prompts of a row, E text width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..aligner.text_motion_aligner import AlignerSettings, TextMotionAligner
+from ..generator.motion_generator import GeneratorSettings, MotionGenerator
+from ..generator.sequence import MASK_ID, PAD_ID
+from ..masking.masker import KeyFrameMasker, MaskingSettings
+from ..text.encoder import TextEncoder, TextSettings
+from ..text.prompt_head import PromptHead
+from ..tokenizer.motion_tokenizer import MotionTokenizer
+from .motion_data import MotionData
+from .stage import Stage
+from .token_data import CaptionOutputs, TokenBatch, TokenRow, TokenRows, cached_rows, encode_rows
+
+# Rows whose first codebook is left whole, to train the residual codebooks on what they will see.
+UNMASKED_ROWS = 0.25
+# Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
+CORRUPTED = 0.05
+VALIDATION_ROWS = 256
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """Token rows for the generator.
+
+    Attributes:
+        compositions: timelines joined from training clips, beside the single clips.
+        seed: of their choice.
+    """
+
+    compositions: int = 3000
+    seed: int = 0
+
+
+class GeneratorObjective(nn.Module):
+    """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses."""
+
+    def __init__(
+        self, generator: MotionGenerator, prompt_head: PromptHead, aligner: TextMotionAligner, masker: KeyFrameMasker
+    ):
+        super().__init__()
+        self.generator, self.prompt_head, self.aligner, self.masker = generator, prompt_head, aligner, masker
+
+    def forward(self, batch: TokenBatch, rng: torch.Generator) -> dict[str, Tensor]:
+        device = batch.tokens.device
+        count, length, _ = batch.tokens.shape
+        valid = batch.places.pick(batch.places.is_motion[..., None])[..., 0]
+        masked = self.masker(batch.latents, valid, rng)
+        whole = torch.rand(count, generator=rng).to(device) < UNMASKED_ROWS
+        masked &= ~whole[:, None]
+        given = batch.tokens[..., 0]
+        noise = torch.rand(count, length, generator=rng).to(device) < CORRUPTED
+        wrong = torch.randint(self.generator.codes.shape[1], (count, length), generator=rng).to(device)
+        corrupt = noise & ~masked & ~whole[:, None]
+        visible = torch.where(corrupt, wrong, given).masked_fill(masked, MASK_ID)
+
+        text = self.prompt_head(batch.text)
+        dropped = self._dropped(batch, rng)
+        hidden = self.generator.restore(
+            batch.places.place(visible, PAD_ID), self._text_rows(text, dropped, batch), batch.places
+        )
+        hidden = batch.places.pick(hidden)
+        wanted = masked | corrupt
+        logits = self.generator.base_logits(hidden[wanted]).float()
+        losses = {"masked": functional.cross_entropy(logits, given[wanted])}
+        with torch.no_grad():
+            losses["accuracy"] = (logits.argmax(-1) == given[wanted]).float().mean()
+        losses["residual"] = self._residual_loss(hidden, batch.tokens, valid & whole[:, None])
+        total = losses["masked"] + losses["residual"]
+        if self.aligner.settings.level != "none":
+            restored = self._restored_latents(logits, visible, wanted)
+            losses["alignment"] = self._alignment_loss(text, restored, valid, batch, dropped)
+            total = total + self.aligner.settings.weight * losses["alignment"]
+        return {"loss": total, **losses}
+
+    def _dropped(self, batch: TokenBatch, rng: torch.Generator) -> Tensor:
+        """Which prompts are replaced by "no prompt", [P]: half of the drops take whole rows, half single prompts."""
+        share = self.generator.settings.condition_dropout / 2 if self.training else 0.0
+        rows = torch.rand(len(batch.tokens), generator=rng) < share
+        single = torch.rand(len(batch.prompt_row), generator=rng) < share
+        return (rows[batch.prompt_row.cpu()] | single).to(batch.tokens.device)
+
+    def _text_rows(self, text: Tensor, dropped: Tensor, batch: TokenBatch) -> Tensor:
+        """Prompt embeddings [P, E] in rows, [B, S, E]."""
+        text = torch.where(dropped[:, None], self.generator.no_prompt.to(text.dtype), text)
+        rows = text.new_zeros(len(batch.tokens), int(batch.prompt_number.max()) + 1, text.shape[-1])
+        return rows.index_put((batch.prompt_row, batch.prompt_number), text)
+
+    def _residual_loss(self, hidden: Tensor, tokens: Tensor, chosen: Tensor) -> Tensor:
+        """Cross-entropy of codebooks 1 to K - 1 at the chosen tokens, the true earlier codes given; mean over K - 1."""
+        if not chosen.any():
+            return hidden.sum() * 0
+        hidden, tokens = hidden[chosen], tokens[chosen]
+        codes = self.generator.codes
+        total, sum_of_codes = 0.0, codes[0][tokens[:, 0]]
+        for level in range(1, tokens.shape[-1]):
+            logits = self.generator.residual_logits(hidden, sum_of_codes, level).float()
+            total = total + functional.cross_entropy(logits, tokens[:, level])
+            sum_of_codes = sum_of_codes + codes[level][tokens[:, level]]
+        return total / (tokens.shape[-1] - 1)
+
+    def _restored_latents(self, logits: Tensor, visible: Tensor, wanted: Tensor) -> Tensor:
+        """First-codebook latents with predicted tokens by their expected code vector. [B, T, C]."""
+        codes = self.generator.codes[0]
+        restored = codes[visible.clamp(min=0)]
+        return restored.index_put(wanted.nonzero(as_tuple=True), (logits.softmax(-1) @ codes).to(restored.dtype))
+
+    def _alignment_loss(
+        self, text: Tensor, restored: Tensor, valid: Tensor, batch: TokenBatch, dropped: Tensor
+    ) -> Tensor:
+        """Sentence level: whole rows; segment level: each prompt too. Prompts that were dropped don't count."""
+        aligner = self.aligner
+        prompts, rows = len(text), len(batch.tokens)
+        start = torch.zeros(rows, dtype=torch.long, device=text.device)
+        start = start.scatter_reduce(0, batch.prompt_row, torch.arange(prompts, device=text.device), "amin", include_self=False)
+        number = batch.places.pick(batch.places.prompt[..., None])[..., 0]
+        owner = (start[:, None] + number).masked_fill(~valid, prompts)
+        losses = []
+        kept = ~dropped
+        if aligner.settings.level == "segment" and kept.sum() > 1:
+            motion = aligner.embed_motion(restored, owner, prompts)
+            losses.append(aligner.loss(aligner.embed_text(text)[kept], motion[kept], batch.meaning[kept]))
+        whole_rows = torch.ones(rows, dtype=torch.bool, device=text.device)
+        whole_rows[batch.prompt_row[dropped]] = False
+        if whole_rows.sum() > 1:
+            row_owner = torch.arange(rows, device=text.device)[:, None].expand_as(valid).masked_fill(~valid, rows)
+            motion = aligner.embed_motion(restored, row_owner, rows)
+            counts = torch.bincount(batch.prompt_row, minlength=rows)[:, None]
+            mean_text = text.new_zeros(rows, text.shape[-1]).index_add(0, batch.prompt_row, text) / counts
+            # Rows mean the same only where all their prompts do, in order: a hash that knows the order.
+            weight = 1 + batch.prompt_number * 1_000_003
+            meaning = batch.meaning.new_zeros(rows).index_add(0, batch.prompt_row, (batch.meaning + 1) * weight)
+            losses.append(
+                aligner.loss(aligner.embed_text(mean_text)[whole_rows], motion[whole_rows], meaning[whole_rows])
+            )
+        return torch.stack(losses).mean() if losses else text.sum() * 0
+
+
+def build(
+    *,
+    tokenizer: MotionTokenizer,
+    data: MotionData,
+    encoder: TextEncoder,
+    text: TextSettings,
+    generator: GeneratorSettings,
+    aligner: AlignerSettings,
+    masking: MaskingSettings,
+    rows: RowSettings,
+    cache: Path,
+) -> Stage:
+    """The generator stage on these data; token rows are kept in ``cache`` for the next start."""
+    tokenizer = tokenizer.eval().requires_grad_(False)
+    train = cached_rows(
+        cache / "train_rows.safetensors",
+        lambda: encode_rows(tokenizer, data, data.split("train"), rows.compositions, rows.seed),
+    )
+    held_out = cached_rows(
+        cache / "held_out_rows.safetensors",
+        lambda: encode_rows(tokenizer, data, data.held_out(), rows.compositions // 20, rows.seed + 1),
+    )
+    sentences = [caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions]
+    outputs = CaptionOutputs(encoder, sentences)
+    objective = GeneratorObjective(
+        MotionGenerator(tokenizer.quantizer.codes(), text.width, generator),
+        PromptHead(encoder.width, text),
+        TextMotionAligner(tokenizer.settings.code_width, text.width, aligner),
+        KeyFrameMasker(masking),
+    )
+    train_rows = TokenRows(train, outputs)
+    batches = _validation_batches(held_out, train_rows.meanings, outputs)
+
+    def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:
+        device = next(objective.parameters()).device
+        totals: dict[str, float] = {}
+        for number, batch in enumerate(batches):
+            losses = objective(batch.to(device), torch.Generator().manual_seed(number))
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + float(value) / len(batches)
+        return totals
+
+    return Stage("generator", objective, train_rows.make_batch, validate, "masked")
+
+
+def _validation_batches(
+    rows: list[TokenRow], meanings: dict[str, int], outputs: CaptionOutputs
+) -> list[TokenBatch]:
+    """The same held-out batches every time, rows of similar length together."""
+    rng = torch.Generator().manual_seed(0)
+    chosen = [rows[index] for index in torch.randperm(len(rows), generator=rng)[:VALIDATION_ROWS].tolist()]
+    chosen.sort(key=lambda row: len(row.tokens))
+    collator = TokenRows(rows, outputs)
+    return [collator.collate(chosen[start : start + 32], rng) for start in range(0, len(chosen), 32)]

@@ -1,0 +1,146 @@
+"""Prepared clips as features in memory: what every training stage draws its batches from.
+
+Shapes: F frames, D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import KmmError
+from ..motion.representation import Representation, representation
+from .prepared import MANIFEST, PreparedClip, load_clip, read_manifest
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which clips to train on.
+
+    Attributes:
+        prepared: folder that ``kmm-train prepare`` wrote, one sub-folder a source.
+        sources: sub-folders to use; all where empty.
+        representation: "272" (30 fps) or "263" (HumanML3D, 20 fps).
+        mirror: whether clips are also shown mirrored, with mirrored captions.
+    """
+
+    prepared: str = "prepared"
+    sources: tuple[str, ...] = ()
+    representation: str = "272"
+    mirror: bool = True
+
+
+@dataclass(frozen=True)
+class FeatureClip:
+    """A prepared clip with its features [F, D] float32 (a view into one big array)."""
+
+    about: PreparedClip
+    features: NDArray[np.float32]
+
+
+class MotionData:
+    """All clips of the chosen sources, by split.
+
+    Raises:
+        KmmError: ``no_manifest`` or ``no_clips`` where there is nothing to train on.
+    """
+
+    def __init__(self, settings: DataSettings):
+        self.settings = settings
+        self.representation: Representation = representation(settings.representation)
+        folder = Path(settings.prepared)
+        sources = settings.sources or tuple(sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")))
+        self.clips = [clip for source in sources for clip in _source_clips(folder / source, self.representation)]
+        if not self.split("train"):
+            raise KmmError(
+                "no_clips",
+                f"No training clip in {folder} for the sources {', '.join(sources) or '(none)'}.",
+                "Run kmm-train prepare, or correct [data] prepared and sources.",
+            )
+
+    def split(self, *names: str) -> list[FeatureClip]:
+        """The clips of the named splits ("train", "val", "test")."""
+        return [clip for clip in self.clips if clip.about.split in names]
+
+    def held_out(self) -> list[FeatureClip]:
+        """Clips to validate on; where the data are so few that none was held out, the training clips."""
+        return self.split("val") or self.split("train")
+
+    def mirrored(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features of the mirrored clip."""
+        return self.representation.mirror(features)
+
+    def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of the training features, [D] each.
+
+        Columns of one group share the mean of their deviations, so that a nearly constant column is not blown up
+        to noise. Mirrored clips count, so that left and right are scaled alike.
+        """
+        total, squares, count = 0.0, 0.0, 0
+        for clip in self.split("train"):
+            for features in (clip.features, self.mirrored(clip.features)):
+                total = total + features.sum(0, dtype=np.float64)
+                squares = squares + np.square(features, dtype=np.float64).sum(0)
+                count += len(features)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+        for group in self.representation.groups:
+            deviation[group] = max(float(np.mean(deviation[group])), 1e-4)
+        return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+
+def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
+    """Features of one source; computed once and kept beside its manifest."""
+    prepared = read_manifest(folder)
+    name = f"features_{form.name}"
+    fingerprint = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
+    cache = folder / f"{name}-{fingerprint}.npz"
+    if cache.is_file():
+        with np.load(cache, allow_pickle=False) as stored:
+            features, lengths = stored["features"], stored["lengths"]
+    else:
+        rows = [_features(folder, clip, form) for clip in prepared]
+        lengths = np.array([len(row) for row in rows])
+        features = np.concatenate(rows) if rows else np.zeros((0, form.num_features), np.float32)
+        for old in folder.glob(f"{name}-*.npz"):
+            old.unlink()
+        partial = cache.with_suffix(".partial.npz")
+        np.savez(partial, features=features, lengths=lengths)
+        partial.replace(cache)
+    ends = np.cumsum(lengths)
+    return [
+        FeatureClip(clip, features[end - length : end])
+        for clip, length, end in zip(prepared, lengths, ends, strict=True)
+    ]
+
+
+def _features(folder: Path, prepared: PreparedClip, form: Representation) -> NDArray[np.float32]:
+    clip = load_clip(folder, prepared)
+    if clip.fps != form.fps:
+        clip = clip.resample(form.fps)
+    features = form.encode(clip).astype(np.float32)
+    if form.name == "272" and len(features) > 1:
+        # Row 0 has no row before it and says "at rest"; in a window that would be a lie, so it repeats row 1.
+        features[0, _MOTION_COLUMNS] = features[1, _MOTION_COLUMNS]
+    return features
+
+
+# Columns of the 272-d layout that speak of change since the row before.
+_MOTION_COLUMNS = np.r_[0:8, 74:140]
+
+
+class WeightedPicker:
+    """Draws indices with given weights from a torch generator."""
+
+    def __init__(self, weights: Sequence[float]):
+        self.cumulative = torch.tensor(np.cumsum(np.asarray(weights, dtype=np.float64)))
+
+    def __call__(self, count: int, rng: torch.Generator) -> list[int]:
+        draws = torch.rand(count, generator=rng, dtype=torch.float64) * self.cumulative[-1]
+        return torch.searchsorted(self.cumulative, draws, right=True).clamp(max=len(self.cumulative) - 1).tolist()

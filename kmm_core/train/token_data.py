@@ -1,0 +1,248 @@
+"""Token rows for the generator: single clips and composed timelines, encoded once by the frozen tokenizer.
+
+Shapes: B rows, T tokens, L places, K codebooks, C code width, S prompts of a row, P prompts of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..generator.sequence import SequenceLayout, layout
+from ..text.encoder import TextEncoder, TokenOutputs
+from ..tokenizer.motion_tokenizer import MotionTokenizer
+from .compositions import CANDIDATES, OVERLAP_FRAMES, cross_fade, pick_next
+from .motion_data import FeatureClip, MotionData, WeightedPicker
+
+MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
+BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """One prompt of a row: how many tokens it spans, the sentences that describe it, and what they mean.
+
+    ``meaning`` is equal for prompts that ask for the same, whatever their words.
+    """
+
+    tokens: int
+    captions: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """Tokens [T, K], latents before quantization [T, C], the prompts in order, and a sampling weight."""
+
+    tokens: Tensor
+    latents: Tensor
+    prompts: tuple[Prompting, ...]
+    weight: float
+
+
+@dataclass
+class TokenBatch:
+    """What the generator stage trains on.
+
+    Attributes:
+        tokens: [B, T, K].
+        latents: [B, T, C].
+        places: where motion and text stand, L = longest row.
+        text: token outputs of every prompt, P rows.
+        prompt_row: which row each prompt belongs to, [P].
+        prompt_number: which prompt of that row, [P].
+        meaning: equal where prompts mean the same, [P].
+    """
+
+    tokens: Tensor
+    latents: Tensor
+    places: SequenceLayout
+    text: TokenOutputs
+    prompt_row: Tensor
+    prompt_number: Tensor
+    meaning: Tensor
+
+    def to(self, device: torch.device) -> TokenBatch:
+        moved = {item.name: getattr(self, item.name) for item in fields(self)}
+        moved["text"] = TokenOutputs(self.text.vectors.to(device), self.text.mask.to(device))
+        return TokenBatch(**{name: value if name == "text" else value.to(device) for name, value in moved.items()})
+
+
+def meaning_of(clip: FeatureClip, mirrored: bool) -> str:
+    """Action, side and turn from the labels, mirrored with the motion; the clip's id where there are no labels."""
+    labels = clip.about.labels
+    if not labels.get("action"):
+        return f"{clip.about.source}/{clip.about.id}/{mirrored}"
+    words = [labels.get(key, "none") for key in ("side", "turn")]
+    if mirrored:
+        other = {"left": "right", "right": "left"}
+        words = [other.get(word, word) for word in words]
+    return "/".join([labels["action"], *words])
+
+
+def encode_rows(
+    tokenizer: MotionTokenizer, data: MotionData, clips: Sequence[FeatureClip], compositions: int, seed: int
+) -> list[TokenRow]:
+    """Rows from clips (each also mirrored, if the settings say so) and from ``compositions`` joined timelines."""
+    step = tokenizer.settings.frames_per_token
+    singles: list[tuple[np.ndarray, Prompting, float]] = []
+    for clip in clips:
+        for mirrored in (False, True) if data.settings.mirror else (False,):
+            captions = clip.about.mirrored_captions if mirrored else clip.about.captions
+            if not captions:
+                continue
+            features = data.mirrored(clip.features) if mirrored else clip.features
+            length = min(len(features) // step, MAX_ROW_TOKENS)
+            if length:
+                prompting = Prompting(length, tuple(captions), meaning_of(clip, mirrored))
+                singles.append((features[: length * step], prompting, clip.about.weight))
+    rows = [_encode(tokenizer, features, (prompting,), weight) for features, prompting, weight in singles]
+    joinable = [single for single in singles if len(single[0]) >= 2 * OVERLAP_FRAMES]
+    if not joinable:
+        return rows
+    pick = WeightedPicker([weight for _, _, weight in joinable])
+    rng = torch.Generator().manual_seed(seed)
+    average = float(np.mean([weight for _, _, weight in singles]))
+    for _ in range(compositions):
+        features, prompts = _compose(joinable, pick, data, step, rng)
+        rows.append(_encode(tokenizer, features, prompts, average))
+    return rows
+
+
+def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
+    """A timeline of two to four clips that fits a row, and its prompts."""
+    form, half = data.representation, OVERLAP_FRAMES // 2 // step
+    features, prompting, _ = joinable[pick(1, rng)[0]]
+    prompts = [prompting]
+    for _ in range(int(torch.randint(1, 4, (), generator=rng))):
+        candidates = [joinable[index] for index in pick(CANDIDATES, rng)]
+        room = MAX_ROW_TOKENS * step - len(features) + OVERLAP_FRAMES
+        candidates = [candidate for candidate in candidates if len(candidate[0]) <= room]
+        if not candidates:
+            break
+        following, prompting, _ = candidates[pick_next(features, [c[0] for c in candidates], form, rng)]
+        features = cross_fade(features, following, form)
+        last = prompts.pop()
+        prompts.append(Prompting(last.tokens - half, last.captions, last.meaning))
+        prompts.append(Prompting(prompting.tokens - half, prompting.captions, prompting.meaning))
+    return features, tuple(prompts)
+
+
+@torch.no_grad()
+def _encode(tokenizer: MotionTokenizer, features: np.ndarray, prompts, weight: float) -> TokenRow:
+    latents = tokenizer.latents(torch.from_numpy(np.ascontiguousarray(features))[None].to(tokenizer.mean.device))
+    tokens = tokenizer.quantize(latents).tokens
+    return TokenRow(tokens[0].to("cpu", torch.int16), latents[0].to("cpu", torch.float16), prompts, weight)
+
+
+class CaptionOutputs:
+    """Encoder outputs of every caption, computed once, in half precision."""
+
+    def __init__(self, encoder: TextEncoder, captions: Sequence[str]):
+        self.index = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
+        self.vectors: list[Tensor] = []
+        ordered = sorted(self.index, key=len)  # similar lengths pad little
+        stored: dict[str, Tensor] = {}
+        for start in range(0, len(ordered), 256):
+            chunk = ordered[start : start + 256]
+            outputs = encoder.encode(chunk)
+            for caption, vectors, mask in zip(chunk, outputs.vectors, outputs.mask, strict=True):
+                stored[caption] = vectors[mask].to("cpu", torch.float16)
+        self.vectors = [stored[caption] for caption in self.index]
+
+    def batch(self, captions: Sequence[str]) -> TokenOutputs:
+        """Padded outputs for these captions."""
+        vectors = [self.vectors[self.index[caption]] for caption in captions]
+        padded = torch.nn.utils.rnn.pad_sequence(vectors, batch_first=True).float()
+        lengths = torch.tensor([len(item) for item in vectors])
+        return TokenOutputs(padded, torch.arange(padded.shape[1])[None] < lengths[:, None])
+
+
+class TokenRows:
+    """Rows in buckets of similar length, and batches drawn from them."""
+
+    def __init__(self, rows: Sequence[TokenRow], captions: CaptionOutputs):
+        self.captions = captions
+        self.meanings: dict[str, int] = {}
+        for row in rows:
+            for prompt in row.prompts:
+                self.meanings.setdefault(prompt.meaning, len(self.meanings))
+        self.buckets: list[tuple[list[TokenRow], WeightedPicker]] = []
+        masses = []
+        lower = 0
+        for upper in BUCKETS:
+            inside = [row for row in rows if lower < len(row.tokens) <= upper]
+            if inside:
+                weights = [row.weight for row in inside]
+                self.buckets.append((inside, WeightedPicker(weights)))
+                # A bucket of long rows is drawn with fewer rows at once, so it must come up more often.
+                masses.append(sum(weights) * upper)
+            lower = upper
+        self.pick_bucket = WeightedPicker(masses)
+
+    def make_batch(self, rng: torch.Generator, batch_size: int) -> TokenBatch:
+        """A batch with about ``batch_size`` times 40 tokens, whatever the rows' length."""
+        rows, pick = self.buckets[self.pick_bucket(1, rng)[0]]
+        longest = max(len(row.tokens) for row in rows)
+        count = max(2, batch_size * 40 // longest)
+        return self.collate([rows[index] for index in pick(count, rng)], rng)
+
+    def collate(self, rows: Sequence[TokenRow], rng: torch.Generator) -> TokenBatch:
+        """One batch of these rows; the caption of each prompt is drawn from its sentences."""
+        prompts = [(row, number, prompt) for row, item in enumerate(rows) for number, prompt in enumerate(item.prompts)]
+        captions = [
+            prompt.captions[int(torch.randint(len(prompt.captions), (), generator=rng))] for *_, prompt in prompts
+        ]
+        pad = torch.nn.utils.rnn.pad_sequence
+        return TokenBatch(
+            tokens=pad([row.tokens.long() for row in rows], batch_first=True),
+            latents=pad([row.latents.float() for row in rows], batch_first=True),
+            places=layout([[prompt.tokens for prompt in row.prompts] for row in rows]),
+            text=self.captions.batch(captions),
+            prompt_row=torch.tensor([row for row, *_ in prompts]),
+            prompt_number=torch.tensor([number for _, number, _ in prompts]),
+            meaning=torch.tensor([self.meanings[prompt.meaning] for *_, prompt in prompts]),
+        )
+
+
+def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow]:
+    """Rows from ``path`` (safetensors; prompts in its metadata), or made and kept there."""
+    import json
+
+    from safetensors import safe_open
+
+    if path.is_file():
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            described = json.loads(file.metadata()["rows"])
+        rows = []
+        start = 0
+        for row in described:
+            end = start + sum(tokens for tokens, *_ in row["prompts"])
+            prompts = tuple(Prompting(tokens, tuple(captions), meaning) for tokens, captions, meaning in row["prompts"])
+            rows.append(TokenRow(tensors["tokens"][start:end], tensors["latents"][start:end], prompts, row["weight"]))
+            start = end
+        return rows
+    rows = make()
+    described = [
+        {
+            "prompts": [(prompt.tokens, prompt.captions, prompt.meaning) for prompt in row.prompts],
+            "weight": row.weight,
+        }
+        for row in rows
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    tensors = {
+        "tokens": torch.cat([row.tokens for row in rows]),
+        "latents": torch.cat([row.latents for row in rows]),
+    }
+    save_file(tensors, partial, {"rows": json.dumps(described)})
+    partial.replace(path)
+    return rows

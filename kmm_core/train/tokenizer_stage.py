@@ -1,0 +1,159 @@
+"""Stage 1: the motion tokenizer.
+
+Loss (ours): smooth L1 on normalised features; joint positions through forward kinematics, their velocities, and the
+root's path, all in metres, because those are what an animator sees; commitment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..clip import MotionClip
+from ..motion import kinematics_torch
+from ..motion import representation_272 as columns
+from ..render import contact_sheet
+from ..tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
+from .motion_data import MotionData, WeightedPicker
+from .stage import Stage
+
+COMMITMENT = 0.02
+POSITIONS, VELOCITIES, PATH = 4.0, 20.0, 2.0
+# Root columns are few but errors in them add up along the path, so they count more.
+ROOT_WEIGHT = 5.0
+WINDOW_FRAMES = 64
+
+
+class TokenizerObjective(nn.Module):
+    """The tokenizer with its losses: forward(features [B, F, D], rng) -> named losses."""
+
+    def __init__(self, tokenizer: MotionTokenizer):
+        super().__init__()
+        self.tokenizer = tokenizer
+        weight = torch.ones(tokenizer.num_features)
+        weight[: columns.HEADING_CHANGE.stop] = ROOT_WEIGHT
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, features: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        model = self.tokenizer
+        quantized = model.quantize(model.latents(features), rng if self.training else None)
+        restored = model.decode_latents(quantized.latents).float()
+        difference = functional.smooth_l1_loss(restored / model.std, features / model.std, reduction="none")
+        losses = {
+            "features": (difference * self.weight).mean(),
+            "commitment": quantized.commitment,
+        }
+        total = losses["features"] + COMMITMENT * losses["commitment"]
+        if model.num_features == columns.NUM_FEATURES:
+            given, made = joints_in_heading(features), joints_in_heading(restored)
+            losses["positions"] = functional.l1_loss(made, given)
+            losses["velocities"] = functional.l1_loss(made.diff(dim=1), given.diff(dim=1))
+            losses["path"] = functional.l1_loss(root_path(restored), root_path(features))
+            total = total + POSITIONS * losses["positions"] + VELOCITIES * losses["velocities"]
+            total = total + PATH * losses["path"]
+        return {"loss": total, **losses}
+
+
+def joints_in_heading(features: Tensor) -> Tensor:
+    """Joint positions over the spot under the pelvis, from rotations and pelvis height. [B, F, 272] -> [B, F, 22, 3]."""
+    rotations = features[..., columns.ROTATIONS].unflatten(-1, (-1, 6))
+    height = features[..., columns.POSITIONS][..., 1]
+    joints = kinematics_torch.joint_positions(rotations)
+    return joints + functional.pad(height[..., None, None], (1, 1))
+
+
+def root_path(features: Tensor) -> Tensor:
+    """Where the pelvis goes on the floor within a window. [B, F, 272] -> [B, F, 2] metres (x, z)."""
+    turn = features[..., columns.HEADING_CHANGE]
+    # The first column of a rotation about +Y by a is (cos a, 0, -sin a).
+    heading = torch.atan2(-turn[..., 2], turn[..., 0])[:, 1:].cumsum(1)
+    x, z = features[:, 1:, columns.ROOT_VELOCITY].unbind(-1)
+    step = torch.stack(
+        [x * heading.cos() + z * heading.sin(), z * heading.cos() - x * heading.sin()], dim=-1
+    )
+    return step.cumsum(1)
+
+
+def build(settings: TokenizerSettings, data: MotionData) -> Stage:
+    """The tokenizer stage on these data."""
+    tokenizer = MotionTokenizer(data.representation.num_features, settings)
+    mean, std = data.statistics()
+    tokenizer.mean.copy_(mean)
+    tokenizer.std.copy_(std)
+    frames_per_token = settings.frames_per_token
+    train = [clip for clip in data.split("train") if len(clip.features) >= WINDOW_FRAMES]
+    window = WINDOW_FRAMES
+    if not train:
+        train = data.split("train")
+        window = min(len(clip.features) for clip in train) // frames_per_token * frames_per_token
+    pick = WeightedPicker([clip.about.weight * len(clip.features) for clip in train])
+
+    def make_batch(rng: torch.Generator, batch_size: int) -> Tensor:
+        rows = []
+        for index in pick(batch_size, rng):
+            features = train[index].features
+            start = int(torch.randint(len(features) - window + 1, (), generator=rng))
+            rows.append(features[start : start + window])
+        batch = np.stack(rows)
+        if data.settings.mirror:
+            half = batch_size // 2
+            batch[:half] = data.mirrored(batch[:half])
+        return torch.from_numpy(batch)
+
+    def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:
+        model = objective.tokenizer
+        chosen = data.held_out()[:200]
+        report = reconstruction_error(model, data, [clip.features for clip in chosen])
+        if pictures is not None:
+            clips = []
+            for clip in chosen[:3]:
+                given, made = reconstruct(model, data, clip.features)
+                clips += [given, made]
+            titles = [title for clip in chosen[:3] for title in (clip.about.captions[0], "reconstruction")]
+            contact_sheet(clips, pictures / "reconstruction.png", titles=titles)
+        return report
+
+    return Stage("tokenizer", TokenizerObjective(tokenizer), make_batch, validate, "joint_error_mm")
+
+
+def reconstruct(model: MotionTokenizer, data: MotionData, features: np.ndarray) -> tuple[MotionClip, MotionClip]:
+    """A clip and its reconstruction through the tokens, cut to whole tokens."""
+    step = model.settings.frames_per_token
+    features = features[: len(features) // step * step]
+    device = model.mean.device
+    tokens = model.encode(torch.from_numpy(features)[None].to(device))
+    restored = model.decode(tokens)[0].float().cpu().numpy()
+    form = data.representation
+    return form.decode(features, form.fps), form.decode(restored, form.fps)
+
+
+@torch.no_grad()
+def reconstruction_error(model: MotionTokenizer, data: MotionData, clips: list[np.ndarray]) -> dict[str, float]:
+    """Mean joint error in mm, with each frame's pelvis aligned on the floor and with the path as it is; codes used."""
+    aligned, as_is, frames = 0.0, 0.0, 0
+    step = model.settings.frames_per_token
+    used = [set() for _ in range(model.settings.num_codebooks)]
+    for features in clips:
+        if len(features) < step:
+            continue
+        given, made = (clip.joint_positions() for clip in reconstruct(model, data, features))
+        cut = torch.from_numpy(features[: len(features) // step * step])[None].to(model.mean.device)
+        tokens = model.encode(cut)[0].cpu().numpy()
+        for level, codes in enumerate(used):
+            codes.update(tokens[:, level].tolist())
+        flat = np.array([1.0, 0.0, 1.0])
+        difference = made - given
+        as_is += np.linalg.norm(difference, axis=-1).mean(-1).sum()
+        difference = difference - difference[:, :1] * flat
+        aligned += np.linalg.norm(difference, axis=-1).mean(-1).sum()
+        frames += len(given)
+    shares = [len(codes) / model.settings.codebook_size for codes in used]
+    return {
+        "joint_error_mm": 1000 * aligned / frames,
+        "path_joint_error_mm": 1000 * as_is / frames,
+        "least_codebook_use": min(shares),
+    }
