@@ -1,0 +1,323 @@
+"""Does the motion show what the prompt asked for? One judge an action, by geometry; each says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import degrees, radians
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from . import geometry
+from .prompt_sets import PromptSpec
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Attributes: ``correct``, and ``reason`` with the numbers that decided it."""
+
+    correct: bool
+    reason: str
+
+
+def _hands(clip: MotionClip) -> str:
+    rises = geometry.arm_rise(clip)
+    return ", ".join(f"{side} hand rises {rise:.2f} to {peak:+.2f}" for side, (peak, rise) in rises.items())
+
+
+def _one_side(found: frozenset[str], side: str, what: str, numbers: str) -> Verdict:
+    """Correct where the named side does it and the other does not; with no side, where either does."""
+    correct = bool(found) if not side else found == {side}
+    return Verdict(correct, f"{what}: {' and '.join(sorted(found)) or 'neither side'} ({numbers})")
+
+
+def raises_hand(clip: MotionClip, side: str = "") -> Verdict:
+    """The named wrist goes up near the shoulder or higher; the other stays down."""
+    return _one_side(geometry.raised_hands(clip), side, "raised hand", _hands(clip))
+
+
+def waves(clip: MotionClip, side: str = "") -> Verdict:
+    """The named hand is lifted and swings back and forth; the other is not lifted."""
+    waving, raised = geometry.waving_hands(clip), geometry.raised_hands(clip)
+    other = raised - {side} if side else frozenset()
+    correct = (side in waving if side else bool(waving)) and not other
+    counts = geometry.wave_swings(clip)
+    numbers = ", ".join(f"{name} {count} swings" for name, count in counts.items())
+    return Verdict(
+        correct, f"waving: {' and '.join(sorted(waving)) or 'neither hand'} ({numbers}; {_hands(clip)})"
+    )
+
+
+def raises_leg(clip: MotionClip, side: str = "") -> Verdict:
+    """The named leg is lifted off the floor; the other stays down."""
+    lifts = geometry.leg_lift(clip)
+    numbers = ", ".join(
+        f"{name} leg {value:.2f}, ankle {height:.2f} m" for name, (value, height) in lifts.items()
+    )
+    return _one_side(geometry.raised_legs(clip), side, "raised leg", numbers)
+
+
+def turns(clip: MotionClip, side: str = "") -> Verdict:
+    """The heading changes to the named side."""
+    angle = geometry.turn_angle(clip)
+    turned = "" if abs(angle) < radians(TURN) else ("left" if angle > 0 else "right")
+    return Verdict(
+        turned == side if side else bool(turned), f"turned {degrees(angle):+.0f} degrees (left is +)"
+    )
+
+
+def _motion(clip: MotionClip) -> str:
+    way = geometry.travel(clip)
+    return (
+        f"{way.forward:+.2f} m forward, {way.left:+.2f} m left, {geometry.speed(clip):.2f} m/s, "
+        f"{geometry.steps(clip)} steps, flight {geometry.longest_flight(clip):.2f} s"
+    )
+
+
+# Degrees of heading that make a turn.
+TURN = 25.0
+# Metres a second from which a body goes somewhere; from which it may run.
+GOES, RUNS = 0.25, 1.3
+# Seconds off the floor in a running step; in a jump. Metres the feet leave the floor in a jump.
+RUN_FLIGHT, JUMP_FLIGHT, JUMP_HEIGHT = 0.06, 0.16, 0.06
+# Seconds off the floor of a leap out of a run.
+LEAP_FLIGHT = 0.3
+# Steps a second of a run, where the feet hardly leave the floor.
+RUN_CADENCE = 2.4
+
+
+def _goes(clip: MotionClip) -> str:
+    """Main direction of travel in the body's own frame: "forward", "backward", "sideways" or "nowhere"."""
+    way = geometry.travel(clip)
+    needed = GOES * clip.seconds
+    if max(abs(way.forward), abs(way.left)) < needed:
+        return "nowhere"
+    if abs(way.left) > abs(way.forward):
+        return "sideways"
+    return "forward" if way.forward > 0 else "backward"
+
+
+def _is_running(clip: MotionClip) -> bool:
+    steps = geometry.steps(clip)
+    light = geometry.longest_flight(clip) >= RUN_FLIGHT or steps >= RUN_CADENCE * clip.seconds
+    return geometry.speed(clip) >= RUNS and steps >= 3 and light
+
+
+def walks_forward(clip: MotionClip, side: str = "") -> Verdict:
+    """Steps forward without flight."""
+    correct = _goes(clip) == "forward" and geometry.steps(clip) >= 3 and not _is_running(clip)
+    return Verdict(correct, _motion(clip))
+
+
+def walks_backward(clip: MotionClip, side: str = "") -> Verdict:
+    """Steps backward."""
+    return Verdict(_goes(clip) == "backward" and geometry.steps(clip) >= 3, _motion(clip))
+
+
+def side_steps(clip: MotionClip, side: str = "") -> Verdict:
+    """Steps sideways."""
+    return Verdict(_goes(clip) == "sideways" and geometry.steps(clip) >= 2, _motion(clip))
+
+
+def runs(clip: MotionClip, side: str = "") -> Verdict:
+    """Steps fast, with both feet off the floor between steps."""
+    return Verdict(_is_running(clip), _motion(clip))
+
+
+def runs_in_a_curve(clip: MotionClip, side: str = "") -> Verdict:
+    """Runs, and the heading changes."""
+    turn = turns(clip)
+    return Verdict(_is_running(clip) and turn.correct, f"{_motion(clip)}, {turn.reason}")
+
+
+def jumps(clip: MotionClip, side: str = "") -> Verdict:
+    """Both feet leave the floor for longer and higher than in a running step."""
+    flight, height = geometry.longest_flight(clip), geometry.jump_height(clip)
+    long_enough = flight >= (LEAP_FLIGHT if _is_running(clip) else JUMP_FLIGHT)
+    return Verdict(
+        long_enough and height >= JUMP_HEIGHT, f"off the floor {flight:.2f} s, {height:.2f} m high"
+    )
+
+
+def raises_both(clip: MotionClip, side: str = "") -> Verdict:
+    """Both wrists go up."""
+    return Verdict(geometry.raised_hands(clip) == set(geometry.SIDES), _hands(clip))
+
+
+def bows(clip: MotionClip, side: str = "") -> Verdict:
+    """The trunk leans forward from the upright and the legs stay nearly straight."""
+    return _bends(clip, 25.0, low_hands=False)
+
+
+def bends_down(clip: MotionClip, side: str = "") -> Verdict:
+    """The body goes down until a hand is near the floor."""
+    return _bends(clip, 40.0, low_hands=True)
+
+
+def _bends(clip: MotionClip, pitch: float, low_hands: bool) -> Verdict:
+    lean = geometry.trunk_pitch(clip)
+    most = degrees(geometry.held_peak(lean, clip.fps))
+    rise = most - degrees(geometry.held_low(lean, clip.fps))
+    hands = geometry.hand_height(clip)
+    pelvis = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
+    correct = rise >= pitch * 0.6 and (hands < 0.55 if low_hands else most >= pitch and pelvis > 0.75)
+    reason = f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m, pelvis to {pelvis:.2f}"
+    return Verdict(correct, reason)
+
+
+def kicks(clip: MotionClip, side: str = "") -> Verdict:
+    """A foot is thrown out fast and high."""
+    speeds, lifts = geometry.foot_speed(clip), geometry.leg_lift(clip)
+    found = frozenset(
+        name
+        for name in geometry.SIDES
+        if speeds[name] >= KICK_SPEED and lifts[name][1] >= 0.25 and lifts[name][0] >= 0.3
+    )
+    numbers = ", ".join(
+        f"{name} foot {speeds[name]:.1f} m/s, {lifts[name][1]:.2f} m high" for name in geometry.SIDES
+    )
+    correct = (side in found if side else bool(found)) and not _is_running(clip)
+    return Verdict(correct, f"kick: {' and '.join(sorted(found)) or 'neither foot'} ({numbers})")
+
+
+KICK_SPEED = 2.5
+STILL_LIMB = 0.6
+PUNCH_SPEED = 1.5
+THROW_SPEED = 2.5
+
+
+def punches(clip: MotionClip, side: str = "") -> Verdict:
+    """A hand drives out fast near shoulder height."""
+    speeds = geometry.punching_hands(clip)
+    found = frozenset(name for name, value in speeds.items() if value >= PUNCH_SPEED)
+    numbers = ", ".join(f"{name} hand {value:.1f} m/s" for name, value in speeds.items())
+    return Verdict(side in found if side else bool(found), f"punch: {sorted(found)} ({numbers})")
+
+
+def throws(clip: MotionClip, side: str = "") -> Verdict:
+    """A hand goes up and moves fast."""
+    speeds, raised = geometry.hand_speed(clip), geometry.raised_hands(clip)
+    fastest = max(speeds.values())
+    return Verdict(bool(raised) and fastest >= THROW_SPEED, f"hand {fastest:.1f} m/s; {_hands(clip)}")
+
+
+def squats(clip: MotionClip, side: str = "") -> Verdict:
+    """The pelvis goes far down with bent knees and comes up again."""
+    height = geometry.pelvis_height(clip)
+    low = geometry.held_low(height, clip.fps)
+    bent = degrees(geometry.held_peak(geometry.knee_bend(clip).min(-1), clip.fps))
+    tilt = degrees(float(np.median(geometry.trunk_tilt(clip))))
+    end = float(height[-1])
+    correct = low < 0.72 and bent >= 60 and tilt < 45 and end - low >= 0.15
+    return Verdict(
+        correct, f"pelvis down to {low:.2f} of standing and back to {end:.2f}, knees bent {bent:.0f} degrees"
+    )
+
+
+def sits(clip: MotionClip, side: str = "") -> Verdict:
+    """The pelvis is down at seat height with bent knees and the trunk upright."""
+    height = geometry.pelvis_height(clip)
+    low = geometry.held_low(height, clip.fps, 0.3)
+    bent = degrees(geometry.held_peak(geometry.knee_bend(clip).max(-1), clip.fps))
+    tilt = degrees(float(np.median(geometry.trunk_tilt(clip))))
+    return Verdict(
+        0.2 < low < 0.75 and bent >= 60 and tilt < 50,
+        f"pelvis {low:.2f} of standing, knees bent {bent:.0f} degrees",
+    )
+
+
+def lunges(clip: MotionClip, side: str = "") -> Verdict:
+    """The pelvis goes down with the feet far apart."""
+    low = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
+    spread = geometry.held_peak(geometry.foot_spread(clip), clip.fps)
+    return Verdict(
+        low < 0.82 and spread >= 0.5, f"pelvis down to {low:.2f} of standing, feet {spread:.2f} m apart"
+    )
+
+
+def stands_still(clip: MotionClip, side: str = "") -> Verdict:
+    """Upright, goes nowhere, hardly moves."""
+    net = geometry.travel(clip).net
+    limb = max(*geometry.hand_speed(clip).values(), *geometry.foot_speed(clip).values())
+    height = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
+    lean = degrees(geometry.held_peak(geometry.trunk_tilt(clip), clip.fps))
+    correct = (
+        net < 0.3 and limb < STILL_LIMB and height > 0.8 and lean < 30 and geometry.longest_flight(clip) < 0.1
+    )
+    return Verdict(correct, f"{net:.2f} m away, fastest limb {limb:.2f} m/s, trunk {lean:.0f} degrees")
+
+
+def lies_down(clip: MotionClip, side: str = "") -> Verdict:
+    """The trunk ends level, near the floor."""
+    low = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
+    tilt = degrees(geometry.held_peak(geometry.trunk_tilt(clip), clip.fps))
+    return Verdict(
+        low < 0.35 and tilt > 55,
+        f"pelvis down to {low:.2f} of standing, trunk {tilt:.0f} degrees from upright",
+    )
+
+
+def dances(clip: MotionClip, side: str = "") -> Verdict:
+    """Arms, legs and heading are all busy. Necessary, not sufficient: contact sheets are looked at as well."""
+    lively = geometry.liveliness(clip)
+    return Verdict(lively >= 0.3 and not _is_running(clip), f"joints {lively:.2f} m/s against the pelvis")
+
+
+Judge = Callable[[MotionClip, str], Verdict]
+
+JUDGES: dict[str, Judge] = {
+    "raises hand": raises_hand,
+    "raises an arm": raises_hand,
+    "raises both arms": raises_both,
+    "waves": waves,
+    "waves either hand": waves,
+    "raises leg": raises_leg,
+    "raises a leg": raises_leg,
+    "turns": turns,
+    "turns either way": turns,
+    "walks forward": walks_forward,
+    "walks backward": walks_backward,
+    "side-steps": side_steps,
+    "runs": runs,
+    "runs in a curve": runs_in_a_curve,
+    "jumps": jumps,
+    "bows": bows,
+    "bends down": bends_down,
+    "kicks": kicks,
+    "punches": punches,
+    "throws": throws,
+    "squats": squats,
+    "sits": sits,
+    "lunges": lunges,
+    "stands still": stands_still,
+    "lies down": lies_down,
+    "by eye: dances": dances,
+}
+
+
+def judge(spec: PromptSpec, clip: MotionClip) -> Verdict:
+    """Whether ``clip`` shows what ``spec`` asked for.
+
+    Raises:
+        KmmError: ``unknown_judge`` where no judge has the name that ``spec`` gives.
+    """
+    if spec.judge not in JUDGES:
+        raise KmmError(
+            "unknown_judge", f"No judge is called {spec.judge!r}.", f"Known: {', '.join(sorted(JUDGES))}."
+        )
+    return JUDGES[spec.judge](clip, spec.side)
+
+
+def named_side_correct(spec: PromptSpec, clip: MotionClip) -> Verdict:
+    """As ``judge``, for prompts that name a side.
+
+    Raises:
+        KmmError: ``no_side`` where the prompt names none.
+    """
+    if spec.side not in geometry.SIDES:
+        raise KmmError(
+            "no_side", f"The prompt {spec.text!r} names no side.", "Give one with side 'left' or 'right'."
+        )
+    return judge(spec, clip)

@@ -1,0 +1,102 @@
+"""Every judge says yes to a body that does it and no to bodies that do something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from kmm_core.errors import KmmError
+from kmm_core.evaluate.prompt_sets import PromptSpec, action_prompts, side_prompts
+from kmm_core.evaluate.verdicts import JUDGES, judge, named_side_correct
+
+from . import bodies
+
+
+def _both_arms():
+    left, right = bodies.raise_arm("left"), bodies.raise_arm("right")
+    index = bodies.JOINT_INDEX["right_shoulder"]
+    left.local_rotations[:, index] = right.local_rotations[:, index]
+    return left
+
+
+BODIES = {
+    "raises hand": bodies.raise_arm("left"),
+    "both": _both_arms(),
+    "waves": bodies.wave("left"),
+    "raises leg": bodies.lift_leg("left"),
+    "walks forward": bodies.walk(),
+    "turns": bodies.walk(turn=90),
+    "walks backward": bodies.walk(speed=-1.0),
+    "side-steps": bodies.walk(speed=0.0, sideways=0.8),
+    "runs": bodies.walk(speed=2.8, hertz=1.4, flight=0.1),
+    "runs in a curve": bodies.walk(speed=2.8, hertz=1.4, flight=0.1, turn=90),
+    "jumps": bodies.hop(),
+    "squats": bodies.crouch(),
+    "bows": bodies.bow(),
+    "stands still": bodies.still(),
+    "lies down": bodies.lie(),
+}
+
+YES = {
+    "raises hand": ("raises hand", "both", "waves"),
+    "raises an arm": ("raises hand", "both", "waves"),
+    "raises both arms": ("both",),
+    "waves": ("waves",),
+    "raises leg": ("raises leg",),
+    "turns": ("turns", "runs in a curve"),
+    "walks forward": ("walks forward", "turns"),
+    "walks backward": ("walks backward",),
+    "side-steps": ("side-steps",),
+    "runs": ("runs", "runs in a curve"),
+    "runs in a curve": ("runs in a curve",),
+    "jumps": ("jumps",),
+    "squats": ("squats",),
+    "bows": ("bows",),
+    "stands still": ("stands still",),
+    "lies down": ("lies down",),
+}
+
+
+@pytest.mark.parametrize("name", YES)
+def test_the_judge_accepts_its_own_action_and_no_other(name):
+    accepted = {body for body, clip in BODIES.items() if JUDGES[name](clip, "").correct}
+    assert accepted == set(YES[name])
+
+
+@pytest.mark.parametrize(
+    "name, body", [("raises hand", bodies.raise_arm), ("waves", bodies.wave), ("raises leg", bodies.lift_leg)]
+)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_wrong_side_is_wrong(name, body, side):
+    other = "right" if side == "left" else "left"
+    assert named_side_correct(PromptSpec("", name, 3.0, side), body(side)).correct
+    verdict = named_side_correct(PromptSpec("", name, 3.0, side), body(other))
+    assert not verdict.correct
+    assert other in verdict.reason
+
+
+def test_a_named_side_is_wrong_where_both_move():
+    assert not named_side_correct(PromptSpec("", "raises hand", 3.0, "left"), BODIES["both"]).correct
+
+
+@pytest.mark.parametrize("degrees, side", [(90, "left"), (-90, "right"), (5, "")])
+def test_turns(degrees, side):
+    clip = bodies.walk(turn=degrees)
+    for asked in ("left", "right"):
+        assert named_side_correct(PromptSpec("", "turns", 4.0, asked), clip).correct == (asked == side)
+
+
+def test_every_prompt_has_a_judge():
+    for spec in side_prompts() + action_prompts():
+        assert spec.judge in JUDGES
+
+
+def test_an_unknown_judge_is_named():
+    with pytest.raises(KmmError, match="'flies'") as raised:
+        judge(PromptSpec("a man flies", "flies", 3.0), bodies.still())
+    assert raised.value.code == "unknown_judge"
+
+
+def test_a_prompt_without_a_side_is_refused():
+    with pytest.raises(KmmError, match="names no side") as raised:
+        named_side_correct(PromptSpec("a man waves", "waves", 3.0), bodies.still())
+    assert raised.value.code == "no_side"
