@@ -15,7 +15,7 @@ from ..errors import KmmError
 from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS, REST_OFFSETS, SOLE_THICKNESS
 from . import kinematics, rotations
 from .rotations import Array
-from .smpl_rest import SMPL_REST_OFFSETS
+from .smpl_rest import SMPL_REST_OFFSETS, rest_pose_local
 
 # A hinge axis counts fully where the limb is bent by more than the second angle, not at all below the first.
 _HINGE_BENDS = (np.radians(10), np.radians(30))
@@ -57,9 +57,9 @@ def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array
     if rest_offsets is None:
         rest_offsets = _recognised_rest(lengths)
     world = _torso(positions, rest_offsets)
-    for side, hinge in (("left_", -1.0), ("right_", 1.0)):
+    for side in ("left_", "right_"):
         _solve_leg(world, positions, side, rest_offsets, fps)
-        _solve_arm(world, positions, side, np.array([0.0, hinge, 0.0]), rest_offsets, fps)
+        _solve_arm(world, positions, side, rest_offsets, fps)
     local = kinematics.local_rotations(world)
     local = rotations.make_continuous(np.where(local[:1, :, :1] < 0, -local, local))
     return MotionClip(_root_positions(positions, local, lengths), local, float(fps))
@@ -99,8 +99,8 @@ def _at(joint: str) -> int:
     return JOINT_INDEX[joint]
 
 
-def _between_joints(positions: Array, start: str, end: str) -> Array:
-    return positions[:, _at(end)] - positions[:, _at(start)]
+def _between_joints(positions: Array, start: int, end: int) -> Array:
+    return positions[:, end] - positions[:, start]
 
 
 def _frame(x: Array, y: Array) -> Array:
@@ -164,41 +164,36 @@ def _chest_axes(bones: Array) -> tuple[Array, Array]:
 def _solve_leg(world: Array, positions: Array, side: str, rest_offsets: Array, fps: float) -> None:
     """Sets hip, knee, ankle and foot of one side in ``world``."""
     hip, knee, ankle, foot = (_at(side + name) for name in ("hip", "knee", "ankle", "foot"))
-    thigh, shin, sole = (_between_joints(positions, *ends) for ends in _chain(side, "hip", "knee", "ankle", "foot"))
-    rest, hinge = REST_OFFSETS[knee], np.array([1.0, 0.0, 0.0])
-    swing = _swing(world[:, _at("pelvis")], rest, thigh)
-    # A straight leg's kneecap points half-way between where the pelvis and the toes point.
-    toe_out = rotations.between(rest_offsets[foot] * [1, 0, 1], [0.0, 0.0, 1.0])
-    shin_direction = rotations.normalize(shin)
-    kneecap = rotations.normalize(sole) - shin_direction * np.sum(
-        rotations.normalize(sole) * shin_direction, axis=-1, keepdims=True
-    )
-    kneecap = rotations.rotate(rotations.multiply(swing, rotations.multiply(toe_out, rotations.conjugate(swing))), kneecap)
-    natural = 0.6 + 0.4 * _phase(swing, rest, hinge, np.cross(kneecap, shin_direction))
-    world[:, hip] = _twisted(swing, rest, hinge, thigh, shin, natural, fps)
-    world[:, knee] = _swing(world[:, hip], REST_OFFSETS[ankle], shin)
-    world[:, ankle] = _with_level_sole(_swing(world[:, knee], REST_OFFSETS[foot], sole), positions[:, foot, 1])
-    world[:, foot] = world[:, ankle]
+    thigh, shin, sole = (_between_joints(positions, *ends) for ends in ((hip, knee), (knee, ankle), (ankle, foot)))
+    rest = rest_pose_local(rest_offsets)
+    hinge = np.array([1.0, 0.0, 0.0])
+    swing = _swing(rotations.multiply(world[:, _at("pelvis")], rest[hip]), REST_OFFSETS[knee], thigh)
+    # A straight leg's kneecap points between where the pelvis and the toes point, less the toes' turn-out at rest.
+    down = rotations.normalize(shin)
+    turn_out = np.arctan2(rest_offsets[foot, 0], rest_offsets[foot, 2])
+    toes = rotations.rotate(rotations.from_axis_angle(down, turn_out), rotations.normalize(sole))
+    natural = 0.6 + 0.4 * _phase(swing, REST_OFFSETS[knee], hinge, np.cross(toes, down))
+    world[:, hip] = _twisted(swing, REST_OFFSETS[knee], hinge, thigh, shin, natural, fps)
+    world[:, knee] = _swing(rotations.multiply(world[:, hip], rest[knee]), REST_OFFSETS[ankle], shin)
+    tilted = _swing(rotations.multiply(world[:, knee], rest[ankle]), REST_OFFSETS[foot], sole)
+    world[:, ankle] = world[:, foot] = _with_level_sole(tilted, positions[:, foot, 1])
 
 
-def _solve_arm(
-    world: Array, positions: Array, side: str, hinge: Array, rest_offsets: Array, fps: float
-) -> None:
+def _solve_arm(world: Array, positions: Array, side: str, rest_offsets: Array, fps: float) -> None:
     """Sets collar, shoulder, elbow and wrist of one side in ``world``."""
     collar, shoulder, elbow, wrist = (_at(side + name) for name in ("collar", "shoulder", "elbow", "wrist"))
     clavicle, upper, lower = (
-        _between_joints(positions, *ends) for ends in _chain(side, "collar", "shoulder", "elbow", "wrist")
+        _between_joints(positions, *ends) for ends in ((collar, shoulder), (shoulder, elbow), (elbow, wrist))
     )
+    rest = rest_pose_local(rest_offsets)
     chest = world[:, _at("spine3")]
     world[:, collar] = _swing(chest, rest_offsets[shoulder], clavicle)
-    swing = _swing(chest, REST_OFFSETS[elbow], upper)
+    # In T-pose, palms down, both elbows flex forward: about -Y on the left, about +Y on the right.
+    hinge = np.array([0.0, -np.sign(REST_OFFSETS[elbow, 0]), 0.0])
+    swing = _swing(rotations.multiply(chest, rest[shoulder]), REST_OFFSETS[elbow], upper)
     world[:, shoulder] = _twisted(swing, REST_OFFSETS[elbow], hinge, upper, lower, np.ones(len(upper)), fps)
-    world[:, elbow] = _swing(world[:, shoulder], REST_OFFSETS[wrist], lower)
+    world[:, elbow] = _swing(rotations.multiply(world[:, shoulder], rest[elbow]), REST_OFFSETS[wrist], lower)
     world[:, wrist] = world[:, elbow]
-
-
-def _chain(side: str, *names: str) -> list[tuple[str, str]]:
-    return [(side + start, side + end) for start, end in zip(names[:-1], names[1:], strict=True)]
 
 
 def _phase(swing: Array, rest: Array, hinge: Array, axis: Array) -> Array:

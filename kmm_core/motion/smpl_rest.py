@@ -1,4 +1,4 @@
-"""The rest pose that SMPL-shaped data have: joints of the neutral body's T-pose, in round numbers. Light zone.
+"""The rest pose of SMPL-shaped data, and what it looks like on the canonical skeleton. Light zone: no torch.
 
 SMPL's rest pose is not quite ours: its spine is curved, its legs are spread and its toes point outward. Whoever
 reads rotations or positions made on SMPL needs that difference. The numbers are the joint locations of the
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..skeleton import JOINT_NAMES, PARENTS
+from ..skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, REST_OFFSETS
+from . import kinematics, rotations
+from .rotations import Array
 
 _LEFT_AND_CENTRE = {
     "pelvis": (0.0, 0.0, 0.0),
@@ -41,11 +43,39 @@ def _offset(name: str) -> tuple[float, float, float]:
 SMPL_REST_OFFSETS = np.array([_offset(name) for name in JOINT_NAMES])
 SMPL_REST_OFFSETS.flags.writeable = False
 
+# The limb joints whose bone is turned from our rest direction to the source's; the next joint ends the bone.
+_LIMB_BONES = tuple(
+    (JOINT_INDEX[f"{side}_{start}"], JOINT_INDEX[f"{side}_{end}"])
+    for side in ("left", "right")
+    for start, end in (("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"), ("shoulder", "elbow"), ("elbow", "wrist"))
+)
 
-def joints_from_offsets(offsets: np.ndarray) -> np.ndarray:
-    """Rest positions [22, 3] with the pelvis at ``offsets[0]``, from offsets [22, 3]; same unit."""
-    joints = np.array(offsets, dtype=float)
-    for joint, parent in enumerate(PARENTS):
-        if parent >= 0:
-            joints[joint] += joints[parent]
-    return joints
+
+def rest_pose(offsets: Array) -> Array:
+    """World rotations [22, 4] that pose the canonical skeleton like a T-pose with the given offsets [22, 3].
+
+    Limb bones take the source's directions. Pelvis, spine, collars and head stay as they are: how a skeleton
+    draws its spine says nothing about how the person stands.
+    """
+    world = np.tile(rotations.IDENTITY, (NUM_JOINTS, 1))
+    for start, end in _LIMB_BONES:
+        if JOINT_NAMES[start].endswith("ankle"):
+            # The sole stays level: turn out, then pitch.
+            world[start] = rotations.multiply(
+                _level_frame(offsets[end]), rotations.conjugate(_level_frame(REST_OFFSETS[end]))
+            )
+        else:
+            world[start] = rotations.between(REST_OFFSETS[end], offsets[end])
+        world[end] = world[start]
+    return world
+
+
+def rest_pose_local(offsets: Array) -> Array:
+    """``rest_pose`` as rotations against the parent joint, [22, 4]."""
+    return kinematics.local_rotations(rest_pose(offsets))
+
+
+def _level_frame(direction: Array) -> Array:
+    x = rotations.normalize(np.cross(rotations.Y_AXIS, direction))
+    z = rotations.normalize(direction)
+    return rotations.from_matrix(np.stack([x, np.cross(z, x), z], axis=-1))
