@@ -20,6 +20,7 @@ from .errors import KmmError
 from .motion import kinematics, rotations
 from .motion.rotations import Array
 from .skeleton import JOINT_INDEX
+from .timeline import Prompt
 
 LEFT, RIGHT, CENTRE, FACE = range(4)
 COLOURS = np.array([[52, 118, 214], [236, 118, 44], [176, 180, 190], [62, 66, 78]], dtype=np.float32)
@@ -45,24 +46,24 @@ def _parts() -> list[tuple[str, tuple, str, tuple, float, float, int]]:
     """The figure: (joint, offset in its frame, joint, offset, radius, radius, colour), metres."""
     none = (0.0, 0.0, 0.0)
     parts = [
-        ("pelvis", none, "spine2", none, 0.105, 0.105, CENTRE),
-        ("spine2", none, "spine3", (0, 0.12, 0), 0.105, 0.10, CENTRE),
+        ("pelvis", (0, -0.02, 0), "spine2", none, 0.10, 0.10, CENTRE),
+        ("spine2", none, "spine3", (0, 0.12, 0), 0.10, 0.10, CENTRE),
         ("neck", (0, -0.03, 0), "head", none, 0.05, 0.048, CENTRE),
         ("head", (0, 0.06, 0.01), "head", (0, 0.13, 0), 0.085, 0.092, CENTRE),
     ]
     for side, colour, x in (("left", LEFT, 1), ("right", RIGHT, -1)):
         parts += [
-            (f"{side}_collar", (0, -0.03, 0), "spine1", (0.07 * x, 0, 0), 0.085, 0.075, CENTRE),
-            ("spine1", (0.07 * x, 0, 0), f"{side}_hip", none, 0.075, 0.09, CENTRE),
-            (f"{side}_collar", none, f"{side}_shoulder", none, 0.06, 0.062, CENTRE),
-            (f"{side}_shoulder", none, f"{side}_elbow", none, 0.058, 0.043, colour),
-            (f"{side}_elbow", none, f"{side}_wrist", none, 0.043, 0.031, colour),
+            ("spine3", (0.065 * x, 0.10, 0), "spine1", (0.05 * x, 0.03, 0), 0.10, 0.092, CENTRE),
+            ("spine1", (0.05 * x, 0.03, 0), "pelvis", (0.07 * x, -0.05, 0), 0.092, 0.102, CENTRE),
+            ("spine3", (0.06 * x, 0.15, 0), f"{side}_shoulder", none, 0.075, 0.055, CENTRE),
+            (f"{side}_shoulder", none, f"{side}_elbow", none, 0.063, 0.044, colour),
+            (f"{side}_elbow", none, f"{side}_wrist", none, 0.044, 0.032, colour),
             (f"{side}_wrist", none, f"{side}_wrist", (0.10 * x, 0, 0), 0.038, 0.028, colour),
-            (f"{side}_hip", none, f"{side}_knee", none, 0.085, 0.056, colour),
-            (f"{side}_knee", none, f"{side}_ankle", none, 0.056, 0.04, colour),
-            (f"{side}_ankle", (0, -0.02, -0.02), f"{side}_foot", (0, 0.01, 0), 0.042, 0.036, colour),
-            (f"{side}_foot", (0, 0.01, 0), f"{side}_foot", (0, 0.002, 0.07), 0.036, 0.026, colour),
-            ("head", (0.015 * x, 0.10, 0.072), "head", (0.05 * x, 0.10, 0.058), 0.03, 0.028, FACE),
+            (f"{side}_hip", none, f"{side}_knee", none, 0.088, 0.057, colour),
+            (f"{side}_knee", none, f"{side}_ankle", none, 0.057, 0.041, colour),
+            (f"{side}_ankle", (0, -0.02, -0.02), f"{side}_foot", (0, 0.01, 0), 0.042, 0.037, colour),
+            (f"{side}_foot", (0, 0.01, 0), f"{side}_foot", (0, 0.002, 0.07), 0.037, 0.027, colour),
+            ("head", (0, 0.10, 0.074), "head", (0.052 * x, 0.10, 0.05), 0.031, 0.03, FACE),
         ]
     return parts
 
@@ -249,7 +250,7 @@ def contact_sheet(
     clips: MotionClip | Sequence[MotionClip],
     path: str | Path,
     *,
-    titles: str | Sequence[str] | None = None,
+    titles: str | Sequence[str | Sequence[Prompt]] | None = None,
     columns: int = 8,
     view: str = "three_quarter",
     cell: tuple[int, int] = (168, 190),
@@ -259,7 +260,7 @@ def contact_sheet(
     Args:
         clips: one clip or several.
         path: the ``.png`` file.
-        titles: one a clip, usually its prompt.
+        titles: one a clip: its prompt, or ``Prompt`` blocks, which are written above the frames they cover.
         columns: pictures a row.
         view: ``three_quarter``, ``front`` or ``side`` (camera on the person's left at the start).
         cell: width and height of one picture in pixels.
@@ -282,8 +283,23 @@ def contact_sheet(
     for row, (clip, title) in enumerate(zip(clips, titles)):
         top = head + row * (title_height + cell[1] + gap)
         note = f"{clip.num_frames} frames, {clip.seconds:.1f} s at {clip.fps:g} fps"
-        draw.text((gap, top + 2), _fit(title, sheet.width - 240, 15), fill=INK, font=_font(15))
         draw.text((sheet.width - gap, top + 5), note, fill=PALE_INK, font=_font(12), anchor="ra")
+        note_left = sheet.width - gap - draw.textlength(note, font=_font(12)) - 12
+        if isinstance(title, str):
+            draw.text((gap, top + 2), _fit(title, note_left - gap, 15), fill=INK, font=_font(15))
+        else:
+            # Frame 0 stands in the middle of the first picture, the last frame in the middle of the last.
+            frame_width = (columns - 1) * cell[0] / max(clip.num_frames - 1, 1)
+            for prompt in title:
+                left = gap + (prompt.start and cell[0] / 2 + prompt.start * frame_width)
+                right = min(gap + cell[0] / 2 + prompt.end * frame_width, sheet.width - gap)
+                if prompt.end >= clip.num_frames:
+                    right = sheet.width - gap
+                draw.line(
+                    [left, top + title_height - 2, right - 6, top + title_height - 2], fill=TRAIL, width=2
+                )
+                room = min(right - 6, note_left) - left
+                draw.text((left, top + 2), _fit(prompt.text, room, 15), fill=INK, font=_font(15))
         scene = _Scene(clip, cell, view, follow=True)
         for column, frame in enumerate(np.linspace(0, clip.num_frames - 1, columns).round().astype(int)):
             left = gap + column * cell[0]
@@ -298,7 +314,7 @@ def write_gif(
     path: str | Path,
     *,
     fps: float | None = None,
-    prompts: str | Sequence | None = None,
+    prompts: str | Sequence[Prompt] | None = None,
     view: str = "three_quarter",
     size: tuple[int, int] = (360, 360),
 ) -> None:
@@ -335,7 +351,7 @@ def write_mp4(
     clips: MotionClip | Sequence[MotionClip],
     path: str | Path,
     *,
-    prompts: str | Sequence | None = None,
+    prompts: str | Sequence[Prompt] | None = None,
     view: str = "three_quarter",
     size: tuple[int, int] = (640, 640),
 ) -> None:
@@ -438,7 +454,7 @@ def _fit(text: str, width: float, font_size: int) -> str:
         return text
     while text and font.getlength(text + "...") > width:
         text = text[:-1]
-    return text.rstrip() + "..."
+    return text.rstrip() + "..." if text else ""
 
 
 def _smooth(values: Array, window: int) -> Array:

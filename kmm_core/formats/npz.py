@@ -82,7 +82,7 @@ def read_npz(path: str | Path) -> MotionClip:
     ):
         raise _bad(path, "it is broken, cut short or no .npz of numbers") from None
     try:
-        clip = MotionClip(root, local, fps)
+        MotionClip(root, local, fps)
     except KmmError as error:
         raise KmmError(
             "bad_npz", f"{path.name}: {error.message}", error.hint or "Write the file again."

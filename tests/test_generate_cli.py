@@ -1,0 +1,298 @@
+"""kmm-generate with a small pipeline in the model's place: arguments, outputs, report, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.formats.npz import read_npz, write_npz
+from kmm_core.generate_cli import main
+from kmm_core.skeleton import REST_PELVIS_HEIGHT
+from kmm_core.timeline import Prompt, Timeline, write_timeline
+
+
+class FakePipeline:
+    """Gives a person who stands still, and remembers what it was asked."""
+
+    info = SimpleNamespace(
+        model="fake",
+        version="1",
+        licence="GPL-3.0-or-later",
+        text_encoder="none",
+        device="cpu",
+        fps=30.0,
+        parameters={"generator": 7},
+    )
+
+    def __init__(self):
+        self.loaded = None
+        self.asked = None
+
+    def load(self, bundle, device="auto"):
+        self.loaded = (bundle, device)
+        return self
+
+    def generate(self, timeline, **settings):
+        self.asked = SimpleNamespace(timeline=timeline, **settings)
+        frames = timeline.num_frames
+        root = np.tile([0.0, REST_PELVIS_HEIGHT, 0.0], (frames, 1))
+        local = np.tile([1.0, 0, 0, 0], (frames, 22, 1))
+        clip = MotionClip(root, local, timeline.fps)
+        return SimpleNamespace(clips=[clip] * settings["samples"], seconds={"sample": 0.25})
+
+
+@pytest.fixture
+def pipeline():
+    return FakePipeline()
+
+
+@pytest.fixture
+def run(pipeline, tmp_path, monkeypatch, capsys):
+    """Runs the command in an empty folder; gives the exit code, stdout and stderr."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments], load=pipeline.load)
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
+
+    call.folder = folder
+    return call
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_documented_call(run, pipeline):
+    words = ["--seed", "0", "--samples", "1", "-o", "shot.npz"]
+    done = run("a person walks forward", "--seconds", 4, "raises the left arm", "--seconds", 2, *words)
+    assert (done.code, done.err) == (0, "")
+    assert pipeline.asked.timeline.prompts == (
+        Prompt("a person walks forward", 0, 120),
+        Prompt("raises the left arm", 120, 180),
+    )
+    assert (pipeline.asked.seed, pipeline.asked.samples, pipeline.asked.foot_cleanup) == (0, 1, True)
+    assert pipeline.loaded == ("starter", "auto")
+    assert read_npz(run.folder / "shot.npz").num_frames == 180
+    assert "180 frames (6.0 s at 30 fps), seed 0, fake" in done.out
+
+
+def test_options_before_between_and_after_prompts(run, pipeline):
+    done = run(
+        "-o", "a.npz", "--fps=24", "walks", "--device", "cpu", "jumps", "--frames", "7", "--", "-odd-", "b"
+    )
+    assert done.code == 0, done.err
+    assert [(p.text, p.num_frames) for p in pipeline.asked.timeline.prompts] == [
+        ("walks", 96),
+        ("jumps", 7),
+        ("-odd-", 96),
+        ("b", 96),
+    ]
+
+
+def test_json_report(run):
+    done = run("walks", "--json", "--seed", 5, "--bundle", "starter-nc", "-o", "a.npz", "-o", "b.npz")
+    report = json.loads(done.out)
+    assert (report["frames"], report["fps"], report["seed"], report["samples"]) == (120, 30.0, 5, 1)
+    assert (report["device"], report["model"], report["version"]) == ("cpu", "fake", "1")
+    assert (report["licence"], report["text_encoder"]) == ("GPL-3.0-or-later", "none")
+    assert report["seconds"]["sample"] == 0.25 and {"load", "write"} < set(report["seconds"])
+    assert report["outputs"] == ["a.npz", "b.npz"]
+
+
+def test_a_seed_is_chosen_and_printed(run, pipeline):
+    seeds = {json.loads(run("walks", "--json", "-o", "a.npz").out)["seed"] for _ in range(3)}
+    assert len(seeds) > 1
+    assert pipeline.asked.seed in seeds
+
+
+def test_settings_reach_the_pipeline(run, pipeline):
+    run("walks", "--guidance", 2.5, "--steps", 12, "--no-foot-cleanup", "--device", "cpu", "-o", "a.npz")
+    asked = pipeline.asked
+    assert (asked.guidance_scale, asked.steps, asked.foot_cleanup, asked.keep) == (2.5, 12, False, None)
+    assert pipeline.loaded[1] == "cpu"
+
+
+def test_samples_are_numbered(run):
+    done = run(
+        "walks", "--frames", 8, "--samples", 2, "-o", "s.npz", "-o", "s.bvh", "-o", "sheet.png", "--json"
+    )
+    assert done.code == 0, done.err
+    assert files(run.folder) == ["s_1.bvh", "s_1.npz", "s_2.bvh", "s_2.npz", "sheet.png"]
+    assert sorted(json.loads(done.out)["outputs"]) == files(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.bvh", b"HIERARCHY"),
+        ("a.npz", b"PK"),
+        ("a.amass.npz", b"PK"),
+        ("a.gif", b"GIF89a"),
+        ("a.png", b"\x89PNG"),
+        ("A.BVH", b"HIERARCHY"),
+    ],
+)
+def test_every_suffix_writes_its_format(run, name, begins):
+    if "amass" in name:
+        pytest.importorskip("kmm_core.formats.amass")
+    done = run("walks", "--frames", 8, "-o", name)
+    assert done.code == 0, done.err
+    assert (run.folder / name).read_bytes().startswith(begins)
+    assert files(run.folder) == [name]
+
+
+def test_bvh_unit(run):
+    run("walks", "--frames", 8, "-o", "m.bvh")
+    run("walks", "--frames", 8, "-o", "cm.bvh", "--unit", "cm")
+    last = [float((run.folder / name).read_text().split("\n")[-2].split()[1]) for name in ("m.bvh", "cm.bvh")]
+    assert last == pytest.approx([REST_PELVIS_HEIGHT, 100 * REST_PELVIS_HEIGHT], abs=1e-3)
+
+
+def test_timeline_file(run, pipeline):
+    timeline = Timeline(24, (Prompt("walks", 0, 48), Prompt("sits", 60, 90)))
+    write_timeline(run.folder / "t.json", timeline)
+    assert run("--timeline", "t.json", "-o", "a.npz").code == 0
+    assert pipeline.asked.timeline == timeline
+    done = run("--timeline", "t.json", "--fps", 30, "-o", "a.npz")
+    assert done.code == 1 and "t.json counts frames at 24 fps and --fps 30" in done.err
+
+
+def test_kept_frames(run, pipeline, monkeypatch):
+    module = pytest.importorskip("kmm_core.pipeline")
+    local = np.tile([1.0, 0, 0, 0], (31, 22, 1))
+    write_npz(run.folder / "in.npz", MotionClip(np.zeros((31, 3)), local, 15))
+    monkeypatch.setattr(module, "Keep", lambda clip, frames: (clip, frames))
+    keep = ["--keep", ":10", "--keep", "50:"]
+    done = run("walks", "--frames", 70, "--from", "in.npz", *keep, "-o", "a.npz")
+    assert done.code == 0, done.err
+    clip, mask = pipeline.asked.keep
+    assert (clip.fps, clip.num_frames) == (30, 61)
+    assert np.flatnonzero(mask).tolist() == [*range(10), *range(50, 61)]
+    assert mask.shape == (70,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "-o/--output"),
+        (["-o", "a.bvh"], "no prompt and no --timeline"),
+        (["walks"], "-o/--output"),
+        (["walks", "--timeline", "t.json", "-o", "a.bvh"], "both prompts and --timeline"),
+        (["--seconds", "4", "walks", "-o", "a.bvh"], "before any prompt"),
+        (["walks", "--seconds", "4", "--frames", "4", "-o", "a.bvh"], "two lengths"),
+        (["walks", "--seconds", "4", "runs", "--frames", "4", "-o", "a.bvh"], "both --seconds and --frames"),
+        (["walks", "--seconds", "0", "-o", "a.bvh"], "length of 0 seconds"),
+        (["walks", "--seconds", "-2", "-o", "a.bvh"], "length of -2 seconds"),
+        (["walks", "--seconds", "nan", "-o", "a.bvh"], "length of nan seconds"),
+        (["walks", "--seconds", "1e9", "-o", "a.bvh"], "at most 3600"),
+        (["walks", "--seconds", "long", "-o", "a.bvh"], "length of long seconds"),
+        (["walks", "--seconds", "0.001", "-o", "a.bvh"], "less than one frame"),
+        (["walks", "--frames", "0", "-o", "a.bvh"], "--frames 0"),
+        (["walks", "--frames", "2.5", "-o", "a.bvh"], "--frames 2.5"),
+        (["walks", "--frames", "999999", "-o", "a.bvh"], "at most 3600"),
+        (["walks", "--seconds"], "--seconds"),
+        (["", "-o", "a.bvh"], "is empty"),
+        (["x" * 10_000, "-o", "a.bvh"], "10000 characters"),
+        (["walks", "--fps", "0", "-o", "a.bvh"], "fps=0"),
+        (["walks", "--seed", "-1", "-o", "a.bvh"], "--seed -1"),
+        (["walks", "--seed", "9" * 40, "-o", "a.bvh"], "--seed 99"),
+        (["walks", "--samples", "0", "-o", "a.bvh"], "--samples 0"),
+        (["walks", "--samples", "101", "-o", "a.bvh"], "from 1 to 100"),
+        (["walks", "--steps", "no", "-o", "a.bvh"], "--steps no"),
+        (["walks", "--guidance", "nan", "-o", "a.bvh"], "--guidance nan"),
+        (["walks", "--device", "tpu", "-o", "a.bvh"], "tpu"),
+        (["walks", "--unit", "ft", "-o", "a.bvh"], "ft"),
+        (["walks", "--sed", "1", "-o", "a.bvh"], "--sed"),
+        (["walks", "-o", "a.fbx"], "'a.fbx' has no known suffix"),
+        (["walks", "-o", ".bvh"], "no known suffix"),
+        (["walks", "-o", "a.json"], "no known suffix"),
+        (["walks", "--keep", "0:5", "-o", "a.bvh"], "--from and --keep"),
+        (["walks", "--from", "x.npz", "-o", "a.bvh"], "--from and --keep"),
+        (["walks", "--from", "x.npz", "--keep", "5", "-o", "a.bvh"], "--keep 5 is no range"),
+        (["walks", "--from", "x.npz", "--keep", "5:2", "-o", "a.bvh"], "--keep 5:2 is no range"),
+        (["walks", "--from", "x.npz", "--keep", "a:b", "-o", "a.bvh"], "--keep a:b is no range"),
+    ],
+)
+def test_bad_arguments_end_with_two_and_one_line(run, pipeline, arguments, part):
+    done = run(*arguments)
+    assert done.code == 2
+    assert done.err.startswith("kmm-generate: ") and done.err.count("\n") == 1 and len(done.err) < 600
+    assert part in done.err
+    assert done.out == ""
+    assert pipeline.loaded is None and files(run.folder) == []
+
+
+def test_help_and_version_start_fast_and_without_torch():
+    code = (
+        "import sys; from kmm_core.generate_cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    )
+    code += "print(sorted({'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules)))"
+    start = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+    assert "--timeline" in result.stdout
+    assert time.perf_counter() - start < 2
+
+
+def test_cancel_ends_with_130_and_leaves_nothing(run, pipeline, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "generate", interrupt)
+    done = run("walks", "-o", "a.bvh")
+    assert (done.code, done.err) == (130, "kmm-generate: cancelled; no unfinished file was left.\n")
+    assert files(run.folder) == []
+
+
+def test_cancel_while_writing_leaves_nothing(run, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", interrupt)
+    assert run("walks", "-o", "a.npz").code == 130
+    assert files(run.folder) == []
+
+
+def test_errors_of_the_pipeline(run, pipeline, monkeypatch):
+    def fail(error):
+        def generate(*_, **__):
+            raise error
+
+        monkeypatch.setattr(pipeline, "generate", generate)
+        return run("walks", "-o", "a.bvh")
+
+    done = fail(KmmError("bundle_broken", "The bundle is broken.", "Install it again."))
+    assert (done.code, done.err) == (1, "kmm-generate: The bundle is broken. Install it again.\n")
+    assert fail(KmmError("cancelled", "Cancelled.")).code == 130
+    assert "not enough memory" in fail(MemoryError()).err
+    done = fail(ZeroDivisionError("a\nb"))
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert "unexpected ZeroDivisionError: a b" in done.err and "--debug" in done.err
+    with pytest.raises(ZeroDivisionError):
+        run("walks", "-o", "a.bvh", "--debug")
+
+
+def test_progress_is_drawn_only_for_people(run, pipeline, monkeypatch):
+    assert run("walks", "-o", "a.npz").code == 0
+    assert pipeline.asked.progress is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+    def generate(timeline, **settings):
+        settings["progress"](SimpleNamespace(stage="decode", done=1, total=10))
+        return FakePipeline.generate(pipeline, timeline, **settings)
+
+    monkeypatch.setattr(pipeline, "generate", generate)
+    assert run("walks", "-o", "a.npz").code == 0
+    assert pipeline.asked.progress is not None
