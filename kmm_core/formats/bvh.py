@@ -1,0 +1,286 @@
+"""BVH (Biovision hierarchy): any skeleton in, canonical clips out. Light zone: no torch."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from ..motion import rotations
+from ..motion.rotations import Array
+from ..skeleton import JOINT_NAMES, PARENTS, REST_OFFSETS
+from .skeletal import SourceMotion
+
+MAX_FILE_BYTES = 1 << 30
+_CHANNELS = {a + kind for a in "XYZ" for kind in ("position", "rotation")}
+# Tips of the canonical skeleton's last bones, metres: they give importers a bone to draw.
+_TIPS = {
+    "head": (0.0, 0.18, 0.0),
+    "left_wrist": (0.17, 0.0, 0.0),
+    "right_wrist": (-0.17, 0.0, 0.0),
+    "left_foot": (0.0, 0.0, 0.07),
+    "right_foot": (0.0, 0.0, 0.07),
+}
+_UNITS = {"m": 1.0, "cm": 100.0}
+
+
+def read_bvh(path: str | os.PathLike) -> SourceMotion:
+    """The file's skeleton and motion, in its own axes and units.
+
+    Position channels replace the joint's OFFSET, as Blender and MotionBuilder read them; below the root they
+    add to it where the file's numbers show that it was written so.
+
+    Args:
+        path: a .bvh file.
+
+    Raises:
+        KmmError: ``bad_bvh`` where the file is missing, broken, truncated, empty or too large.
+    """
+    path = Path(path)
+    header, motion = _split(path, _read_text(path))
+    names, parents, offsets, ends, channels = _parse_hierarchy(path, header)
+    values, fps = _parse_motion(path, motion, sum(map(len, channels)))
+    return _assemble(path, names, parents, offsets, ends, channels, values, fps)
+
+
+def _fail(path: Path, what: str, hint: str = "Export the file again as BVH, or leave it out."):
+    return KmmError("bad_bvh", f"{path.name}: {what}", hint)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise _fail(
+                path,
+                f"the file holds {size / 2**20:.0f} MB, more than the {MAX_FILE_BYTES / 2**20:.0f} MB that are read.",
+                "Cut it into shorter takes.",
+            )
+        return path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise _fail(path, f"cannot be read ({error.strerror}).", "Check the path and its permissions.") from error
+
+
+def _split(path: Path, text: str) -> tuple[str, str]:
+    """The text before and after the line MOTION."""
+    if not text.strip():
+        raise _fail(path, "the file is empty; expected a BVH file that starts with HIERARCHY.")
+    if not text.lstrip().upper().startswith("HIERARCHY"):
+        first = text.split(maxsplit=1)[0][:30]
+        raise _fail(path, f"starts with {first!r}; expected HIERARCHY.", "Check that it is a BVH file.")
+    # The keyword stands on a line of its own, so a joint called "Motion" does not match.
+    start = 0
+    while True:
+        start = text.find("MOTION", start)
+        if start < 0:
+            raise _fail(path, "ends before its MOTION section; the file is truncated.")
+        line_start = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
+        if not text[line_start:start].strip(" \t}") and text[start + 6 : start + 7] in ("\r", "\n", " ", "\t", ""):
+            return text[:start], text[start + 6 :]
+        start += 6
+
+
+def _parse_hierarchy(path: Path, header: str):
+    names: list[str] = []
+    parents: list[int] = []
+    offsets: list[list[float]] = []
+    channels: list[list[str]] = []
+    ends: dict[int, list[float]] = {}
+    # Joint index by nesting depth; an End Site is -2.
+    stack: list[int] = []
+    pending: int | None = None
+    for line in header.replace("{", "\n{\n").replace("}", "\n}\n").splitlines()[1:]:
+        word, _, rest = line.strip().replace("\t", " ").partition(" ")
+        rest = rest.strip()
+        key = word.upper()
+        if not word:
+            continue
+        if key in ("ROOT", "JOINT"):
+            pending = len(names)
+            names.append(rest or f"joint_{pending}")
+            parents.append(stack[-1] if stack else -1)
+            offsets.append([0.0, 0.0, 0.0])
+            channels.append([])
+        elif key == "END":
+            pending = -2
+        elif key == "{":
+            if pending is None:
+                raise _fail(path, "has a '{' that follows no ROOT, JOINT or End Site.")
+            stack.append(pending)
+            pending = None
+        elif key == "}":
+            if not stack:
+                raise _fail(path, "has a '}' too many in its HIERARCHY.")
+            stack.pop()
+        elif key == "OFFSET" and stack:
+            try:
+                offset = [float(value) for value in rest.split()]
+            except ValueError:
+                offset = []
+            if len(offset) != 3 or not np.isfinite(offset).all():
+                raise _fail(path, f"has the line 'OFFSET {rest[:40]}'; expected three numbers with decimal points.")
+            if stack[-1] >= 0:
+                offsets[stack[-1]] = offset
+            elif len(stack) > 1 and stack[-2] >= 0:
+                ends.setdefault(stack[-2], offset)
+        elif key == "CHANNELS" and stack and stack[-1] >= 0:
+            count, *kinds = rest.split() or [""]
+            # Some writers use other capitals.
+            kinds = [kind[:1].upper() + kind[1:].lower() for kind in kinds]
+            if not count.isdigit() or int(count) != len(kinds) or not set(kinds) <= _CHANNELS:
+                raise _fail(
+                    path, f"has the line 'CHANNELS {rest[:60]}'; expected a count and that many of Xposition ... Zrotation."
+                )
+            channels[stack[-1]] = kinds
+        else:
+            raise _fail(path, f"has the unexpected line {line.strip()[:40]!r} in its HIERARCHY.")
+    if stack or pending is not None:
+        raise _fail(path, "has a HIERARCHY that is not closed; the file is truncated.")
+    if not names:
+        raise _fail(path, "has no joints; expected a ROOT.")
+    end_offsets = np.full((len(names), 3), np.nan)
+    for joint, offset in ends.items():
+        end_offsets[joint] = offset
+    return names, parents, np.array(offsets), end_offsets, channels
+
+
+def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, float]:
+    """Channel values [F, C] and frames a second."""
+    numbers = motion
+    found = {}
+    for key in ("Frames:", "Frame Time:"):
+        start = numbers.find(key, 0, 2000)
+        word, _, _ = numbers[start + len(key) : start + len(key) + 80].strip().partition("\n")
+        try:
+            found[key] = float(word.split()[0]) if start >= 0 else np.nan
+        except (ValueError, IndexError):
+            found[key] = np.nan
+        if not (np.isfinite(found[key]) and found[key] > 0):
+            given = f"'{key} {word.strip()[:30]}'" if start >= 0 else "no such line"
+            raise _fail(path, f"has {given} after MOTION; expected '{key}' and a positive number.")
+        line_end = numbers.find(word.split()[0], start) + len(word.split()[0])
+        numbers = numbers[line_end:]
+    frames = int(found["Frames:"])
+    if num_channels == 0:
+        raise _fail(path, "has no CHANNELS, so it holds no motion.")
+    with warnings.catch_warnings():
+        # NumPy stops at the first word that is no number and warns; the count below tells.
+        warnings.simplefilter("ignore")
+        values = np.fromstring(numbers, sep=" ")
+    if len(values) < frames * num_channels:
+        raise _fail(
+            path,
+            f"states {frames} frames of {num_channels} channels but holds {len(values) // num_channels} whole frames; "
+            "the file is truncated or has words among its numbers.",
+        )
+    values = values[: frames * num_channels].reshape(frames, num_channels)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise _fail(path, f"has a number that is not finite in frame {int(np.argmax(bad))}.")
+    fps = 1 / found["Frame Time:"]
+    # Frame times are rounded to six digits: 0.033333 means 30 frames a second.
+    return values, float(round(fps)) if abs(fps - round(fps)) < 0.02 else fps
+
+
+def _assemble(path: Path, names, parents, offsets, ends, channels, values, fps) -> SourceMotion:
+    frames, joints = len(values), len(names)
+    local_rotations = np.tile(rotations.IDENTITY, (frames, joints, 1))
+    translations = np.broadcast_to(offsets, (frames, joints, 3)).copy()
+    columns: dict[str, list[tuple[int, list[int]]]] = {}
+    start = 0
+    for joint, kinds in enumerate(channels):
+        at = [start + index for index in range(len(kinds))]
+        start += len(kinds)
+        order = "".join(kind[0] for kind in kinds if kind.endswith("rotation"))
+        if order:
+            rotation_columns = [column for column, kind in zip(at, kinds) if kind.endswith("rotation")]
+            columns.setdefault(order, []).append((joint, rotation_columns))
+        position = {kind[0]: column for column, kind in zip(at, kinds) if kind.endswith("position")}
+        if position:
+            given = np.stack([values[:, position[a]] if a in position else np.zeros(frames) for a in "XYZ"], axis=-1)
+            middle = np.median(given, axis=0)
+            nearer_zero = np.linalg.norm(middle) < np.linalg.norm(middle - offsets[joint])
+            adds = parents[joint] >= 0 and nearer_zero and offsets[joint].any()
+            translations[:, joint] = given + (offsets[joint] if adds else 0)
+    for order, users in columns.items():
+        indices = [joint for joint, _ in users]
+        angles = np.deg2rad(values[:, [at for _, at in users]])
+        local_rotations[:, indices] = rotations.from_euler(angles, order)
+    return SourceMotion(
+        joint_names=tuple(names),
+        parents=tuple(parents),
+        offsets=offsets,
+        end_offsets=ends,
+        local_rotations=local_rotations,
+        local_translations=translations,
+        fps=fps,
+        name=path.name,
+    )
+
+
+def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> None:
+    """Writes the clip as BVH: Y up, ZXY rotations in degrees, every frame. Atomic.
+
+    Blender's importer with its default settings (forward -Z, up Y) stands the person upright. With ``unit="cm"``
+    set its scale to 0.01.
+
+    Args:
+        path: the file to write.
+        clip: motion of the canonical skeleton.
+        unit: ``"m"`` or ``"cm"``: what one unit of length in the file is.
+
+    Raises:
+        KmmError: ``bad_unit``; ``cannot_write`` where the file cannot be written.
+    """
+    if unit not in _UNITS:
+        raise KmmError("bad_unit", f"unit={unit!r} is not known; expected 'm' or 'cm'.", "Choose one of the two.")
+    scale = _UNITS[unit]
+    lines = ["HIERARCHY"]
+    order: list[int] = []
+    _write_joint(lines, order, 0, scale)
+    angles = np.rad2deg(rotations.to_euler(clip.local_rotations[:, order], "ZXY"))
+    values = np.concatenate(
+        [clip.root_positions * scale, angles.reshape(clip.num_frames, -1)], axis=1
+    )
+    lines += ["MOTION", f"Frames: {clip.num_frames}", f"Frame Time: {1 / clip.fps:.8f}"]
+    row = " ".join(["%.6f"] * values.shape[1])
+    lines += [row % tuple(frame) for frame in values]
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise KmmError(
+            "cannot_write",
+            f"{path} cannot be written ({error.strerror}).",
+            "Check that the folder exists, that you may write there and that the disk has space.",
+        ) from error
+
+
+def _write_joint(lines: list[str], order: list[int], joint: int, scale: float, depth: int = 0) -> None:
+    """Adds the joint and those below it, depth first, as BVH asks; ``order`` collects the joints as written."""
+    order.append(joint)
+    name = JOINT_NAMES[joint]
+    indent = "  " * depth
+    # The root stands at zero: readers that add OFFSET to the position channels then agree with those that do not.
+    offset = REST_OFFSETS[joint] * scale
+    position = "6 Xposition Yposition Zposition" if depth == 0 else "3"
+    lines += [
+        f"{indent}{'ROOT' if depth == 0 else 'JOINT'} {name}",
+        f"{indent}{{",
+        f"{indent}  OFFSET " + " ".join(f"{value:.6f}" for value in offset),
+        f"{indent}  CHANNELS {position} Zrotation Xrotation Yrotation",
+    ]
+    for child, parent in enumerate(PARENTS):
+        if parent == joint:
+            _write_joint(lines, order, child, scale, depth + 1)
+    if name in _TIPS:
+        tip = " ".join(f"{value * scale:.6f}" for value in _TIPS[name])
+        lines += [f"{indent}  End Site", f"{indent}  {{", f"{indent}    OFFSET {tip}", f"{indent}  }}"]
+    lines.append(f"{indent}}}")

@@ -1,0 +1,95 @@
+"""Which joint of a foreign skeleton is which of ours, told by the joints' names. Light zone: no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..errors import KmmError
+
+# For each of our limbs, the words rigs use, best first. "Foot" is the ankle in most rigs and the toes in SMPL;
+# "shoulder" is the collar in most rigs and the upper arm in SMPL and 100STYLE: a joint is given away only once,
+# in the order of this table.
+_SIDED = (
+    ("knee", ("knee", "shin", "calf", "lowerleg", "lowleg", "tibia", "leg")),
+    ("hip", ("upleg", "upperleg", "thigh", "femur", "hip")),
+    ("ankle", ("ankle", "foot")),
+    ("foot", ("toebase", "toes", "toe", "ball", "foot")),
+    ("elbow", ("elbow", "forearm", "lowerarm", "lowarm", "radius")),
+    ("collar", ("collar", "clavicle")),
+    ("shoulder", ("upperarm", "uparm", "arm", "humerus", "shldr", "shoulder")),
+    ("collar", ("shoulder",)),
+    ("wrist", ("wrist", "hand")),
+)
+_CENTRE = (("neck", ("neck", "neck1", "lowerneck", "necktwist1")), ("head", ("head",)))
+_NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_PREFIXES = r"^(mixamorig\d*|ccbase|def|org|bip0?\d+|character\d*|rig|jnt|joint|skeleton|m|f)(avg)?[_\- ]+"
+
+
+def split_side(name: str) -> tuple[str, str]:
+    """A joint's name as (side, word): ``"mixamorig:LeftUpLeg"`` is ("left", "upleg"); side may be ``""``."""
+    word = name.rsplit(":", 1)[-1].replace("CC_Base", "ccbase").replace("mixamorig", "")
+    for _ in range(2):
+        word = re.sub(_PREFIXES, "", word, flags=re.IGNORECASE)
+    for side, spelled, letter in (("left", "left", "l"), ("right", "right", "r")):
+        lower = word.lower()
+        if lower.startswith(spelled) or lower.endswith(spelled):
+            word = word[len(spelled) :] if lower.startswith(spelled) else word[: -len(spelled)]
+        elif re.match(rf"^{letter}[_\-. ]", lower):
+            word = word[2:]
+        elif re.search(rf"[_\-. ]{letter}(?=$|[_\-. ]\d+$)", lower):
+            word = re.sub(rf"[_\-. ]{letter}(?=$|[_\-. ]\d+$)", "", word, flags=re.IGNORECASE)
+        elif re.match(rf"^{letter}[A-Z]", word) or (lower[0] == letter and lower[1:] in _KNOWN):
+            word = word[1:]
+        else:
+            continue
+        return side, _squeeze(word)
+    return "", _squeeze(word)
+
+
+def _squeeze(word: str) -> str:
+    word = re.sub(r"[_\-. ]", "", word).lower()
+    return re.sub(r"0+(?=\d)", "", word)
+
+
+_KNOWN = {word for _, words in _SIDED for word in words}
+
+
+def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, int]:
+    """Our joint names to indices of theirs, for the limbs, collars, toes, neck and head that are found.
+
+    Args:
+        joint_names: names as in the file.
+        file_name: for the message.
+
+    Raises:
+        KmmError: ``unknown_skeleton`` where a hip, knee, ankle, shoulder, elbow, wrist or the head is not found.
+    """
+    by_name: dict[tuple[str, str], int] = {}
+    for index, name in enumerate(joint_names):
+        by_name.setdefault(split_side(name), index)
+    found: dict[str, int] = {}
+    for ours, words in _SIDED:
+        for side in ("left", "right"):
+            if f"{side}_{ours}" in found:
+                continue
+            for word in words:
+                index = by_name.get((side, word))
+                if index is not None and index not in found.values():
+                    found[f"{side}_{ours}"] = index
+                    break
+    for ours, words in _CENTRE:
+        for word in words:
+            if ("", word) in by_name:
+                found[ours] = by_name["", word]
+                break
+    missing = [f"{side}_{word}" for word in _NEEDED for side in ("left", "right") if f"{side}_{word}" not in found]
+    missing += ["head"] if "head" not in found else []
+    if missing:
+        raise KmmError(
+            "unknown_skeleton",
+            f"{file_name or 'The skeleton'} has no joint that names the {', '.join(missing[:4])}; its joints are "
+            f"{', '.join(list(joint_names)[:6])} ...",
+            "Rename the joints to Mixamo's, CMU's or SMPL's names, or give a bone_map.",
+        )
+    return found

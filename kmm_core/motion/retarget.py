@@ -1,0 +1,444 @@
+"""Foreign skeletons onto the canonical one, by rotation. Light zone: no torch.
+
+For every canonical joint there is one constant rotation K (the correction) with
+
+    canonical world rotation = axes * source world rotation * K,
+
+where ``axes`` turns the file's world into ours (Y up). K holds the difference of the rest poses. It is found from
+the file: from the pose of zero rotations where that is a person; else from a T-pose in the first frame; else, bone
+by bone, from the offsets in each joint's own frame and from the axis about which elbows and knees bend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from ..formats.skeletal import SourceMotion
+from ..skeleton import JOINT_INDEX, JOINT_NAMES, REST_OFFSETS
+from . import kinematics, placement, rotations
+from .bone_names import find_bone_map
+from .rotations import Array
+
+SIDES = ("left", "right")
+_LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+# Mean speed of the eight fastest joints, radians a second: what no body does, and what counts as calm again.
+_IMPOSSIBLE_SPEED, _CALM_SPEED = np.deg2rad(1000.0), np.deg2rad(300.0)
+_LONGEST_LEAD = 16
+# Frames in which both ends of a foot move slower than this, in leg lengths a second, show it at rest on the floor.
+_STILL = 0.15
+
+
+@dataclass(frozen=True)
+class _Skeleton:
+    """The source's joints that matter. ``bones`` maps our names to joints; spine and neck are chains, lowest first."""
+
+    source: SourceMotion
+    bones: dict[str, int]
+    spine: tuple[int, ...]
+    neck: tuple[int, ...]
+
+    @property
+    def chest(self) -> int:
+        return self.spine[-1]
+
+    def leg_length(self, positions: Array) -> float:
+        """Thigh and shin, mean of both sides, in file units, from positions [..., J, 3]."""
+        spans = [
+            np.linalg.norm(positions[..., self.bones[f"{s}_{b}"], :] - positions[..., self.bones[f"{s}_{a}"], :], axis=-1)
+            for s in SIDES
+            for a, b in (("hip", "knee"), ("knee", "ankle"))
+        ]
+        return float(np.median(np.sum(spans, axis=0)) / 2)
+
+
+@dataclass(frozen=True)
+class _Corrections:
+    """``axes``: file world to ours, one quaternion. ``by_joint``: K for each source joint in use."""
+
+    axes: Array
+    by_joint: dict[int, Array]
+
+
+def to_canonical(
+    source: SourceMotion, *, bone_map: dict[str, str] | None = None, place: bool = True
+) -> MotionClip:
+    """The motion on the canonical skeleton, in metres, Y up, at the source's own frame rate.
+
+    A leading rest pose (``leading_rest_frames``) is dropped.
+
+    Args:
+        source: what a reader returned.
+        bone_map: our joint names to the file's, added to what the names tell.
+        place: put the clip on the floor, its first frame facing +Z at x = z = 0. Otherwise its place is the file's.
+
+    Raises:
+        KmmError: ``unknown_skeleton`` where needed bones are not found or do not form a body.
+    """
+    skeleton = _find_skeleton(source, bone_map or {})
+    lead = leading_rest_frames(source, skeleton)
+    world, positions = source.slice(lead, source.num_frames).forward_kinematics()
+    corrections = _find_corrections(skeleton, lead, world, positions)
+
+    ours = np.tile(rotations.IDENTITY, (len(world), len(JOINT_NAMES), 1))
+
+    def corrected(joint: int) -> Array:
+        turn = rotations.multiply(world[:, joint], corrections.by_joint[joint])
+        return rotations.multiply(corrections.axes, turn)
+
+    bones = skeleton.bones
+    pelvis = corrected(bones["pelvis"])
+    ours[:, 0] = pelvis
+    torso = [corrected(joint) for joint in skeleton.spine]
+    heights = _chain_heights(skeleton, (bones["pelvis"], *skeleton.spine), bones["neck"])
+    for name, (low, high) in _CANONICAL_SPINE.items():
+        ours[:, JOINT_INDEX[name]] = _mean_over_span([pelvis, *torso], heights, low, high)
+    ours[:, JOINT_INDEX["spine3"]] = torso[-1]
+    neck = [corrected(joint) for joint in skeleton.neck]
+    head = corrected(bones["head"])
+    if neck:
+        heights = _chain_heights(skeleton, skeleton.neck, bones["head"])
+        ours[:, JOINT_INDEX["neck"]] = _mean_over_span(neck, heights, 0.0, 1.0)
+    else:
+        ours[:, JOINT_INDEX["neck"]] = rotations.slerp(torso[-1], head, 0.5)
+    ours[:, JOINT_INDEX["head"]] = head
+    for side in SIDES:
+        for part in ("collar", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "foot"):
+            name = f"{side}_{part}"
+            if name in bones:
+                ours[:, JOINT_INDEX[name]] = corrected(bones[name])
+            else:  # no collar or no toes in the file: they keep still against their parent
+                ours[:, JOINT_INDEX[name]] = torso[-1] if part == "collar" else ours[:, JOINT_INDEX[f"{side}_ankle"]]
+
+    # The hip joints' middle is what both skeletons share; where the pelvis joint sits inside the body differs.
+    middle = (positions[:, bones["left_hip"]] + positions[:, bones["right_hip"]]) / 2
+    scale = _canonical_leg_length() / skeleton.leg_length(positions)
+    down = (REST_OFFSETS[JOINT_INDEX["left_hip"]] + REST_OFFSETS[JOINT_INDEX["right_hip"]]) / 2
+    root = rotations.rotate(corrections.axes, middle) * scale - rotations.rotate(pelvis, down)
+    local = rotations.make_continuous(rotations.normalize(kinematics.local_rotations(ours)))
+    clip = MotionClip(root, local, source.fps)
+    return placement.face_forward(placement.put_on_floor(clip)) if place else clip
+
+
+def leading_rest_frames(source: SourceMotion, skeleton: _Skeleton | None = None) -> int:
+    """How many frames at the start are a rest pose, and the way from it, that some exporters put before the motion.
+
+    The first frame is a person standing upright, and the body leaves it faster than anybody moves.
+    """
+    skeleton = skeleton or _find_skeleton(source, {})
+    first = source.slice(0, _LONGEST_LEAD + 1)
+    steps = rotations.angle_between(first.local_rotations[1:], first.local_rotations[:-1]) * source.fps
+    if source.num_frames <= len(first.local_rotations):
+        return 0
+    speed = np.sort(steps, axis=1)[:, -8:].mean(axis=1)
+    if speed[0] < _IMPOSSIBLE_SPEED or not _is_person(skeleton, first.slice(0, 1).forward_kinematics()[1][0]):
+        return 0
+    settled = speed < max(_CALM_SPEED, speed[0] / 10)
+    return int(np.argmax(settled)) if settled.any() else 0
+
+
+_CANONICAL_SPINE_LENGTH = sum(float(REST_OFFSETS[JOINT_INDEX[n], 1]) for n in ("spine1", "spine2", "spine3", "neck"))
+
+
+def _canonical_spans() -> dict[str, tuple[float, float]]:
+    """Which part of the way from pelvis (0) to neck (1) the bones of spine1 and spine2 take."""
+    names = ("spine1", "spine2", "spine3")
+    starts = np.cumsum([REST_OFFSETS[JOINT_INDEX[name], 1] for name in names]) / _CANONICAL_SPINE_LENGTH
+    return {names[i]: (float(starts[i]), float(starts[i + 1])) for i in range(2)}
+
+
+_CANONICAL_SPINE = _canonical_spans()
+
+
+def _canonical_leg_length() -> float:
+    return float(sum(np.linalg.norm(REST_OFFSETS[JOINT_INDEX[name]]) for name in ("left_knee", "left_ankle")))
+
+
+def _canonical_direction(name: str) -> Array:
+    """Direction in which the bone of a limb joint points in our rest pose."""
+    child = {"hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist", "ankle": "foot"}
+    side, part = name.split("_")
+    return rotations.normalize(REST_OFFSETS[JOINT_INDEX[f"{side}_{child[part]}"]])
+
+
+# --- which joints ---------------------------------------------------------------------------------------------
+
+
+def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
+    names = list(source.joint_names)
+    unknown = [f"{ours}: {theirs}" for ours, theirs in bone_map.items() if ours not in JOINT_INDEX or theirs not in names]
+    if unknown:
+        raise KmmError(
+            "unknown_skeleton",
+            f"bone_map names joints that do not exist ({', '.join(unknown[:4])}).",
+            "Use canonical names for keys and the file's joint names for values.",
+        )
+    renamed = list(names)
+    for ours, theirs in bone_map.items():
+        renamed[names.index(theirs)] = ours
+    bones = find_bone_map(renamed, source.name)
+    ways = {name: _way_to_root(source.parents, joint) for name, joint in bones.items()}
+    pelvis = _common(ways["left_hip"], ways["right_hip"])
+    turns = source.local_rotations[:, pelvis]
+    if source.parents[pelvis] >= 0 and rotations.angle_between(turns, turns[0]).max() < 1e-3:
+        # The joint never moves against its parent, which then is the pelvis (Character Creator).
+        pelvis = source.parents[pelvis]
+    arms = [f"{side}_collar" if f"{side}_collar" in bones else f"{side}_shoulder" for side in SIDES]
+    chest = _common(*(ways[arm] for arm in arms))
+    # In some rigs spine and pelvis hang from one root side by side; the way between them then passes that root.
+    spine = [joint for joint in reversed(ways["head"]) if joint not in ways["left_hip"] and joint != pelvis]
+    if chest not in spine:
+        raise KmmError(
+            "unknown_skeleton",
+            f"{source.name or 'The skeleton'} has no joint between hips and arms that bends as a spine.",
+            "Check that its joints hang together as a person's do, or give a bone_map.",
+        )
+    above = spine[spine.index(chest) + 1 : -1]
+    spine = spine[: spine.index(chest) + 1]
+    bones = {**bones, "pelvis": pelvis, "neck": above[0] if above else bones["head"]}
+    return _Skeleton(source, bones, tuple(spine), tuple(above))
+
+
+def _way_to_root(parents, joint: int) -> list[int]:
+    way = []
+    while joint >= 0:
+        way.append(joint)
+        joint = parents[joint]
+    return way
+
+
+def _common(way_a: list[int], way_b: list[int]) -> int:
+    """The lowest joint that both ways to the root pass, other than the starts."""
+    return next((joint for joint in way_a[1:] if joint in way_b[1:]), way_a[-1])
+
+
+def _chain_heights(skeleton: _Skeleton, chain: tuple[int, ...], end: int) -> Array:
+    """Where along the chain each joint begins, 0 to 1, by bone length. One more number than joints: the end's 1."""
+    positions = skeleton.source.zero_pose()
+    points = positions[[*chain, end]]
+    total = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    return total / total[-1] if total[-1] > 0 else np.linspace(0, 1, len(points))
+
+
+def _mean_over_span(world: list[Array], heights: Array, low: float, high: float) -> Array:
+    """Mean rotation of a chain between two heights; joint i turns what lies from heights[i] to heights[i + 1]."""
+    weights = np.clip(np.minimum(heights[1:], high) - np.maximum(heights[:-1], low), 0, None)
+    reference = world[int(np.argmax(weights))]
+    total = np.zeros_like(reference)
+    for weight, q in zip(weights, world):
+        sign = np.where(np.sum(q * reference, axis=-1, keepdims=True) < 0, -1.0, 1.0)
+        total += weight * sign * q
+    return rotations.normalize(total)
+
+
+# --- corrections ----------------------------------------------------------------------------------------------
+
+
+def _find_corrections(skeleton: _Skeleton, lead: int, world: Array, positions: Array) -> _Corrections:
+    source = skeleton.source
+    zero = np.tile(rotations.IDENTITY, (len(source.joint_names), 1))
+    if _is_person(skeleton, source.zero_pose()):
+        return _from_pose(skeleton, zero, source.zero_pose())
+    if lead:
+        first_world, first_positions = source.slice(0, 1).forward_kinematics()
+        return _from_pose(skeleton, first_world[0], first_positions[0])
+    return _from_offsets(skeleton, world, positions)
+
+
+def _body_vectors(skeleton: _Skeleton, positions: Array) -> tuple[Array, Array]:
+    """Unit vectors up (ankles to neck) and left (hips and shoulders) of a pose or of each frame, [..., 3]."""
+    at = {name: positions[..., joint, :] for name, joint in skeleton.bones.items()}
+    up = rotations.normalize(at["neck"] - (at["left_ankle"] + at["right_ankle"]) / 2)
+    left = rotations.normalize(at["left_hip"] - at["right_hip"])
+    left = left + rotations.normalize(at["left_shoulder"] - at["right_shoulder"])
+    return up, rotations.normalize(left)
+
+
+def _is_person(skeleton: _Skeleton, positions: Array) -> bool:
+    """Whether a pose stands upright: legs down, spine up, both hands on their own sides, hips level."""
+    up, left = _body_vectors(skeleton, positions)
+    at = {name: positions[joint] for name, joint in skeleton.bones.items()}
+    middle = (at["left_hip"] + at["right_hip"]) / 2
+    spine = rotations.normalize(at["neck"] - middle)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        hip, knee, ankle = (at[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
+        thigh, shin = rotations.normalize(knee - hip), rotations.normalize(ankle - knee)
+        arm = at[f"{side}_wrist"] - at[f"{side}_shoulder"]
+        # cos 45 degrees for the legs, cos 25 for straight knees; a hand may hang down but not cross over.
+        if thigh @ spine > -0.7 or thigh @ shin < 0.9 or sign * (arm @ left) < -0.1 * np.linalg.norm(arm):
+            return False
+        if sign * ((at[f"{side}_hip"] - middle) @ left) <= 0:
+            return False
+    return bool(abs(up @ left) < 0.3 and up @ spine > 0.9)
+
+
+def _nearest_axis(vector: Array) -> Array:
+    """The coordinate axis, with its sign, that lies nearest to a vector."""
+    axis = int(np.argmax(np.abs(vector)))
+    return np.sign(vector[axis]) * np.eye(3)[axis]
+
+
+def _onto_axis(vector: Array) -> Array:
+    """The nearest coordinate axis where it lies within 15 degrees, else the vector."""
+    axis = _nearest_axis(vector)
+    return axis if axis @ rotations.normalize(vector) > 0.966 else vector
+
+
+def _from_pose(skeleton: _Skeleton, world: Array, positions: Array) -> _Corrections:
+    """Corrections from a rest pose of a person: world rotations [J, 4] and positions [J, 3]."""
+    up, left = _body_vectors(skeleton, positions)
+    up = _nearest_axis(up)
+    left = _nearest_axis(left - (left @ up) * up)
+    axes = rotations.from_matrix(np.stack([left, up, np.cross(left, up)]))
+    positions = rotations.rotate(axes, positions)
+    world = rotations.multiply(axes, world)
+    bones = skeleton.bones
+
+    poses = {name: rotations.IDENTITY for name in ("pelvis", "head")}
+    for side in SIDES:
+        for part, child in _LIMBS:
+            bone = positions[bones[f"{side}_{child}"]] - positions[bones[f"{side}_{part}"]]
+            poses[f"{side}_{part}"] = rotations.between(_canonical_direction(f"{side}_{part}"), bone)
+        poses[f"{side}_collar"] = rotations.IDENTITY
+        poses[f"{side}_wrist"] = poses[f"{side}_elbow"]
+        poses[f"{side}_ankle"] = poses[f"{side}_foot"] = _rest_foot(skeleton, positions, side, poses[f"{side}_knee"])
+    by_joint = {joint: rotations.conjugate(world[joint]) for joint in (*skeleton.spine, *skeleton.neck)}
+    for name, pose in poses.items():
+        if name in bones:
+            joint = bones[name]
+            by_joint[joint] = rotations.multiply(rotations.conjugate(world[joint]), pose)
+    return _Corrections(axes, by_joint)
+
+
+def _rest_foot(skeleton: _Skeleton, positions: Array, side: str, shin: Array) -> Array:
+    """Our foot's rotation in the source's rest pose: flat, turned outward as far as the source's foot is.
+
+    Where the foot leans sideways with a spread leg (Acclaim skeletons), it leans along.
+    """
+    ankle = skeleton.bones[f"{side}_ankle"]
+    toes = _bone_tip(skeleton, f"{side}_ankle")
+    if toes is None:
+        return rotations.IDENTITY
+    foot = toes if skeleton.bones.get(f"{side}_foot") is None else positions[skeleton.bones[f"{side}_foot"]] - positions[ankle]
+    sideways = np.arctan2(2 * shin[3] * shin[0], 1 - 2 * (shin[2] ** 2 + shin[3] ** 2))
+    lean = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), sideways)
+    straightened = rotations.rotate(rotations.conjugate(lean), foot)
+    yaw, straight_yaw = (np.arctan2(v[0], v[2]) for v in (foot, straightened))
+    if abs(straight_yaw) < abs(yaw) and abs(sideways) > np.deg2rad(8):
+        return rotations.multiply(lean, rotations.from_yaw(straight_yaw))
+    return rotations.from_yaw(yaw)
+
+
+def _bone_tip(skeleton: _Skeleton, name: str) -> Array | None:
+    """The vector from a limb joint to the next, in the joint's own frame at zero rotations; None where unknown."""
+    source, bones = skeleton.source, skeleton.bones
+    side, part = name.split("_")
+    following = {"hip": "knee", "knee": "ankle", "ankle": "foot", "collar": "shoulder", "shoulder": "elbow", "elbow": "wrist"}
+    child = bones.get(f"{side}_{following.get(part, '')}")
+    joint = bones[name]
+    if child is not None:
+        tip, way = np.zeros(3), child
+        while way != joint and way >= 0:
+            tip = tip + source.offsets[way]
+            way = source.parents[way]
+    else:
+        tip = source.end_offsets[joint]
+    return tip if np.isfinite(tip).all() and np.linalg.norm(tip) > 1e-6 else None
+
+
+def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corrections:
+    """Corrections where no pose in the file is known: each bone from its own frame, and the hinges from the motion."""
+    source, bones = skeleton.source, skeleton.bones
+    up, _ = _body_vectors(skeleton, positions)
+    axes = rotations.between(_nearest_axis(up.mean(axis=0)), rotations.Y_AXIS)
+    by_joint: dict[int, Array] = {}
+
+    def torso(joint: int, upper: int, left: int, right: int) -> Array:
+        # Makers of rigs put the trunk's joints along the axes; the next joint may lie a little off.
+        spread = _onto_axis(_seen_from(source, joint, left) - _seen_from(source, joint, right))
+        upward = _onto_axis(_seen_from(source, joint, upper))
+        return _frame_to_frame(upward, spread, rotations.Y_AXIS, np.array([1.0, 0, 0]))
+
+    arms = [bones.get(f"{side}_collar", bones[f"{side}_shoulder"]) for side in SIDES]
+    by_joint[bones["pelvis"]] = torso(bones["pelvis"], skeleton.spine[0], bones["left_hip"], bones["right_hip"])
+    by_joint[skeleton.chest] = torso(skeleton.chest, bones["neck"], *arms)
+    pelvis, chest = (rotations.multiply(world[:, j], by_joint[j]) for j in (bones["pelvis"], skeleton.chest))
+    heights = _chain_heights(skeleton, (bones["pelvis"], *skeleton.spine), bones["neck"])
+    for index, joint in enumerate(skeleton.spine[:-1], start=1):
+        between = rotations.slerp(pelvis, chest, np.full(len(world), heights[index] / heights[-2]))
+        by_joint[joint] = _mean_rotation(rotations.multiply(rotations.conjugate(world[:, joint]), between))
+    # Bones that lie in one line with their parent at zero rotation share its frame.
+    for joint in (*skeleton.neck, bones["head"]):
+        by_joint[joint] = by_joint[skeleton.chest]
+    for side in SIDES:
+        outward = _canonical_direction(f"{side}_shoulder")
+        for upper, lower, end, hinge in (
+            ("shoulder", "elbow", "wrist", -outward[0] * rotations.Y_AXIS),
+            ("hip", "knee", "ankle", np.array([1.0, 0.0, 0.0])),
+        ):
+            a, b, c = (bones[f"{side}_{part}"] for part in (upper, lower, end))
+            bends = np.cross(
+                rotations.normalize(positions[:, b] - positions[:, a]),
+                rotations.normalize(positions[:, c] - positions[:, b]),
+            )
+            axis = rotations.normalize(rotations.rotate(rotations.conjugate(world[:, a]), bends).sum(axis=0))
+            for part, joint in ((upper, a), (lower, b)):
+                tip = _bone_tip(skeleton, f"{side}_{part}")
+                by_joint[joint] = _frame_to_frame(tip, axis, _canonical_direction(f"{side}_{part}"), hinge)
+            by_joint[c] = by_joint[b]
+            if end == "ankle":
+                _add_foot(skeleton, side, axis, world, positions, axes, by_joint)
+        collar = bones.get(f"{side}_collar")
+        if collar is not None:
+            follows = _mean_rotation(rotations.multiply(rotations.conjugate(world[:, collar]), chest))
+            ours = rotations.rotate(follows, rotations.normalize(REST_OFFSETS[JOINT_INDEX[f"{side}_shoulder"]]))
+            swing = rotations.between(ours, _bone_tip(skeleton, f"{side}_collar"))
+            by_joint[collar] = rotations.multiply(swing, follows)
+    return _Corrections(axes, by_joint)
+
+
+def _add_foot(skeleton: _Skeleton, side: str, axis: Array, world, positions, axes, by_joint: dict[int, Array]) -> None:
+    """The ankle's and the toes' corrections: flat on the floor in the frames where the foot rests there."""
+    tip = _bone_tip(skeleton, f"{side}_ankle")
+    toes = skeleton.bones.get(f"{side}_foot")
+    if tip is None:
+        return
+    ankle = skeleton.bones[f"{side}_ankle"]
+    direction = _canonical_direction(f"{side}_ankle")
+    if toes is not None and len(positions) > 2:
+        leg = skeleton.leg_length(positions)
+        speed = np.linalg.norm(np.diff(positions[:, [ankle, toes]], axis=0), axis=-1) * skeleton.source.fps / leg
+        still = (speed < _STILL).all(axis=1)
+        if still.any():
+            bone = rotations.rotate(axes, rotations.normalize(positions[1:, toes] - positions[1:, ankle]))
+            pitch = np.median(np.arcsin(bone[still, 1]))
+            direction = np.array([0.0, np.sin(pitch), np.cos(pitch)])
+    sideways = np.array([1.0, 0.0, 0.0])
+    by_joint[ankle] = _frame_to_frame(tip, axis, direction, sideways)
+    if toes is not None:
+        by_joint[toes] = _frame_to_frame(tip, axis, np.array([0.0, 0.0, 1.0]), sideways)
+
+
+def _seen_from(source: SourceMotion, joint: int, other: int) -> Array:
+    """Where ``other`` lies in the frame of ``joint`` at zero rotations."""
+    positions = source.zero_pose()
+    return positions[other] - positions[joint]
+
+
+def _frame_to_frame(bone: Array, second: Array, our_bone: Array, our_second: Array) -> Array:
+    """The rotation that takes our bone and second axis onto theirs; the bones coincide exactly."""
+
+    def frame(first, other):
+        first = rotations.normalize(first)
+        other = rotations.normalize(other - (other @ first) * first)
+        return np.stack([first, other, np.cross(first, other)], axis=-1)
+
+    return rotations.from_matrix(frame(bone, second) @ frame(our_bone, our_second).T)
+
+
+def _mean_rotation(q: Array) -> Array:
+    """The mean of rotations [F, 4]: the main axis of their outer products."""
+    return np.linalg.eigh(q.T @ q)[1][:, -1]
