@@ -20,6 +20,8 @@ from kmm_core.generator.motion_generator import GeneratorSettings
 from kmm_core.masking.masker import MaskingSettings
 from kmm_core.text.encoder import TextSettings
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
+from kmm_core.train.generator_stage import RowSettings
+from kmm_core.train.motion_data import DataSettings
 from kmm_core.train.train_settings import TrainSettings
 
 if sys.version_info >= (3, 11):
@@ -59,8 +61,15 @@ class ExportSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything a run needs; one field for each section of the TOML file."""
+    """Everything a run needs; one field for each section of the TOML file.
 
+    Attributes:
+        data: which prepared clips.
+        rows: timelines joined from them for the generator.
+    """
+
+    data: DataSettings = field(default_factory=DataSettings)
+    rows: RowSettings = field(default_factory=RowSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     aligner: AlignerSettings = field(default_factory=AlignerSettings)

@@ -1,0 +1,189 @@
+"""kmm-train: from motion files to a released model, one command a step."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from kmm_core.errors import KmmError
+
+app = typer.Typer(
+    help="Train text-to-motion models: prepare, tokenizer, generator, sample, export; run does all of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[str, typer.Argument(help="A TOML file, or tiny, starter, starter-nc, humanml3d, babel.")]
+RunFolder = Annotated[
+    Optional[Path], typer.Option("--run", help="Folder of the run; by default runs/<name of the config>.")
+]
+Overrides = Annotated[
+    Optional[list[str]], typer.Option("--set", help="A setting: train.tokenizer.steps=100. Repeatable.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Device = Annotated[str, typer.Option(help="auto or cpu.")]
+
+STOPPED = 130  # The exit code of a program ended by Ctrl-C.
+
+
+@app.command()
+def prepare(
+    recipes: Annotated[list[str], typer.Argument(help="Names of recipes, or paths of your own.")],
+    data: Annotated[Path, typer.Option(help="The data set, or the folder that holds it or its archive.")] = Path("."),
+    out: Annotated[Path, typer.Option(help="Where the prepared clips go.")] = Path("prepared"),
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; by default one for each core.")] = None,
+) -> None:
+    """Turn motion files into clips with captions on the canonical skeleton."""
+    for recipe in recipes:
+        _prepare(recipe, data, out, workers)
+
+
+@app.command()
+def tokenizer(
+    config: Config, run: RunFolder = None, set_: Overrides = None, resume: Resume = False, device: Device = "auto"
+) -> None:
+    """Train the motion tokenizer."""
+    _train_stage("tokenizer", config, run, set_, resume, device)
+
+
+@app.command()
+def generator(
+    config: Config, run: RunFolder = None, set_: Overrides = None, resume: Resume = False, device: Device = "auto"
+) -> None:
+    """Train the generator with alignment, on the run's tokenizer."""
+    _train_stage("generator", config, run, set_, resume, device)
+
+
+@app.command(name="run")
+def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, device: Device = "auto") -> None:
+    """All stages of a config in order; goes on where it stopped and skips what is finished."""
+    from . import config as configs
+
+    settings = configs.load(config, set_ or ())
+    folder = run or _default_run(config)
+    prepared = Path(settings.data.prepared)
+    if settings.data.sources == ("synthetic",) and not (prepared / "synthetic" / "manifest.jsonl").is_file():
+        _prepare("synthetic", Path("."), prepared, None)
+    for stage in ("tokenizer", "generator"):
+        _train_stage(stage, config, folder, set_, True, device)
+    export(folder)
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    prompts: Annotated[list[str], typer.Argument(help="What the person does; one clip each.")],
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="Length of each clip.")] = 4.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Optional[Path], typer.Option(help="A .png contact sheet or a .gif.")] = None,
+) -> None:
+    """Generate from a run that is trained or still training, and look at it."""
+    from kmm_core.pipeline import TextToMotion
+    from kmm_core.render import contact_sheet, write_gif
+    from kmm_core.timeline import Prompt, Timeline
+
+    export(run)
+    pipeline = TextToMotion.load(str(run / "bundle"))
+    clips = []
+    for text in prompts:
+        frames = round(seconds * 30)
+        clips += pipeline.generate(Timeline(30, (Prompt(text, 0, frames),)), seed=seed).clips
+    path = out or run / "sample.png"
+    if path.suffix == ".gif":
+        write_gif(clips, path, prompts=" | ".join(prompts))
+    else:
+        contact_sheet(clips, path, titles=prompts)
+    print(f"Wrote {path}.")
+
+
+@app.command(name="export")
+def export_run(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the bundle; by default <run>/bundle.")] = None,
+) -> None:
+    """Write the run's best weights as a bundle, which kmm-generate loads."""
+    export(run, out)
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="A prepared source, or the folder that holds them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("inspect"),
+    count: Annotated[int, typer.Option(min=1, help="Clips of each source.")] = 16,
+    gifs: Annotated[int, typer.Option(min=0, help="How many of them also as GIF.")] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed shows other clips.")] = 0,
+    match: Annotated[str, typer.Option(help="Only clips whose id, captions or labels contain this.")] = "",
+) -> None:
+    """Draw prepared clips with their captions."""
+    from .inspect_clips import inspect_clips
+
+    result = inspect_clips(folder, out, count=count, gifs=gifs, seed=seed, match=match)
+    print(f"{len(result.clips)} clips on {len(result.files)} pictures in {out}.")
+
+
+def export(run: Path, out: Path | None = None) -> None:
+    """The bundle of ``run``."""
+    from .export import export_bundle
+
+    print(f"Wrote {export_bundle(run, out or run / 'bundle')}.")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``kmm-train``: expected errors are one line on stderr and exit code 1."""
+    try:
+        app(args=arguments)
+    except KmmError as error:
+        print(f"kmm-train: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("kmm-train: stopped.", file=sys.stderr)
+        raise SystemExit(STOPPED) from None
+
+
+def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
+    from .prepare import prepare as prepare_recipe
+
+    summary = prepare_recipe(recipe, data=data, out=out, workers=workers)
+    print(
+        f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} minutes, {summary.captions} captions in "
+        f"{summary.folder} ({summary.new_takes} takes new, {summary.seconds:.0f} s)."
+    )
+    for file, reason in summary.skipped:
+        print(f"  skipped {file}: {reason}", file=sys.stderr)
+    for reason, number in sorted(summary.dropped.items()):
+        print(f"  dropped {number}: {reason}")
+
+
+def _train_stage(
+    stage: str, config: str, run: Path | None, overrides: list[str] | None, resume: bool, device: str
+) -> None:
+    if device not in ("auto", "cpu"):
+        raise KmmError("bad_device", f"--device {device} is not known; expected auto or cpu.")
+    if device == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    from . import config as configs
+    from . import runs
+
+    settings = configs.load(config, overrides or ())
+    folder = run or _default_run(config)
+    start = {"tokenizer": runs.train_tokenizer, "generator": runs.train_generator}[stage]
+    result = start(settings, folder, resume=resume)
+    if os.environ.get("RANK", "0") == "0":
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in result.metrics.items())
+        print(f"{stage}: step {result.step}, {shown or 'not validated yet'}. Weights in {folder / stage}.")
+    if not result.finished:
+        print(f"kmm-train: stopped at step {result.step}; --resume goes on from there.", file=sys.stderr)
+        raise SystemExit(STOPPED)
+
+
+def _default_run(config: str) -> Path:
+    return Path("runs") / Path(config).stem
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""A run folder: what each stage left there, and how the next one picks it up.
+
+``<run>/tokenizer`` and ``<run>/generator`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token rows
+between them. The settings travel inside the checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from accelerate import PartialState
+
+from kmm_core.errors import KmmError
+from kmm_core.motion.representation import representation
+from kmm_core.text.encoder import load_text_encoder
+from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
+from kmm_core.train import checkpoint, generator_stage, tokenizer_stage
+from kmm_core.train.loop import TrainResult, train
+from kmm_core.train.motion_data import MotionData
+from kmm_core.train.stage import Stage
+from kmm_core.train.train_settings import TrainSettings
+
+from .config import RunSettings, build
+
+
+def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
+    """Stage 1 in ``<run>/tokenizer``."""
+    return _train(
+        lambda: tokenizer_stage.build(settings.tokenizer, MotionData(settings.data)),
+        settings,
+        settings.train.tokenizer,
+        run / "tokenizer",
+        resume,
+    )
+
+
+def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
+    """Stage 2 in ``<run>/generator``, on the best tokenizer of the run."""
+    tokenizer = load_tokenizer(run)
+    # Rows depend on the tokenizer and the data, so another tokenizer gets other rows.
+    parts = [(run / "tokenizer" / "best.safetensors").read_bytes()]
+    parts += [json.dumps(asdict(part)).encode() for part in (settings.data, settings.rows)]
+    rows = run / f"rows-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+    return _train(
+        lambda: generator_stage.build(
+            tokenizer=tokenizer,
+            data=MotionData(settings.data),
+            encoder=load_text_encoder(settings.text),
+            text=settings.text,
+            generator=settings.generator,
+            aligner=settings.aligner,
+            masking=settings.masking,
+            rows=settings.rows,
+            cache=rows,
+        ),
+        settings,
+        settings.train.generator,
+        run / "generator",
+        resume,
+    )
+
+
+def _train(
+    make_stage: Callable[[], Stage], settings: RunSettings, how: TrainSettings, folder: Path, resume: bool
+) -> TrainResult:
+    done = finished(folder, how.steps) if resume else None
+    if done:
+        return done
+    # One process fills the caches of features and rows; the others find them.
+    with PartialState().main_process_first():
+        stage = make_stage()
+    stage.metadata = {**stage.metadata, "settings": asdict(settings)}
+    return train(stage, how, folder, resume=resume)
+
+
+def finished(folder: Path, steps: int) -> TrainResult | None:
+    """How the stage in ``folder`` ended, if all its steps are done."""
+    last, best = folder / "last.safetensors", folder / "best.safetensors"
+    if not last.is_file():
+        return None
+    info = checkpoint.load(last, groups=()).info
+    if info["step"] < steps:
+        return None
+    return TrainResult(info["step"], True, info["metrics"], info["best_value"], last, best)
+
+
+def settings_of(run: Path) -> RunSettings:
+    """The settings that the latest stage of ``run`` was trained with.
+
+    Raises:
+        KmmError: ``no_run`` where ``run`` holds no checkpoint.
+    """
+    for stage in ("generator", "tokenizer"):
+        path = run / stage / "best.safetensors"
+        if path.is_file():
+            table = checkpoint.load(path, groups=()).info["metadata"]["settings"]
+            return build(RunSettings, table, name=str(path))
+    raise KmmError("no_run", f"{run} holds no trained stage.", "Train one first: kmm-train run.")
+
+
+def load_tokenizer(run: Path) -> MotionTokenizer:
+    """The best tokenizer of ``run``, with the settings it was trained with."""
+    path = run / "tokenizer" / "best.safetensors"
+    state = checkpoint.load(path)
+    settings = build(RunSettings, state.info["metadata"]["settings"], name=str(path))
+    tokenizer = MotionTokenizer(representation(settings.data.representation).num_features, settings.tokenizer)
+    prefix = "tokenizer."
+    weights = {name[len(prefix) :]: tensor for name, tensor in state.weights.items() if name.startswith(prefix)}
+    checkpoint.load_into(tokenizer, weights, path)
+    return tokenizer.eval()
