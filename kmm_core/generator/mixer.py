@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .scan import scan
+from .scan import choose_scan
 
 
 class BidirectionalMamba(nn.Module):
@@ -33,7 +33,8 @@ class BidirectionalMamba(nn.Module):
         inner = expand * d_model
         heads = inner // head_width
         self.sizes = (inner, inner, 4 * d_state, 2 * heads)
-        self.d_state, self.heads, self.d_conv, self.scan_name = d_state, heads, d_conv, scan_name
+        self.d_state, self.heads, self.d_conv = d_state, heads, d_conv
+        self.scan = choose_scan(scan_name)
         self.in_proj = nn.Linear(d_model, sum(self.sizes), bias=False)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
         self.norm = nn.RMSNorm(inner, eps=1e-5)
@@ -60,12 +61,11 @@ class BidirectionalMamba(nn.Module):
         step = functional.softplus(step.float() + self.step_bias[:, None, None]) * keep
         log_decay = -self.log_rate.exp()[:, None, None] * step
         heads = rearrange(inner, "way b l (h p) -> way b l h p", h=self.heads)
-        y = scan(
+        y = self.scan(
             (heads * step[..., None]).flatten(0, 1).to(heads.dtype),
             log_decay.flatten(0, 1),
             b.flatten(0, 1),
             c.flatten(0, 1),
-            name=self.scan_name,
         ).view_as(heads)
         y = y + self.skip[:, None, None, :, None].to(heads.dtype) * heads
         y = rearrange(_turn_backward(y), "way b l h p -> way b l (h p)").sum(0)

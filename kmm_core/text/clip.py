@@ -18,6 +18,7 @@ class ClipText:
         self._tokenizer = tokenizer
         self._model = model.eval().requires_grad_(False)
         self.width = model.config.hidden_size
+        self.num_parameters = sum(parameter.numel() for parameter in model.parameters())
 
     @classmethod
     def load(cls, model: str) -> ClipText:

@@ -47,6 +47,7 @@ class TextEncoder(Protocol):
 
     name: str
     width: int
+    num_parameters: int
 
     def encode(self, prompts: Sequence[str]) -> TokenOutputs:
         """Outputs for each token of each prompt; long prompts are cut to the encoder's limit."""

@@ -39,6 +39,7 @@ class MiniLM:
         self._tokenizer = tokenizer
         tokenizer.enable_truncation(MAX_TOKENS)
         tokenizer.enable_padding()
+        self.num_parameters = sum(tensor.numel() for tensor in weights.values())
         self._layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
 
     @classmethod

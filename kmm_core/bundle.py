@@ -1,0 +1,220 @@
+"""A released model as a folder: ``config.json``, weights in safetensors, ``MODEL_CARD.md``. Never a pickle.
+
+``model.safetensors`` holds the generator and the learned text layers; ``tokenizer.safetensors`` the motion tokenizer,
+which another bundle beside this one may share. Half precision on disk, float32 in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .atomic_write import atomic_write
+from .errors import KmmError
+from .generator.motion_generator import GeneratorSettings, MotionGenerator
+from .motion.representation import representation
+from .sampling.masked_decoding import SamplingSettings
+from .text.encoder import TextEncoder, TextSettings, load_text_encoder
+from .text.prompt_head import PromptHead
+from .tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
+
+FORMAT = 1
+BUNDLES = Path(__file__).parent / "bundles"
+CONFIG, MODEL, TOKENIZER, CARD = "config.json", "model.safetensors", "tokenizer.safetensors", "MODEL_CARD.md"
+# Only training moves codebooks; released ones do without the averages.
+_TRAINING_ONLY = (".sums", ".usage", ".ready")
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """What ``config.json`` says.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        licence: of the weights, SPDX-like.
+        credits: sentences that the data's licences ask for.
+        representation: "272" or "263".
+        encoder_width: width of the text encoder's outputs.
+        tokenizer_file: where the tokenizer's weights are, against the bundle's folder.
+        tokenizer, generator, text, sampling: settings.
+    """
+
+    name: str
+    version: str
+    licence: str
+    credits: tuple[str, ...]
+    representation: str
+    encoder_width: int
+    tokenizer: TokenizerSettings
+    generator: GeneratorSettings
+    text: TextSettings
+    sampling: SamplingSettings
+    tokenizer_file: str = TOKENIZER
+
+
+@dataclass
+class Bundle:
+    """A loaded model, in evaluation mode."""
+
+    config: BundleConfig
+    tokenizer: MotionTokenizer
+    generator: MotionGenerator
+    prompt_head: PromptHead
+    encoder: TextEncoder
+
+
+def bundle_folder(name: str | Path) -> Path:
+    """The folder of a bundle that ships with the package, by name, or of any other, by path.
+
+    Raises:
+        KmmError: ``bundle_missing``.
+    """
+    for folder in (BUNDLES / name, Path(name)):
+        if (folder / CONFIG).is_file():
+            return folder
+    known = ", ".join(sorted(path.parent.name for path in BUNDLES.glob(f"*/{CONFIG}")))
+    raise KmmError(
+        "bundle_missing",
+        f"Model '{name}' is neither a folder with a {CONFIG} nor a model that ships with KMM ({known or 'none here'}).",
+        "Correct the name or path, or reinstall kmm-core.",
+    )
+
+
+def load_bundle(name: str | Path) -> Bundle:
+    """Reads a bundle.
+
+    Raises:
+        KmmError: ``bundle_missing``, ``bundle_broken`` or ``bundle_foreign``.
+    """
+    folder = bundle_folder(name)
+    config = read_config(folder)
+    form = representation(config.representation)
+    tokenizer = MotionTokenizer(form.num_features, config.tokenizer)
+    _load(tokenizer, _read_weights(folder / config.tokenizer_file), folder / config.tokenizer_file)
+    tensors = _read_weights(folder / MODEL)
+    generator = MotionGenerator(tokenizer.quantizer.codes(), config.text.width, config.generator)
+    prompt_head = PromptHead(config.encoder_width, config.text)
+    for module, prefix in ((generator, "generator."), (prompt_head, "prompt_head.")):
+        part = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        _load(module, part, folder / MODEL)
+    encoder = load_text_encoder(config.text)
+    for module in (tokenizer, generator, prompt_head):
+        module.eval().requires_grad_(False)
+    return Bundle(config, tokenizer, generator, prompt_head, encoder)
+
+
+def save_bundle(
+    folder: Path,
+    config: BundleConfig,
+    *,
+    tokenizer: MotionTokenizer | None,
+    generator: MotionGenerator,
+    prompt_head: PromptHead,
+    card: str,
+) -> None:
+    """Writes a bundle; ``tokenizer`` None where ``config.tokenizer_file`` names another bundle's.
+
+    Raises:
+        KmmError: ``cannot_write`` and the like where the folder can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if tokenizer is not None:
+        _write_weights(folder / TOKENIZER, _released(tokenizer, ""))
+    _write_weights(folder / MODEL, _released(generator, "generator.") | _released(prompt_head, "prompt_head."))
+    with atomic_write(folder / CARD) as path:
+        path.write_text(card, encoding="utf-8")
+    with atomic_write(folder / CONFIG) as path:
+        path.write_text(json.dumps({"format": FORMAT, **asdict(config)}, indent=2) + "\n", encoding="utf-8")
+
+
+def read_config(folder: Path) -> BundleConfig:
+    """``config.json`` of a bundle.
+
+    Raises:
+        KmmError: ``bundle_broken`` where it can't be read, ``bundle_foreign`` where it isn't ours or not this format.
+    """
+    path = folder / CONFIG
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise KmmError("bundle_broken", f"{path} cannot be read ({error}).", "Reinstall or re-export it.") from None
+    found = table.pop("format", None) if isinstance(table, dict) else None
+    if found != FORMAT:
+        raise KmmError(
+            "bundle_foreign",
+            f"{path} is not a KMM model of format {FORMAT} (it says {found!r}).",
+            "Use a model exported by this version's kmm-train export.",
+        )
+    try:
+        return BundleConfig(
+            **{
+                **table,
+                "credits": tuple(table["credits"]),
+                "tokenizer": TokenizerSettings(**_tuples(table["tokenizer"])),
+                "generator": GeneratorSettings(**table["generator"]),
+                "text": TextSettings(**table["text"]),
+                "sampling": SamplingSettings(**table["sampling"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise KmmError(
+            "bundle_foreign", f"{path} does not describe a KMM model ({error}).", "Re-export the model."
+        ) from None
+
+
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _released(module: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """Weights to ship, in half precision; normalisation statistics stay exact."""
+    return {
+        prefix + name: (tensor if name in ("mean", "std") else tensor.half()).contiguous()
+        for name, tensor in module.state_dict().items()
+        if not name.endswith(_TRAINING_ONLY)
+    }
+
+
+def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+    with atomic_write(path) as partial:
+        save_file(tensors, partial)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise KmmError("bundle_broken", f"The model's file {path} is missing.", "Reinstall or re-export the model.")
+    try:
+        return {name: tensor.float() for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise KmmError(
+            "bundle_broken", f"{path} is not a whole safetensors file ({error}).", "Reinstall or re-export the model."
+        ) from None
+
+
+def _load(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    wanted = {name: value.shape for name, value in module.state_dict().items() if not name.endswith(_TRAINING_ONLY)}
+    given = {name: value.shape for name, value in tensors.items()}
+    if wanted != given:
+        wrong = sorted(name for name in {**wanted, **given} if wanted.get(name) != given.get(name))
+        raise KmmError(
+            "bundle_foreign",
+            f"{path} does not fit its {CONFIG}: {len(wrong)} weights differ, the first is '{wrong[0]}' "
+            f"(file {_shape(given, wrong[0])}, expected {_shape(wanted, wrong[0])}).",
+            "Re-export the model.",
+        )
+    if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+        raise KmmError("bundle_broken", f"{path} holds weights that are not finite.", "Re-export the model.")
+    module.load_state_dict(tensors, strict=False)
+
+
+def _shape(shapes: Mapping[str, Any], name: str) -> str:
+    return str(tuple(shapes[name])) if name in shapes else "none"

@@ -1,0 +1,274 @@
+"""TextToMotion: a timeline of prompts in, motion clips out. Read this file first.
+
+    timeline -> plan (which tokens belong to which prompt)
+             -> text embeddings (frozen encoder, learned head)
+             -> tokens (iterative masked decoding by the bidirectional Mamba generator)
+             -> features (tokenizer's decoder) -> MotionClip -> clean feet -> the timeline's frame rate
+
+The panel, ``kmm-generate``, headless scripts and the tests all go through ``TextToMotion.generate``.
+Shapes: B samples, F frames, T tokens, S prompts, E text width.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .bundle import Bundle, load_bundle
+from .clip import MotionClip
+from .errors import KmmError
+from .generator.sequence import MASK_ID, layout
+from .motion.editing import splice
+from .motion.foot_contact import clean_feet
+from .motion.representation import representation
+from .sampling.masked_decoding import decode
+from .timeline import Timeline
+
+MAX_SAMPLES = 64
+MAX_STEPS = 100
+MAX_GUIDANCE = 20.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a generation is: ``done`` of ``total`` decoding steps."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Masked-token editing: motion to keep, so that only the rest is generated (in-betweening, continuation).
+
+    Attributes:
+        clip: motion at the timeline's fps, at least as long as the last kept frame.
+        frames: which of the timeline's frames to keep, [F] bool.
+    """
+
+    clip: MotionClip
+    frames: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PipelineInfo:
+    """What runs."""
+
+    model: str
+    version: str
+    licence: str
+    credits: tuple[str, ...]
+    text_encoder: str
+    device: str
+    fps: float
+    parameters: dict[str, int]
+
+
+@dataclass
+class Generation:
+    """Clips at the timeline's fps, exactly as long as the timeline, and the seconds each stage took."""
+
+    clips: list[MotionClip]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class TextToMotion:
+    """A loaded model that turns timelines into motion. Holds no state between calls."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto"):
+        self.device = choose_device(device)
+        self.bundle = bundle
+        self.representation = representation(bundle.config.representation)
+        for module in (bundle.tokenizer, bundle.generator, bundle.prompt_head):
+            module.to(self.device)
+
+    @classmethod
+    def load(cls, bundle: str | Path = "starter", device: str = "auto") -> TextToMotion:
+        """Loads a model that ships with the package, by name, or any bundle folder.
+
+        Raises:
+            KmmError: for a missing, broken or foreign bundle, or a device that isn't there.
+        """
+        choose_device(device)
+        return cls(load_bundle(bundle), device)
+
+    @property
+    def info(self) -> PipelineInfo:
+        """Model, licence, text encoder, device and sizes."""
+        config, bundle = self.bundle.config, self.bundle
+        modules = {"generator": bundle.generator, "tokenizer": bundle.tokenizer, "text_layers": bundle.prompt_head}
+        return PipelineInfo(
+            model=config.name,
+            version=config.version,
+            licence=config.licence,
+            credits=config.credits,
+            text_encoder=bundle.encoder.name,
+            device=str(self.device),
+            fps=self.representation.fps,
+            parameters={name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+            | {"text_encoder": bundle.encoder.num_parameters},
+        )
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        timeline: Timeline,
+        *,
+        seed: int = 0,
+        samples: int = 1,
+        guidance_scale: float | None = None,
+        steps: int | None = None,
+        foot_cleanup: bool = True,
+        keep: Keep | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Generation:
+        """Motion for a timeline, all prompts in one pass.
+
+        Args:
+            timeline: prompts with frame ranges; gaps are filled smoothly.
+            seed: same seed, same device, same settings: same motion.
+            samples: how many different clips.
+            guidance_scale: how closely to follow the prompts; the model's own by default.
+            steps: decoding steps; the model's own by default.
+            foot_cleanup: whether planted feet are held still.
+            keep: frames to keep as they are.
+            progress: called after every decoding step.
+            cancel: asked before every decoding step.
+
+        Raises:
+            KmmError: ``bad_setting``, ``bad_keep`` or ``cancelled``.
+        """
+        settings = self._settings(seed, samples, guidance_scale, steps)
+        report = progress or (lambda _: None)
+        seconds: dict[str, float] = {}
+        plan = self._plan(timeline)
+        with _timed(seconds, "text"):
+            text = self._embed([segment.text for segment in timeline.segments()])
+        with _timed(seconds, "tokens"):
+            tokens = decode(
+                self.bundle.generator,
+                text.expand(samples, -1, -1),
+                layout([plan] * samples).to(self.device),
+                settings,
+                torch.Generator().manual_seed(seed),
+                known=None if keep is None else self._known_tokens(keep, timeline, sum(plan)).expand(samples, -1),
+                progress=lambda done, total: report(Progress("tokens", done, total)),
+                cancel=cancel or (lambda: False),
+            )
+        with _timed(seconds, "motion"):
+            features = self.bundle.tokenizer.decode(tokens).float().cpu().numpy()
+            clips = [self.representation.decode(rows, self.representation.fps) for rows in features]
+        with _timed(seconds, "clean-up"):
+            clips = [self._finish(clip, timeline, foot_cleanup, keep) for clip in clips]
+        return Generation(clips, seconds)
+
+    def _settings(self, seed: int, samples: int, guidance_scale: float | None, steps: int | None):
+        """The model's sampling settings with the caller's changes, all checked."""
+        settings = self.bundle.config.sampling
+        if guidance_scale is not None:
+            settings = replace(settings, guidance_scale=guidance_scale)
+        if steps is not None:
+            settings = replace(settings, steps=steps)
+        checks = (
+            ("seed", seed, 0 <= seed < 2**63, "0 to 2^63 - 1"),
+            ("samples", samples, 1 <= samples <= MAX_SAMPLES, f"1 to {MAX_SAMPLES}"),
+            ("steps", settings.steps, 1 <= settings.steps <= MAX_STEPS, f"1 to {MAX_STEPS}"),
+            (
+                "guidance_scale",
+                settings.guidance_scale,
+                0 <= settings.guidance_scale <= MAX_GUIDANCE,
+                f"0 to {MAX_GUIDANCE:g}",
+            ),
+        )
+        for name, value, good, expected in checks:
+            if not good:
+                raise KmmError("bad_setting", f"{name}={value} is outside of {expected}.", f"Choose {expected}.")
+        return settings
+
+    def _plan(self, timeline: Timeline) -> list[int]:
+        """How many tokens each segment spans. Boundaries fall on the nearest token; each segment has at least one."""
+        tokens_per_frame = self.representation.fps / timeline.fps / self._frames_per_token
+        ends, last = [], 0
+        for segment in timeline.segments():
+            last = max(last + 1, round(segment.end * tokens_per_frame))
+            ends.append(last)
+        ends[-1] = max(ends[-1], math.ceil(timeline.num_frames * tokens_per_frame - 1e-9))
+        return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+    @property
+    def _frames_per_token(self) -> int:
+        return self.bundle.tokenizer.settings.frames_per_token
+
+    def _embed(self, prompts: list[str]) -> Tensor:
+        """Prompt embeddings, [1, S, E]; empty prompts (gaps) get the embedding of "no prompt"."""
+        generator = self.bundle.generator
+        outputs = self.bundle.encoder.encode([prompt or "." for prompt in prompts])
+        outputs.vectors, outputs.mask = outputs.vectors.to(self.device), outputs.mask.to(self.device)
+        embedded = self.bundle.prompt_head(outputs)
+        empty = torch.tensor([not prompt for prompt in prompts], device=self.device)
+        return torch.where(empty[:, None], generator.no_prompt, embedded)[None]
+
+    def _known_tokens(self, keep: Keep, timeline: Timeline, length: int) -> Tensor:
+        """First-codebook tokens whose frames are all kept, MASK_ID elsewhere. [1, T]."""
+        kept = np.asarray(keep.frames, dtype=bool)
+        if len(kept) != timeline.num_frames or not kept.any() or kept.all():
+            raise KmmError(
+                "bad_keep",
+                f"{int(kept.sum())} of {len(kept)} frames are to be kept in a timeline of {timeline.num_frames}.",
+                "Keep some of its frames, but not all.",
+            )
+        last = int(np.flatnonzero(kept)[-1])
+        if keep.clip.fps != timeline.fps or keep.clip.num_frames <= last:
+            raise KmmError(
+                "bad_keep",
+                f"The motion to keep has {keep.clip.num_frames} frames at {keep.clip.fps:g} fps; "
+                f"expected more than {last} at {timeline.fps:g} fps.",
+                "Resample it, or keep fewer frames.",
+            )
+        frames = length * self._frames_per_token
+        features = self.representation.encode(keep.clip.resample(self.representation.fps, frames))
+        tokens = self.bundle.tokenizer.encode(torch.from_numpy(features).float()[None].to(self.device))[..., 0]
+        times = np.minimum(np.arange(frames) * timeline.fps / self.representation.fps, timeline.num_frames - 1)
+        whole = kept[np.floor(times).astype(int)] & kept[np.ceil(times).astype(int)]
+        known = torch.from_numpy(whole.reshape(length, -1).all(axis=1)).to(self.device)
+        return torch.where(known, tokens, MASK_ID)
+
+    def _finish(self, clip: MotionClip, timeline: Timeline, foot_cleanup: bool, keep: Keep | None) -> MotionClip:
+        """Clean feet, the timeline's rate, exactly its frames, and kept frames as they were."""
+        if foot_cleanup:
+            clip = clean_feet(clip)
+        clip = clip.resample(timeline.fps, timeline.num_frames)
+        return clip if keep is None else splice(clip, keep.clip, np.asarray(keep.frames, dtype=bool))
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for "auto", "cpu", "cuda" or "mps"; auto takes CUDA where there is one, else the CPU.
+
+    Raises:
+        KmmError: ``no_device`` where the named one isn't there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there.get(name, False):
+        usable = ", ".join(device for device, works in there.items() if works)
+        raise KmmError("no_device", f"Device '{name}' is not usable here; usable: auto, {usable}.", "Choose one of these.")
+    return torch.device(name)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - started

@@ -1,0 +1,166 @@
+"""Iterative masked decoding (MaskGIT; Chang et al. 2022): from all tokens masked to all tokens known in a few steps.
+
+Shapes: B rows, L places, T motion tokens, S prompts, K codebooks, V codes, E text width, M d_model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import KmmError
+from ..generator.motion_generator import MotionGenerator
+from ..generator.sequence import MASK_ID, PAD_ID, SequenceLayout
+from ..masking.schedule import mask_ratio
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How motion is decoded.
+
+    Attributes:
+        steps: decoding steps of the first codebook.
+        guidance_scale: 1 follows the model as it is; more follows the prompt more closely, at twice the work.
+        temperature: of the token choice; 0 always takes the likeliest.
+        top_p: only the likeliest tokens that together hold this probability are drawn.
+        choice_noise: noise in which tokens are settled first, fading over the steps.
+        residual_temperature: as ``temperature``, for the residual codebooks.
+    """
+
+    steps: int = 10
+    guidance_scale: float = 3.0
+    temperature: float = 1.0
+    top_p: float = 0.9
+    choice_noise: float = 1.0
+    residual_temperature: float = 0.0
+
+
+def decode(
+    generator: MotionGenerator,
+    text: Tensor,
+    places: SequenceLayout,
+    settings: SamplingSettings,
+    rng: torch.Generator,
+    *,
+    known: Tensor | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cancel: Callable[[], bool] = lambda: False,
+) -> Tensor:
+    """Motion tokens for rows of prompts.
+
+    Args:
+        generator: in evaluation mode.
+        text: prompt embeddings, ``generator.no_prompt`` where there is none, [B, S, E].
+        places: where motion and text stand.
+        settings: how to decode.
+        rng: CPU generator; the same seed gives the same tokens.
+        known: first-codebook tokens to keep, MASK_ID where to generate, [B, T]; by default generate all.
+        progress: called after each step with (steps done, steps in all).
+        cancel: asked before each step.
+
+    Returns:
+        [B, T, K] in [0, V), zero in padding.
+
+    Raises:
+        KmmError: ``cancelled``.
+    """
+    real = places.pick(places.is_motion[..., None])[..., 0]
+    prompt = places.pick(places.prompt[..., None])[..., 0].masked_fill(~real, -1)
+    tokens = torch.full_like(prompt, MASK_ID) if known is None else known.clone()
+    tokens[~real] = PAD_ID
+    total = settings.steps + 1
+    for step in range(settings.steps):
+        _check(cancel)
+        masked = tokens == MASK_ID
+        if masked.any():
+            logits = _guided_logits(generator, tokens, text, places, settings.guidance_scale)
+            chosen, confidence = _draw(logits, settings.temperature, settings.top_p, rng)
+            noise = settings.choice_noise * (1 - (step + 1) / settings.steps)
+            confidence = confidence + noise * _gumbel(confidence.shape, rng).to(confidence)
+            ratio = float(mask_ratio(torch.tensor((step + 1) / settings.steps)))
+            tokens = torch.where(masked, chosen, tokens)
+            tokens = tokens.masked_fill(_least_sure(confidence, masked, prompt, ratio), MASK_ID)
+        progress(step + 1, total)
+    _check(cancel)
+    hidden = places.pick(generator.restore(places.place(tokens), text, places))
+    levels = _residual_tokens(generator, hidden, tokens.clamp(min=0), settings, rng)
+    progress(total, total)
+    return levels.masked_fill(~real[..., None], 0)
+
+
+def _check(cancel: Callable[[], bool]) -> None:
+    if cancel():
+        raise KmmError("cancelled", "Generation was cancelled.", "Nothing was written.")
+
+
+def _guided_logits(
+    generator: MotionGenerator, tokens: Tensor, text: Tensor, places: SequenceLayout, scale: float
+) -> Tensor:
+    """Logits of every motion token, [B, T, V]; with guidance, moved away from those without prompts."""
+    placed = places.place(tokens)
+    if scale == 1:
+        return generator.base_logits(places.pick(generator.restore(placed, text, places)))
+    doubled = SequenceLayout(*(torch.cat([part, part]) for part in (places.is_motion, places.is_text, places.prompt)))
+    both = torch.cat([text, generator.no_prompt.expand_as(text)])
+    hidden = doubled.pick(generator.restore(torch.cat([placed, placed]), both, doubled))
+    prompted, free = generator.base_logits(hidden).chunk(2)
+    return free + scale * (prompted - free)
+
+
+def _draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A token for every place, [B, T], and the log-probability the model gave it, [B, T]."""
+    logits = logits.float()
+    log_probabilities = logits.log_softmax(-1)
+    if temperature == 0:
+        best = log_probabilities.max(-1)
+        return best.indices, best.values
+    ordered = (logits / temperature).sort(dim=-1, descending=True)
+    # A token stays if those before it hold less than top_p; so the first always does.
+    probabilities = ordered.values.softmax(-1)
+    outside = probabilities.cumsum(-1) - probabilities >= top_p
+    noisy = ordered.values.masked_fill(outside, -torch.inf) + _gumbel(logits.shape, rng).to(logits)
+    chosen = ordered.indices.gather(-1, noisy.argmax(-1, keepdim=True))
+    return chosen[..., 0], log_probabilities.gather(-1, chosen)[..., 0]
+
+
+def _gumbel(shape: torch.Size, rng: torch.Generator) -> Tensor:
+    uniform = torch.rand(shape, generator=rng).clamp(1e-9, 1 - 1e-7)
+    return -torch.log(-torch.log(uniform))
+
+
+def _least_sure(confidence: Tensor, masked: Tensor, prompt: Tensor, ratio: float) -> Tensor:
+    """Which tokens go back to being masked: of each prompt's tokens the share ``ratio`` with the least confidence.
+
+    Ranked prompt by prompt, so that a prompt is settled at the same pace alone and in a long timeline. Tokens that
+    were known before this step are never masked again. All [B, T]; ``prompt`` is -1 in padding.
+    """
+    confidence = confidence.masked_fill(~masked, torch.inf)
+    order = confidence.argsort(dim=-1)
+    order = order.gather(-1, prompt.gather(-1, order).argsort(dim=-1, stable=True))
+    grouped = prompt.gather(-1, order)
+    length = prompt.shape[-1]
+    position = torch.arange(length, device=prompt.device).expand_as(prompt)
+    starts = torch.ones_like(masked)
+    starts[:, 1:] = grouped[:, 1:] != grouped[:, :-1]
+    first = torch.where(starts, position, 0).cummax(-1).values
+    rank = torch.empty_like(prompt).scatter_(-1, order, position - first)
+    one_hot = torch.zeros(len(prompt), int(prompt.max()) + 2, device=prompt.device)
+    size = one_hot.scatter_add_(-1, prompt + 1, torch.ones_like(confidence)).gather(-1, prompt + 1)
+    return (rank < torch.floor(ratio * size)) & masked
+
+
+def _residual_tokens(
+    generator: MotionGenerator, hidden: Tensor, base: Tensor, settings: SamplingSettings, rng: torch.Generator
+) -> Tensor:
+    """Codebooks 1 to K - 1, each given the ones before it. hidden [B, T, M], base [B, T] -> [B, T, K]."""
+    levels = [base]
+    total = generator.codes[0][base]
+    for level in range(1, len(generator.codes)):
+        logits = generator.residual_logits(hidden, total, level)
+        chosen, _ = _draw(logits, settings.residual_temperature, 1.0, rng)
+        levels.append(chosen)
+        total = total + generator.codes[level][chosen]
+    return torch.stack(levels, dim=-1)
