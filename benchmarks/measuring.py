@@ -17,7 +17,9 @@ def machine() -> str:
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+        ]
         processor = names[0] if names else processor
     parts = [
         f"{processor}, {os.cpu_count()} cores",
@@ -31,7 +33,9 @@ def machine() -> str:
     return ", ".join(parts)
 
 
-def median_seconds(call: Callable[[], object], *, repeats: int, budget: float = 10.0, cuda: bool = False) -> float:
+def median_seconds(
+    call: Callable[[], object], *, repeats: int, budget: float = 10.0, cuda: bool = False
+) -> float:
     """Median wall time of ``call``, after one call to warm up.
 
     Args:

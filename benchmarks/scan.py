@@ -1,6 +1,6 @@
 """Times the three scans on lengths from 64 to 16,384 tokens, forward and backward.
 
-    python -m benchmarks.scan -o docs/benchmarks/scan.md
+python -m benchmarks.scan -o docs/benchmarks/scan.md
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ def _draw(tokens: int, device: str) -> list[torch.Tensor]:
         return torch.randn(*shape, generator=generator)
 
     log_decay = -torch.rand(BATCH, tokens, HEADS, generator=generator)
-    parts = (draw(BATCH, tokens, HEADS, WIDTH), log_decay, draw(BATCH, tokens, STATE), draw(BATCH, tokens, STATE))
+    parts = (
+        draw(BATCH, tokens, HEADS, WIDTH),
+        log_decay,
+        draw(BATCH, tokens, STATE),
+        draw(BATCH, tokens, STATE),
+    )
     return [part.to(device).requires_grad_() for part in parts]
 
 

@@ -43,7 +43,7 @@ def mamba_ssm_scan(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor
         raise KmmError(
             "no_mamba_ssm",
             f'scan="mamba_ssm" needs the package mamba-ssm, which cannot be imported here ({error}).',
-            'Install it on Linux with CUDA by pip install "kmm[cuda]", or choose scan="chunked".',
+            'Install it on Linux with CUDA by pip install "kmm-core[cuda]", or choose scan="chunked".',
         ) from error
     if not x.is_cuda:
         raise KmmError(

@@ -137,7 +137,7 @@ def test_mamba_ssm_agrees_with_the_reference_on_cuda():
 
 @pytest.mark.skipif(scan_mamba.mamba_ssm_available(), reason="mamba-ssm is installed")
 def test_mamba_ssm_says_how_to_install_it():
-    with pytest.raises(KmmError, match=r'mamba-ssm.*pip install "kmm\[cuda\]"') as caught:
+    with pytest.raises(KmmError, match=r'mamba-ssm.*pip install "kmm-core\[cuda\]"') as caught:
         choose_scan("mamba_ssm")(*_inputs(4))
     assert caught.value.code == "no_mamba_ssm"
 
