@@ -1,10 +1,10 @@
-"""Foot contact: when feet stand on the floor, how much they slide there, and a clean-up that stops it. No torch.
+"""Foot contact: when feet stand on the floor, how much they slide, and a clean-up. Light zone: no torch.
 
-The clean-up (ours, in the spirit of Kovar et al., "Footskate Cleanup for Motion Capture Editing", 2002): while a foot
-is planted its slide is summed up and taken back by moving the ankle; between two plants the correction is carried
-over by a cubic with matching speeds, so that nothing pops; legs follow by two-bone inverse kinematics with the knee
-pointing where it did, and the pelvis sinks a little where a leg would not reach. A frame that needs no correction is
-left untouched. The floor is y = 0.
+The clean-up (ours, in the spirit of Kovar et al., "Footskate Cleanup for Motion Capture Editing", 2002):
+while a foot is planted its slide is summed up and taken back by moving the ankle; between two plants the
+correction is carried over by a cubic with matching speeds, so that nothing pops; legs follow by two-bone
+inverse kinematics with the knee pointing where it did, and the pelvis sinks a little where a leg would not
+reach. A frame that needs no correction is left untouched. The floor is y = 0.
 """
 
 from __future__ import annotations
@@ -25,30 +25,33 @@ _HIPS, _KNEES, _ANKLES, _BALLS = (
 )
 _THIGH, _SHIN = (float(np.linalg.norm(REST_OFFSETS[joints[0]])) for joints in (_KNEES, _ANKLES))
 
-# A contact begins where a joint is lower and slower than the first numbers and lasts until it passes the second.
-# Metres over the joint's height when standing, and metres a second.
+_LEVEL = np.array([1.0, 0.0, 1.0])
+# A contact begins where a joint is lower and slower than the first numbers and lasts until it passes the
+# second. Metres over the joint's height when standing, and metres a second.
 _STANDING_HEIGHTS = SOLE_THICKNESS - REST_OFFSETS[_BALLS[0]][1] * np.array([1.0, 0.0])
 _ENTER_HEIGHT, _LEAVE_HEIGHT = 0.03, 0.05
-_ENTER_SPEED, _LEAVE_SPEED = 0.25, 0.45
-# Speeds are measured over this time on either side, so that jitter does not count as motion; shorter contacts are
-# accidents. Seconds.
+_ENTER_SPEED, _LEAVE_SPEED, _STEP_SPEED = 0.25, 0.45, 0.6
+# Speeds are measured over this time on either side, so that jitter does not count as motion; contacts and
+# pauses shorter than the second number are accidents. Seconds.
 _SPEED_SPAN = 0.05
-_SHORTEST_CONTACT = 0.1
+_SHORTEST = 0.1
 
 # Correction of a foot: eases in and out over this time (s), and never exceeds these (m).
 _BLEND = 0.25
 _MAX_SHIFT = 0.12
 _MAX_RAISE = 0.06
 _MAX_DROP = 0.06
+# Pause in seconds that is long enough to carry a foot from one correction to the next.
+_PAUSE = 0.25
 # A leg is stretched to this part of its length at most, unless it was longer already.
 _REACH = 0.998
 # Half width in seconds of the envelope over raises and drops.
-_ENVELOPE = 0.07
+_ENVELOPE = 0.1
 
 
 @dataclass(frozen=True)
 class _Legs:
-    """Both legs in the world, left then right: rotations of bones [F, 2, 4] and positions of joints [F, 2, 3]."""
+    """Both legs in the world, left then right: bone rotations [F, 2, 4] and joint positions [F, 2, 3]."""
 
     pelvis: Array
     thigh: Array
@@ -82,8 +85,8 @@ def foot_slide(clip: MotionClip) -> float:
 def clean_feet(clip: MotionClip) -> MotionClip:
     """The same motion with planted feet held still and no foot joint under the floor.
 
-    The number of frames, the pelvis's horizontal path and every joint above the hips stay as they are; the pelvis is
-    lowered by at most a few centimetres.
+    The number of frames, the pelvis's horizontal path and every joint above the hips stay as they are; the
+    pelvis is lowered by at most a few centimetres.
     """
     legs = _legs(clip)
     contacts = _contacts(legs, clip.fps)
@@ -134,67 +137,102 @@ def _contacts(legs: _Legs, fps: float) -> Array:
     joints = np.stack([legs.ankle, legs.ball], axis=2)
     height = joints[..., 1] - _STANDING_HEIGHTS
     speed = np.linalg.norm(_velocity(joints, fps), axis=-1)
-    low_and_slow = (height < _LEAVE_HEIGHT) & (speed < _LEAVE_SPEED)
-    surely = (height < _ENTER_HEIGHT) & (speed < _ENTER_SPEED)
+    low = height < _LEAVE_HEIGHT
+    stretch = _stretches(low & (speed < _LEAVE_SPEED))
+    length = np.bincount(stretch.ravel())
+    sure = np.bincount(stretch.ravel(), ((height < _ENTER_HEIGHT) & (speed < _ENTER_SPEED)).ravel())
+    contacts = (stretch > 0) & ((sure > 0) & (length >= _SHORTEST * fps))[stretch]
+    # A foot that stays low does not leave the floor for an instant, unless it takes a quick step.
+    gap = _stretches(~contacts)
+    length = np.bincount(gap.ravel())
+    stays = np.bincount(gap.ravel(), low.ravel()) == length
+    stays &= (np.bincount(gap.ravel(), speed.ravel()) <= _STEP_SPEED * length) & (length <= _SHORTEST * fps)
+    return contacts | ((gap > 0) & stays[gap])
 
-    # Number the stretches of low_and_slow along time, joint after joint, and keep those that count.
-    inside = low_and_slow.reshape(len(height), -1).T
-    begins = inside.copy()
-    begins[:, 1:] &= ~inside[:, :-1]
-    stretch = np.where(inside, np.cumsum(begins).reshape(inside.shape), 0)
-    lengths = np.bincount(stretch.ravel())
-    sure = np.bincount(stretch.ravel(), weights=surely.reshape(len(height), -1).T.ravel())
-    counts = (sure > 0) & (lengths >= _SHORTEST_CONTACT * fps)
-    counts[0] = False
-    return counts[stretch].T.reshape(height.shape)
+
+def _stretches(mask: Array) -> Array:
+    """Numbers the stretches of true along time from 1; 0 where false. [F, 2, 2] -> the same shape."""
+    by_joint = mask.reshape(len(mask), -1).T
+    begins = by_joint.copy()
+    begins[:, 1:] &= ~by_joint[:, :-1]
+    return np.where(by_joint, np.cumsum(begins).reshape(begins.shape), 0).T.reshape(mask.shape)
 
 
 def _shift(legs: _Legs, contacts: Array, fps: float) -> Array:
-    """Horizontal correction of each foot, [F, 2, 3] m: takes back the slide of plants, eases over in between."""
+    """Horizontal correction of each foot, [F, 2, 3] m: takes back slides, eases over between plants."""
     frames = len(contacts)
     planted = contacts.any(axis=2)
     # The foot pivots about its ball where that rests on the floor, about the ankle otherwise.
     on_ball = contacts[..., 1:]
-    velocity = np.where(on_ball, _velocity(legs.ball, fps), _velocity(legs.ankle, fps)) * [1, 0, 1] / fps
+    velocity = np.where(on_ball, _velocity(legs.ball, fps), _velocity(legs.ankle, fps)) * _LEVEL / fps
     on_ball = on_ball[1:] & on_ball[:-1]
-    slide = np.zeros((frames, 2, 3))
-    slide[1:] = np.where(on_ball, np.diff(legs.ball, axis=0), np.diff(legs.ankle, axis=0)) * [1, 0, 1]
-    slid = np.cumsum(slide, axis=0)
-
-    # Each plant is held where it is on average, so that corrections stay small.
-    begins = planted.copy()
-    begins[1:] &= ~planted[:-1]
-    plant = np.where(planted, np.cumsum(begins.T).reshape(2, frames).T, 0)
-    count = np.maximum(np.bincount(plant.ravel()), 1)
-    mean = np.stack([np.bincount(plant.ravel(), slid[..., axis].ravel()) / count for axis in range(3)], axis=-1)
-    shift = _limited(mean[plant] - slid, _MAX_SHIFT)
+    slide = np.where(on_ball, np.diff(legs.ball, axis=0), np.diff(legs.ankle, axis=0)) * _LEVEL
+    slid = np.concatenate([np.zeros((1, 2, 3)), np.cumsum(slide, axis=0)])
+    held = [_hold(slid[:, side], planted[:, side], fps) for side in range(2)]
+    shift = _limited(np.stack(held, axis=1), _MAX_SHIFT)
 
     # In between: cubic Hermite curves, straight to the next plant if it is near, otherwise by way of zero.
     now = np.arange(frames)[:, None]
     before = np.maximum.accumulate(np.where(planted, now, -1), axis=0)
     after = np.minimum.accumulate(np.where(planted, now, frames)[::-1], axis=0)[::-1]
-    blend = max(1.0, _BLEND * fps)
-    foot = np.arange(2)
-    start, start_velocity = shift[before, foot], -velocity[before, foot]
+    sides = np.arange(2)
+    start, start_velocity = shift[before, sides], -velocity[before, sides]
     end = np.minimum(after, frames - 1)
-    stop, stop_velocity = shift[end, foot], -velocity[end, foot]
+    stop, stop_velocity = shift[end, sides], -velocity[end, sides]
+    blend = max(1.0, _BLEND * fps)
+    gap = np.maximum(after - before, 1)
+    across = _hermite((now - before) / gap, gap[..., None], start, start_velocity, stop, stop_velocity)
     out = _hermite(np.minimum((now - before) / blend, 1), blend, start, start_velocity, 0, 0)
     into = _hermite(np.maximum(1 - (after - now) / blend, 0), blend, 0, 0, stop, stop_velocity)
-    gap = np.maximum(after - before, 1)
-    over = _hermite((now - before) / gap, gap[..., None], start, start_velocity, stop, stop_velocity)
     has_before, has_after = (before >= 0)[..., None], (after < frames)[..., None]
-    apart = np.where(has_before, out, 0) + np.where(has_after, into, 0)
     near = has_before & has_after & (gap <= 2 * blend)[..., None]
-    return np.where(planted[..., None], shift, np.where(near, over, apart))
+    between = np.where(near, across, np.where(has_before, out, 0) + np.where(has_after, into, 0))
+    return np.where(planted[..., None], shift, between)
+
+
+def _hold(slid: Array, planted: Array, fps: float) -> Array:
+    """Correction of one foot while planted: what it has slid, taken back, plus one constant a plant.
+
+    The constants make corrections small, and nearly equal where the pause between two plants is too short to
+    carry the foot from one to the other: least squares, a tridiagonal system over the plants.
+
+    Args:
+        slid: how far the foot slid up to each frame, [F, 3] m.
+        planted: [F] bool.
+        fps: frames a second.
+
+    Returns:
+        [F, 3] m; 0 where the foot is not planted.
+    """
+    if not planted.any():
+        return np.zeros_like(slid)
+    edges = np.diff(np.concatenate([[0], planted.astype(int), [0]]))
+    first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    plant = np.maximum(np.cumsum(edges[:-1] == 1) - 1, 0)
+    length = last - first + 1.0
+    # One row a plant: constant * diagonal - neighbours * stiffness = right.
+    stiffness = length.mean() * (_PAUSE * fps / (first[1:] - last[:-1])) ** 3
+    step = stiffness[:, None] * (slid[first[1:]] - slid[last[:-1]])
+    diagonal = length + np.append(stiffness, 0) + np.append(0, stiffness)
+    right = np.stack([np.bincount(plant[planted], slid[planted, axis]) for axis in range(3)], axis=-1)
+    right[:-1] -= step
+    right[1:] += step
+    for k in range(1, len(first)):
+        factor = stiffness[k - 1] / diagonal[k - 1]
+        diagonal[k] -= factor * stiffness[k - 1]
+        right[k] += factor * right[k - 1]
+    constant = right / diagonal[:, None]
+    for k in range(len(first) - 2, -1, -1):
+        constant[k] += stiffness[k] / diagonal[k] * constant[k + 1]
+    return np.where(planted[:, None], constant[plant] - slid, 0)
 
 
 def _hermite(t: Array, length, start, start_velocity, stop, stop_velocity) -> Array:
     """Cubic from start to stop for t in [0, 1]; velocities a frame, length in frames. [F, 2] -> [F, 2, 3]"""
     t = t[..., None]
     rest = 1 - t
-    return (
-        rest**2 * ((1 + 2 * t) * start + t * length * start_velocity)
-        + t**2 * ((1 + 2 * rest) * stop - rest * length * stop_velocity)
+    return rest**2 * ((1 + 2 * t) * start + t * length * start_velocity) + t**2 * (
+        (1 + 2 * rest) * stop - rest * length * stop_velocity
     )
 
 
@@ -205,7 +243,7 @@ def _limited(vectors: Array, limit: float) -> Array:
 
 
 def _envelope(values: Array, fps: float) -> Array:
-    """A smooth curve over ``values`` that is nowhere below them: moving maximum, then moving mean. [F, ...]"""
+    """A smooth curve nowhere below ``values`` ([F, ...]): moving maximum, then moving mean."""
     half = max(1, round(_ENVELOPE * fps))
     for function in (np.max, np.mean):
         padded = np.pad(values, [(half, half)] + [(0, 0)] * (values.ndim - 1), mode="edge")
@@ -234,13 +272,16 @@ def _drop(legs: _Legs, ankle: Array, planted: Array, fps: float) -> Array:
 
 
 def _bend(legs: _Legs, hip: Array, ankle: Array) -> tuple[Array, Array]:
-    """Two-bone inverse kinematics: knees for the wanted ankles, and the ankles that can be reached. [F, 2, 3] each"""
+    """Two-bone inverse kinematics: knees for the wanted ankles, and the ankles in reach. [F, 2, 3] each"""
     old_leg = legs.ankle - legs.hip
     old_along, old_length = rotations.normalize(old_leg), np.linalg.norm(old_leg, axis=-1, keepdims=True)
     leg = ankle - hip
     along = rotations.normalize(leg)
-    longest = np.maximum(old_length, _REACH * (_THIGH + _SHIN))
-    length = np.clip(np.linalg.norm(leg, axis=-1, keepdims=True), abs(_THIGH - _SHIN) + 0.01, longest)
+    # What a leg is short of straight may grow, but shrinks ever more slowly: no knee snaps straight.
+    old_slack = np.maximum(_THIGH + _SHIN - old_length, 1e-9)
+    growth = _THIGH + _SHIN - np.linalg.norm(leg, axis=-1, keepdims=True) - old_slack
+    slack = np.where(growth > 0, old_slack + growth, old_slack**2 / (old_slack - np.minimum(growth, 0)))
+    length = np.maximum(_THIGH + _SHIN - slack, abs(_THIGH - _SHIN) + 0.01)
 
     # The knee's place beside the line from hip to ankle, carried along as that line turns.
     turn = rotations.between(old_along, along)
@@ -252,6 +293,6 @@ def _bend(legs: _Legs, hip: Array, ankle: Array) -> tuple[Array, Array]:
     # A straight leg does not show where its knee points: then it is where the thigh's front points.
     front = rotations.rotate(rotations.multiply(turn, legs.thigh), np.array([0.0, 0.0, 1.0]))
     front -= np.sum(front * along, axis=-1, keepdims=True) * along
-    pointing = rotations.normalize(aside / _THIGH + 0.05 * front)
+    pointing = rotations.normalize(aside / _THIGH + 0.2 * front)
     aside = height * rotations.normalize(aside + (height - old_height) * pointing)
     return hip + _THIGH * cosine * along + aside, hip + length * along

@@ -1,25 +1,26 @@
 """HumanML3D's motion features: 263 numbers a frame at 20 fps, column by column as HumanML3D computes them.
 
-Guo et al., "Generating Diverse and Natural 3D Human Motions from Text", CVPR 2022, and the code released with the data
-set. Here for its files and its evaluator; the default is ``representation_272``, which also keeps the pelvis tilt
-and every bone's twist. Light zone: no torch.
+Guo et al., "Generating Diverse and Natural 3D Human Motions from Text", CVPR 2022, and the code released with
+the data set. Here for its files and its evaluator; the default is ``representation_272``, which also keeps
+the pelvis tilt and every bone's twist. Light zone: no torch.
 
-============= ======= ===========================================================================================
+============= ======= =====================================================================================
 slice         columns meaning
-============= ======= ===========================================================================================
-ROOT_YAW        0:1   arcsin of the y part of the root quaternion from this frame to the next: half the turn, rad
-ROOT_VELOCITY   1:3   the root's step along x and z to the next frame, in the next frame's facing frame, metres
+============= ======= =====================================================================================
+ROOT_YAW        0:1   arcsin of the y part of the root quaternion from here to the next frame: half the turn
+ROOT_VELOCITY   1:3   the root's step along x and z to the next frame, in that frame's facing frame, metres
 ROOT_HEIGHT     3:4   metres over the lowest joint of the clip
 POSITIONS       4:67  joints 1 to 21, x and z relative to the root, facing frame, metres
 ROTATIONS      67:193 joints 1 to 21 as 6-D, the shortest turns along the chains (no twist)
 VELOCITIES    193:259 22 joints: the step to the next frame in this frame's facing frame, metres
-CONTACTS      259:263 left ankle, left foot, right ankle, right foot: squared step below 0.002 (1 in contact)
-============= ======= ===========================================================================================
+CONTACTS      259:263 left ankle, left foot, right ankle, right foot: 1 where the squared step is below 0.002
+============= ======= =====================================================================================
 
-A row needs the next frame, so F frames give F - 1 rows. The data set was made, and its evaluator trained, with three
-habits that are kept here, because files only mix if they are: the facing direction of the rows takes the hip line
-from right to left but the shoulder line from left to right (the first-frame normalisation takes both alike); it is
-smoothed over about 2 seconds; and the arm chains start from the root's rotation, not from the chest's.
+A row needs the next frame, so F frames give F - 1 rows. The data set was made, and its evaluator trained,
+with three habits that are kept here, because files only mix if they are: the facing direction of the rows
+takes the hip line from right to left but the shoulder line from left to right (the first-frame normalisation
+takes both alike); it is smoothed over about 2 seconds; and the arm chains start from the root's rotation, not
+from the chest's.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from numpy.typing import ArrayLike
 
 from ..clip import MotionClip
 from ..errors import KmmError
-from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS
+from ..skeleton import JOINT_INDEX, MIRROR, NUM_JOINTS, PARENTS
 from . import rotations
 from .rotations import Array
 
@@ -64,7 +65,7 @@ def bone_lengths(pose: ArrayLike) -> Array:
     """Length of the bone that ends in each joint, 0 for the pelvis: what ``encode_positions`` rescales to.
 
     Args:
-        pose: joint positions of one frame, [22, 3] metres. HumanML3D takes the first frame of its clip 000021.
+        pose: joint positions of one frame, [22, 3] metres. HumanML3D's is the first frame of its clip 000021.
 
     Returns:
         [22] metres.
@@ -80,16 +81,17 @@ def encode_positions(
 
     Args:
         positions: [F, 22, 3] metres at 20 fps, Y up, of any skeleton.
-        target_lengths: bone lengths to bring the skeleton to first ([22] metres, see ``bone_lengths``; the data set
-            does this for every clip); None keeps the skeleton.
-        keep_sign_slips: HumanML3D gives ROOT_YAW the wrong sign in the one frame in which a person turns past -Z, so
-            that recovered motion faces slightly wrong from there on. True repeats this, to match files to the bit.
+        target_lengths: bone lengths to bring the skeleton to first ([22] metres, see ``bone_lengths``; the
+            data set does this for every clip); None keeps the skeleton.
+        keep_sign_slips: HumanML3D gives ROOT_YAW the wrong sign in the one frame in which a person turns past
+            -Z, so that recovered motion faces slightly wrong from there on. True repeats this, to match files
+            to the bit.
 
     Returns:
         [F - 1, 263] float32.
 
     Raises:
-        KmmError: ``bad_positions`` where the shape is wrong, a number is not finite or there are fewer than 2 frames.
+        KmmError: ``bad_positions`` where the shape is wrong, a number is not finite or F is below 2.
     """
     positions = _checked_positions(positions)
     if target_lengths is not None:
@@ -136,7 +138,7 @@ def encode(clip: MotionClip, *, target_lengths: ArrayLike | None = None) -> Arra
 
 
 def recover_positions(features: ArrayLike) -> Array:
-    """Joint positions from features: root integrated, other joints from POSITIONS (HumanML3D's recover_from_ric).
+    """Joint positions from features: the root integrated, others from POSITIONS (their recover_from_ric).
 
     Args:
         features: [F, 263].
@@ -165,7 +167,7 @@ def recover_positions(features: ArrayLike) -> Array:
 
 
 def decode(features: ArrayLike, fps: float = FPS) -> MotionClip:
-    """A clip whose joints lie where the features put them; twist, which they cannot hold, is chosen naturally.
+    """A clip whose joints lie where the features put them; twist, which they don't hold, looks natural.
 
     Args:
         features: [F, 263].
@@ -179,8 +181,30 @@ def decode(features: ArrayLike, fps: float = FPS) -> MotionClip:
     return clip_from_positions(recover_positions(features), fps)
 
 
+def mirror(features: ArrayLike) -> Array:
+    """Features of the motion with left and right swapped.
+
+    Args:
+        features: [F, 263].
+
+    Raises:
+        KmmError: ``bad_features`` as ``recover_positions``.
+    """
+    features = _checked_features(features)
+    result = features.copy()
+    result[:, ROOT_YAW] *= -1
+    result[:, ROOT_VELOCITY.start] *= -1
+    vector, six = np.array([-1, 1, 1]), np.array([1, -1, -1, -1, 1, 1])
+    for columns, signs, skipped in ((POSITIONS, vector, 1), (ROTATIONS, six, 1), (VELOCITIES, vector, 0)):
+        joints = features[:, columns].reshape(len(features), NUM_JOINTS - skipped, -1)
+        order = np.array(MIRROR[skipped:]) - skipped
+        result[:, columns] = (joints[:, order] * signs).reshape(len(features), -1)
+    result[:, CONTACTS] = np.roll(features[:, CONTACTS], 2, axis=1)
+    return result
+
+
 def _forward(positions: Array) -> Array:
-    """Facing direction of every frame as HumanML3D's rows use it, [F, 3]: level, smoothed, not of unit length."""
+    """Facing direction of every frame as the rows use it, [F, 3]: level, smoothed, not of unit length."""
     # The hip line runs the other way than the shoulder line: HumanML3D's habit, see the top of this file.
     hips = positions[:, _LEFT_HIP] - positions[:, _RIGHT_HIP]
     across = rotations.normalize(hips + positions[:, _RIGHT_SHOULDER] - positions[:, _LEFT_SHOULDER])
@@ -192,7 +216,7 @@ def _forward(positions: Array) -> Array:
 
 
 def _chain_rotations(positions: Array, to_facing: Array) -> Array:
-    """Each bone's shortest turn from its rest direction, against the bone before it in the chain. [F, 22, 4]"""
+    """Each bone's shortest turn from its rest direction, against the bone before it. [F, 22, 4] wxyz"""
     bones = positions - positions[:, [max(parent, 0) for parent in PARENTS]]
     world = rotations.between(_BONE_DIRECTIONS, bones)
     before = world[:, [max(parent, 0) for parent in PARENTS]]
@@ -239,7 +263,7 @@ def _checked_positions(positions: ArrayLike) -> Array:
     if positions.ndim != 3 or positions.shape[1:] != (NUM_JOINTS, 3) or len(positions) < 2:
         raise KmmError(
             "bad_positions",
-            f"Got joint positions of shape {positions.shape}; expected [F, {NUM_JOINTS}, 3] with F of at least 2.",
+            f"Got joint positions of shape {positions.shape}; expected [F, {NUM_JOINTS}, 3], F at least 2.",
             "One frame is lost to the velocities; give more frames at 20 fps.",
         )
     if not np.isfinite(positions).all():

@@ -1,21 +1,21 @@
-"""The default motion features: 272 numbers a frame at 30 fps, which decode to joint rotations. Light zone: no torch.
+"""The default motion features: 272 numbers a frame at 30 fps, holding joint rotations. Light zone: no torch.
 
 One row holds (kmm.md section 3.1; the layout is published, the conventions below are ours):
 
-============== ======= ==========================================================================================
+============== ======= ====================================================================================
 slice          columns meaning
-============== ======= ==========================================================================================
+============== ======= ====================================================================================
 ROOT_VELOCITY   0:2    the pelvis's displacement along x and z since the row before, metres a frame
 HEADING_CHANGE  2:8    the heading's turn since the row before, about +Y, as 6-D
-POSITIONS       8:74   22 joints, metres; origin on the floor under the pelvis, so the pelvis is (0, height, 0)
+POSITIONS       8:74   22 joints, metres, from the floor under the pelvis: the pelvis is (0, height, 0)
 VELOCITIES     74:140  22 joints: world displacement since the row before, metres a frame
-ROTATIONS     140:272  22 local rotations as 6-D (two matrix columns); the pelvis's with the heading taken out
-============== ======= ==========================================================================================
+ROTATIONS     140:272  22 local rotations as 6-D (two matrix columns); the pelvis's without the heading
+============== ======= ====================================================================================
 
-Vectors stand in the row's own heading frame: Y up, +Z where the person of that row faces. There are as many rows as
-frames. The first row has no row before it, so its displacements are zero and its turn is the identity; ``decode``
-therefore ignores ROOT_VELOCITY and HEADING_CHANGE of row 0 and starts at x = z = 0 with heading +Z. A window cut out
-of longer features decodes without any repair.
+Vectors stand in the row's own heading frame: Y up, +Z where the person of that row faces. There are as many
+rows as frames. The first row has no row before it, so its displacements are zero and its turn is the
+identity; ``decode`` therefore ignores ROOT_VELOCITY and HEADING_CHANGE of row 0 and starts at x = z = 0
+with heading +Z. A window cut out of longer features decodes without any repair.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _MIRROR_6D = np.array([1.0, -1.0, -1.0, -1.0, 1.0, 1.0])
 def headings(pelvis_rotations: ArrayLike) -> Array:
     """Which way a person faces, frame by frame, without jumps.
 
-    The heading is the swing-twist yaw of the pelvis. Bending over or lying down leaves it well defined (lying on the
-    back it is where the person faced before); only near a tilt of 180 degrees it spins. So it is measured up to a
-    tilt of 120 degrees and interpolated the short way round across the frames upside down.
+    The heading is the swing-twist yaw of the pelvis. Bending over or lying down leaves it well defined (lying
+    on the back it is where the person faced before); only near a tilt of 180 degrees it spins. So it is
+    measured up to a tilt of 120 degrees and interpolated the short way round across the frames upside down.
 
     Args:
         pelvis_rotations: against the world, [F, 4] wxyz.
@@ -96,8 +96,8 @@ def encode(clip: MotionClip) -> Array:
 def decode(features: ArrayLike, fps: float = FPS) -> MotionClip:
     """The clip that features describe, starting at x = z = 0 with heading +Z.
 
-    Reads ROOT_VELOCITY, HEADING_CHANGE, the pelvis height and ROTATIONS; positions and velocities of the other
-    joints repeat what the rotations say. Rotations need not be orthonormal (a network's are not).
+    Reads ROOT_VELOCITY, HEADING_CHANGE, the pelvis height and ROTATIONS; positions and velocities of the
+    other joints repeat what the rotations say. Rotations need not be orthonormal (a network's are not).
 
     Args:
         features: [F, 272].

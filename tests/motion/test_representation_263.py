@@ -1,4 +1,4 @@
-"""HumanML3D's features against a slow, frame-by-frame reading of its definition written with SciPy; round trips."""
+"""HumanML3D's features against a slow, frame-by-frame reading of the definition with SciPy; round trips."""
 
 from itertools import pairwise
 
@@ -171,6 +171,13 @@ def test_a_bone_straight_against_its_rest_direction_is_finite():
     assert np.isfinite(rep.encode_positions(positions)).all()
 
 
+def test_mirror():
+    clip = walking_clip(90, seed=6, turns=1.0)
+    features = rep.encode(clip)
+    assert 0 < features[:, rep.CONTACTS].mean() < 1
+    np.testing.assert_allclose(rep.encode(clip.mirrored()), rep.mirror(features), atol=1e-6)
+
+
 def test_decode_puts_the_joints_back():
     pytest.importorskip("kmm_core.motion.inverse_kinematics")
     clip = walking_clip(90, seed=3)
@@ -208,6 +215,8 @@ def test_bad_target_lengths_are_refused():
 def test_wrong_features_are_refused(shape):
     with pytest.raises(KmmError, match=r"expected \[F, 263\]") as error:
         rep.recover_positions(np.zeros(shape))
+    with pytest.raises(KmmError, match=r"expected \[F, 263\]"):
+        rep.mirror(np.zeros(shape))
     assert error.value.code == "bad_features"
 
 
