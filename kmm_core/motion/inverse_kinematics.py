@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 
 from ..clip import MotionClip
 from ..errors import KmmError
-from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS, REST_OFFSETS, SOLE_THICKNESS
-from . import kinematics, rotations
+from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS, REST_OFFSETS
+from . import kinematics, placement, rotations
 from .rotations import Array
 from .smpl_rest import SMPL_REST_OFFSETS, rest_pose_local
 
 # A hinge axis counts fully where the limb is bent by more than the second angle, not at all below the first.
 _HINGE_BENDS = (np.radians(10), np.radians(30))
-# An axis opposed to the natural one must be seen at this much more bend: straight limbs often look overstretched,
-# by up to 16 degrees in UI-PRMD, and that is an error of the joint centres, not a limb turned round.
+# An axis opposed to the natural one must be seen at this much more bend: straight limbs often look
+# overstretched, by up to 16 degrees in UI-PRMD: an error of the joint centres, not a limb turned round.
 _OVERSTRETCH = np.radians(20)
 # How long a straight limb remembers the twist it had when bent, and how strongly the natural pose pulls.
 _TWIST_MEMORY_S = 0.3
@@ -40,20 +40,22 @@ _OWN_PROPORTIONS = 1.02
 def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array | None = None) -> MotionClip:
     """The motion of the canonical skeleton whose limbs point where the given joints point.
 
-    Directions of upper arms, forearms, thighs, shins and feet are exact; bone lengths are the canonical ones, and
-    the pelvis is placed so that the supporting foot stays where it was, scaled by the ratio of leg lengths.
+    Directions of upper arms, forearms, thighs, shins and feet are exact; bone lengths are the canonical ones.
+    The pelvis is placed so that the supporting foot stays where it was, scaled by the ratio of leg lengths,
+    and the clip is put on the floor.
 
     Args:
         positions: world positions of the 22 joints, Y up, [F, 22, 3] m; any person's size.
         fps: frames a second.
-        rest_offsets: the source's own T-pose, offset of each joint from its parent, [22, 3]. By default our own
-            skeleton's where the bone lengths match it, and SMPL's otherwise (HumanML3D, UI-PRMD).
+        rest_offsets: the source's own T-pose, offset of each joint from its parent, [22, 3]. By default our
+            own skeleton's where the bone lengths match it, and SMPL's otherwise (HumanML3D, UI-PRMD).
 
     Raises:
         KmmError: ``bad_positions`` where the shape is wrong, a number is not finite, or a leg has no length.
     """
     positions = _checked(positions)
     lengths = np.median(np.linalg.norm(_bones(positions), axis=-1), axis=0)
+    positions = positions * _scale(lengths)
     if rest_offsets is None:
         rest_offsets = _recognised_rest(lengths)
     world = _torso(positions, rest_offsets)
@@ -62,7 +64,7 @@ def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array
         _solve_arm(world, positions, side, rest_offsets, fps)
     local = kinematics.local_rotations(world)
     local = rotations.make_continuous(np.where(local[:1, :, :1] < 0, -local, local))
-    return MotionClip(_root_positions(positions, local, lengths), local, float(fps))
+    return placement.put_on_floor(MotionClip(_root_positions(positions, local), local, float(fps)))
 
 
 def _checked(positions: ArrayLike) -> Array:
@@ -85,8 +87,19 @@ def _checked(positions: ArrayLike) -> Array:
 
 def _bones(positions: Array) -> Array:
     """Vector from each joint's parent to the joint; zero for the pelvis. Same shape."""
-    bones = positions - positions[:, [max(parent, 0) for parent in PARENTS]]
-    return bones
+    return positions - positions[:, [max(parent, 0) for parent in PARENTS]]
+
+
+def _scale(lengths: Array) -> float:
+    """Length of our legs over that of the source's; ``lengths`` of the bones [22]."""
+    legs = [_at(name) for name in ("left_knee", "right_knee", "left_ankle", "right_ankle")]
+    if not lengths[legs].min() > 0:
+        raise KmmError(
+            "bad_positions",
+            "A thigh or shin in the joint positions has no length.",
+            "Check the order of the joints: SMPL's 22.",
+        )
+    return float(np.linalg.norm(REST_OFFSETS[legs], axis=-1).sum() / lengths[legs].sum())
 
 
 def _recognised_rest(lengths: Array) -> Array:
@@ -164,11 +177,13 @@ def _chest_axes(bones: Array) -> tuple[Array, Array]:
 def _solve_leg(world: Array, positions: Array, side: str, rest_offsets: Array, fps: float) -> None:
     """Sets hip, knee, ankle and foot of one side in ``world``."""
     hip, knee, ankle, foot = (_at(side + name) for name in ("hip", "knee", "ankle", "foot"))
-    thigh, shin, sole = (_between_joints(positions, *ends) for ends in ((hip, knee), (knee, ankle), (ankle, foot)))
+    thigh, shin, sole = (
+        _between_joints(positions, *ends) for ends in ((hip, knee), (knee, ankle), (ankle, foot))
+    )
     rest = rest_pose_local(rest_offsets)
     hinge = np.array([1.0, 0.0, 0.0])
     swing = _swing(rotations.multiply(world[:, _at("pelvis")], rest[hip]), REST_OFFSETS[knee], thigh)
-    # A straight leg's kneecap points between where the pelvis and the toes point, less the toes' turn-out at rest.
+    # A straight leg's kneecap points between where the pelvis and the toes (less their turn-out at rest) do.
     down = rotations.normalize(shin)
     turn_out = np.arctan2(rest_offsets[foot, 0], rest_offsets[foot, 2])
     toes = rotations.rotate(rotations.from_axis_angle(down, turn_out), rotations.normalize(sole))
@@ -197,7 +212,7 @@ def _solve_arm(world: Array, positions: Array, side: str, rest_offsets: Array, f
 
 
 def _phase(swing: Array, rest: Array, hinge: Array, axis: Array) -> Array:
-    """``axis`` seen along the bone, as a complex number whose angle is the twist that aims the hinge at it. [F]."""
+    """``axis`` seen along the bone: a complex number whose angle is the twist that aims the hinge at it. [F]."""
     across = np.cross(rotations.normalize(rest), hinge)
     return np.sum(axis * rotations.rotate(swing, hinge), axis=-1) + 1j * np.sum(
         axis * rotations.rotate(swing, across), axis=-1
@@ -227,7 +242,8 @@ def _twisted(
     seen = weight * seen
 
     reach = min(len(upper) - 1, int(10 * fps * _TWIST_MEMORY_S))
-    kernel = np.exp(-np.abs(np.arange(-reach, reach + 1)) / (fps * _TWIST_MEMORY_S)) / (2 * fps * _TWIST_MEMORY_S)
+    memory = fps * _TWIST_MEMORY_S
+    kernel = np.exp(-np.abs(np.arange(-reach, reach + 1)) / memory) / (2 * memory)
     remembered = np.convolve(seen, kernel)[reach : reach + len(upper)] + _NATURAL_PULL * natural
     remembered = remembered / np.maximum(np.abs(remembered), 1e-9)
     twist = np.angle(seen + (1 - weight) * remembered)
@@ -247,22 +263,11 @@ def _with_level_sole(ankle: Array, ball_height: Array) -> Array:
     return rotations.multiply(rotations.from_axis_angle(toe, roll * near * small * flat), ankle)
 
 
-def _root_positions(positions: Array, local: Array, lengths: Array) -> Array:
-    """Pelvis [F, 3] that keeps the supporting foot where the source has it, in the canonical size."""
-    legs = [_at(name) for name in ("left_knee", "right_knee", "left_ankle", "right_ankle")]
-    if not lengths[legs].min() > 1e-6:
-        raise KmmError(
-            "bad_positions",
-            "A thigh or shin in the joint positions has no length.",
-            "Check the order of the joints (SMPL's) and the unit (metres).",
-        )
-    scale = np.linalg.norm(REST_OFFSETS[legs], axis=-1).sum() / lengths[legs].sum()
+def _root_positions(positions: Array, local: Array) -> Array:
+    """Pelvis [F, 3] m that keeps the supporting foot where ``positions``, already in our size, have it."""
     feet = [_at("left_foot"), _at("right_foot")]
-    given = positions[:, feet] * scale
-    own = kinematics.joint_positions(np.zeros((len(positions), 3)), local)
-    lower = -(given[..., 1] - given[..., 1].min(axis=1, keepdims=True)) / _SUPPORT_HEIGHT_M
-    support = np.exp(lower) / np.exp(lower).sum(axis=1, keepdims=True)
-    root = np.sum(support[..., None] * (given - own[:, feet]), axis=1)
-    # The lowest joint of the clip stands on the floor.
-    root[:, 1] += SOLE_THICKNESS - (own[..., 1] + root[:, None, 1]).min()
-    return root
+    given = positions[:, feet]
+    own = kinematics.joint_positions(np.zeros((len(positions), 3)), local)[:, feet]
+    support = np.exp((given[..., 1].min(axis=1, keepdims=True) - given[..., 1]) / _SUPPORT_HEIGHT_M)
+    support /= support.sum(axis=1, keepdims=True)
+    return np.sum(support[..., None] * (given - own), axis=1)

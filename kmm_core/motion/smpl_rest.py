@@ -1,6 +1,6 @@
 """The rest pose of SMPL-shaped data, and what it looks like on the canonical skeleton. Light zone: no torch.
 
-SMPL's rest pose is not quite ours: its spine is curved, its legs are spread and its toes point outward. Whoever
+SMPL's rest pose is not quite ours: its spine is curved, its legs are spread, its toes point outward. Whoever
 reads rotations or positions made on SMPL needs that difference. The numbers are the joint locations of the
 neutral body with mean shape, rounded to 5 mm and made symmetric; an exact body model takes precedence where
 the user has one (``kmm_core.formats.amass``).
@@ -47,7 +47,8 @@ SMPL_REST_OFFSETS.flags.writeable = False
 _LIMB_BONES = tuple(
     (JOINT_INDEX[f"{side}_{start}"], JOINT_INDEX[f"{side}_{end}"])
     for side in ("left", "right")
-    for start, end in (("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"), ("shoulder", "elbow"), ("elbow", "wrist"))
+    for chain in (("hip", "knee", "ankle", "foot"), ("shoulder", "elbow", "wrist"))
+    for start, end in zip(chain[:-1], chain[1:], strict=True)
 )
 
 
