@@ -43,7 +43,9 @@ def _read_lines(code: str, path: Path) -> list[str]:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise _fail(code, path, f"the file holds {size / 2**20:.0f} MB, more than the 512 MB that are read.")
+            raise _fail(
+                code, path, f"the file holds {size / 2**20:.0f} MB, more than the 512 MB that are read."
+            )
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
         hint = "Check the path and its permissions."
@@ -94,10 +96,18 @@ def _parse_asf(path: Path) -> dict:
             elif section == ":hierarchy" and key not in ("begin", "end"):
                 for child in rest.split():
                     parents[child] = key
-        missing = [name for name in names[1:] if not (name in direction and name in length and name in parents)]
+        missing = [
+            name for name in names[1:] if not (name in direction and name in length and name in parents)
+        ]
         if len(names) < 2 or missing:
-            what = f"bone {missing[0]!r} lacks its direction, length or place in :hierarchy" if missing else "no bones"
-            raise _fail("bad_asf", path, f"has {what}; expected an Acclaim skeleton with :bonedata and :hierarchy.")
+            what = (
+                f"bone {missing[0]!r} lacks its direction, length or place in :hierarchy"
+                if missing
+                else "no bones"
+            )
+            raise _fail(
+                "bad_asf", path, f"has {what}; expected an Acclaim skeleton with :bonedata and :hierarchy."
+            )
         dof["root"] = root["order"].lower().split()
         axis["root"] = (np.array(root["orientation"].split(), dtype=float), root["axis"])
         position = np.array(root["position"].split(), dtype=float)
@@ -106,13 +116,15 @@ def _parse_asf(path: Path) -> dict:
     known = {"tx", "ty", "tz", "rx", "ry", "rz", "l"}
     for name in names:
         if not set(dof[name]) <= known:
-            raise _fail("bad_asf", path, f"bone {name!r} has the dof {' '.join(dof[name])!r}; expected rx, ry, rz.")
+            raise _fail(
+                "bad_asf", path, f"bone {name!r} has the dof {' '.join(dof[name])!r}; expected rx, ry, rz."
+            )
         if sorted(axis[name][1].upper()) != ["X", "Y", "Z"]:
             raise _fail("bad_asf", path, f"bone {name!r} has the axis order {axis[name][1]!r}; expected XYZ.")
     names = _parents_first(path, names, parents)
     return {
-        "names": names, "parents": parents, "direction": direction, "length": length, "axis": axis, "dof": dof,
-        "degrees": degrees, "position": position,
+        "names": names, "parents": parents, "direction": direction, "length": length,
+        "axis": axis, "dof": dof, "degrees": degrees, "position": position,
     }  # fmt: skip
 
 
@@ -137,8 +149,13 @@ def _parse_amc(path: Path, dof: dict[str, list[str]]) -> dict:
             frames += 1
         elif frames and key in rows:
             rows[key].append(rest)
-        elif frames and key[0] not in "<=>:":  # merge marks stand in some published files
-            raise _fail("bad_amc", path, f"frame {frames} has the line {line[:40]!r}, which is no bone of the ASF.")
+        elif key.startswith("====="):
+            # A published file (CMU 01_01) holds a merge conflict: a cut-off copy, this mark, the whole trial.
+            rows, frames = {name: [] for name in rows}, 0
+        elif frames and not key.startswith((":", ">>>>>")):
+            raise _fail(
+                "bad_amc", path, f"frame {frames} has the line {line[:40]!r}, which is no bone of the ASF."
+            )
     if not frames:
         raise _fail("bad_amc", path, "has no frames; expected an Acclaim motion file.")
     values = {}

@@ -57,12 +57,14 @@ def _read_text(path: Path) -> str:
         if size > MAX_FILE_BYTES:
             raise _fail(
                 path,
-                f"the file holds {size / 2**20:.0f} MB, more than the {MAX_FILE_BYTES / 2**20:.0f} MB that are read.",
+                f"holds {size / 2**20:.0f} MB, more than the {MAX_FILE_BYTES / 2**20:.0f} MB that are read.",
                 "Cut it into shorter takes.",
             )
         return path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
-        raise _fail(path, f"cannot be read ({error.strerror}).", "Check the path and its permissions.") from error
+        raise _fail(
+            path, f"cannot be read ({error.strerror}).", "Check the path and its permissions."
+        ) from error
 
 
 def _split(path: Path, text: str) -> tuple[str, str]:
@@ -79,7 +81,13 @@ def _split(path: Path, text: str) -> tuple[str, str]:
         if start < 0:
             raise _fail(path, "ends before its MOTION section; the file is truncated.")
         line_start = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
-        if not text[line_start:start].strip(" \t}") and text[start + 6 : start + 7] in ("\r", "\n", " ", "\t", ""):
+        if not text[line_start:start].strip(" \t}") and text[start + 6 : start + 7] in (
+            "\r",
+            "\n",
+            " ",
+            "\t",
+            "",
+        ):
             return text[:start], text[start + 6 :]
         start += 6
 
@@ -122,7 +130,9 @@ def _parse_hierarchy(path: Path, header: str):
             except ValueError:
                 offset = []
             if len(offset) != 3 or not np.isfinite(offset).all():
-                raise _fail(path, f"has the line 'OFFSET {rest[:40]}'; expected three numbers with decimal points.")
+                raise _fail(
+                    path, f"has the line 'OFFSET {rest[:40]}'; expected three numbers with decimal points."
+                )
             if stack[-1] >= 0:
                 offsets[stack[-1]] = offset
             elif len(stack) > 1 and stack[-2] >= 0:
@@ -133,7 +143,8 @@ def _parse_hierarchy(path: Path, header: str):
             kinds = [kind[:1].upper() + kind[1:].lower() for kind in kinds]
             if not count.isdigit() or int(count) != len(kinds) or not set(kinds) <= _CHANNELS:
                 raise _fail(
-                    path, f"has the line 'CHANNELS {rest[:60]}'; expected a count and that many of Xposition ... Zrotation."
+                    path,
+                    f"has the line 'CHANNELS {rest[:60]}'; expected a count and so many of Xposition ... Zrotation.",
                 )
             channels[stack[-1]] = kinds
         else:
@@ -174,7 +185,7 @@ def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, fl
     if len(values) < frames * num_channels:
         raise _fail(
             path,
-            f"states {frames} frames of {num_channels} channels but holds {len(values) // num_channels} whole frames; "
+            f"states {frames} frames of {num_channels} channels but holds {len(values) // num_channels}; "
             "the file is truncated or has words among its numbers.",
         )
     values = values[: frames * num_channels].reshape(frames, num_channels)
@@ -201,7 +212,9 @@ def _assemble(path: Path, names, parents, offsets, ends, channels, values, fps) 
             columns.setdefault(order, []).append((joint, rotation_columns))
         position = {kind[0]: column for column, kind in zip(at, kinds) if kind.endswith("position")}
         if position:
-            given = np.stack([values[:, position[a]] if a in position else np.zeros(frames) for a in "XYZ"], axis=-1)
+            given = np.stack(
+                [values[:, position[a]] if a in position else np.zeros(frames) for a in "XYZ"], axis=-1
+            )
             middle = np.median(given, axis=0)
             nearer_zero = np.linalg.norm(middle) < np.linalg.norm(middle - offsets[joint])
             adds = parents[joint] >= 0 and nearer_zero and offsets[joint].any()
@@ -225,8 +238,8 @@ def _assemble(path: Path, names, parents, offsets, ends, channels, values, fps) 
 def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> None:
     """Writes the clip as BVH: Y up, ZXY rotations in degrees, every frame. Atomic.
 
-    Blender's importer with its default settings (forward -Z, up Y) stands the person upright. With ``unit="cm"``
-    set its scale to 0.01.
+    Blender's importer with its default settings (forward -Z, up Y) stands the person upright. With
+    ``unit="cm"`` set its scale to 0.01.
 
     Args:
         path: the file to write.
@@ -237,15 +250,15 @@ def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> 
         KmmError: ``bad_unit``; ``cannot_write`` where the file cannot be written.
     """
     if unit not in _UNITS:
-        raise KmmError("bad_unit", f"unit={unit!r} is not known; expected 'm' or 'cm'.", "Choose one of the two.")
+        raise KmmError(
+            "bad_unit", f"unit={unit!r} is not known; expected 'm' or 'cm'.", "Choose one of the two."
+        )
     scale = _UNITS[unit]
     lines = ["HIERARCHY"]
     order: list[int] = []
     _write_joint(lines, order, 0, scale)
     angles = np.rad2deg(rotations.to_euler(clip.local_rotations[:, order], "ZXY"))
-    values = np.concatenate(
-        [clip.root_positions * scale, angles.reshape(clip.num_frames, -1)], axis=1
-    )
+    values = np.concatenate([clip.root_positions * scale, angles.reshape(clip.num_frames, -1)], axis=1)
     lines += ["MOTION", f"Frames: {clip.num_frames}", f"Frame Time: {1 / clip.fps:.8f}"]
     row = " ".join(["%.6f"] * values.shape[1])
     lines += [row % tuple(frame) for frame in values]
@@ -264,11 +277,11 @@ def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> 
 
 
 def _write_joint(lines: list[str], order: list[int], joint: int, scale: float, depth: int = 0) -> None:
-    """Adds the joint and those below it, depth first, as BVH asks; ``order`` collects the joints as written."""
+    """Adds the joint and those below it, depth first; ``order`` collects the joints as they are written."""
     order.append(joint)
     name = JOINT_NAMES[joint]
     indent = "  " * depth
-    # The root stands at zero: readers that add OFFSET to the position channels then agree with those that do not.
+    # The root stands at zero, so readers that add OFFSET to its position agree with those that do not.
     offset = REST_OFFSETS[joint] * scale
     position = "6 Xposition Yposition Zposition" if depth == 0 else "3"
     lines += [

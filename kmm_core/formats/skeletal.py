@@ -1,4 +1,4 @@
-"""SourceMotion: what a skeletal file (BVH, ASF/AMC) holds, in its own skeleton, axes and units. Light zone."""
+"""SourceMotion: what a skeletal file (BVH, ASF/AMC) holds, in its own joints, axes and units. Light zone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SourceMotion:
         joint_names: J names as written in the file.
         parents: index of each joint's parent, -1 for a root; every parent comes before its children.
         offsets: each joint against its parent in the pose of zero rotations, [J, 3] file units.
-        end_offsets: tip of each joint's bone where the file states one (End Site), else NaN, [J, 3] file units.
+        end_offsets: tip of each joint's bone where the file has an End Site, else NaN, [J, 3] file units.
         local_rotations: each joint against its parent (roots: the world), [F, J, 4] wxyz.
         local_translations: each joint in its parent's frame (roots: the world), [F, J, 3] file units.
         fps: frames a second.
@@ -52,7 +52,7 @@ class SourceMotion:
         return forward_kinematics(self.parents, self.local_rotations, self.local_translations)
 
     def zero_pose(self) -> Array:
-        """World positions of the joints where every rotation is zero, [J, 3] file units; the root at its offset."""
+        """World positions of the joints where every rotation is zero and the root at its offset, [J, 3]."""
         result = np.zeros_like(self.offsets)
         for joint, parent in enumerate(self.parents):
             result[joint] = self.offsets[joint] + (result[parent] if parent >= 0 else 0)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from ..errors import KmmError
 
-# For each of our limbs, the words rigs use, best first. "Foot" is the ankle in most rigs and the toes in SMPL;
-# "shoulder" is the collar in most rigs and the upper arm in SMPL and 100STYLE: a joint is given away only once,
-# in the order of this table.
+# For each of our limbs, the words rigs use, best first. "Foot" is the ankle in most rigs and the toes in SMPL,
+# "shoulder" the collar in most rigs and the upper arm in SMPL and 100STYLE: so a joint is given away only
+# once, in the order of this table.
 _SIDED = (
     ("knee", ("knee", "shin", "calf", "lowerleg", "lowleg", "tibia", "leg")),
     ("hip", ("upleg", "upperleg", "thigh", "femur", "hip")),
@@ -63,7 +63,7 @@ def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, 
         file_name: for the message.
 
     Raises:
-        KmmError: ``unknown_skeleton`` where a hip, knee, ankle, shoulder, elbow, wrist or the head is not found.
+        KmmError: ``unknown_skeleton`` where the head or a joint of an arm or leg is not found.
     """
     by_name: dict[tuple[str, str], int] = {}
     for index, name in enumerate(joint_names):
@@ -83,12 +83,14 @@ def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, 
             if ("", word) in by_name:
                 found[ours] = by_name["", word]
                 break
-    missing = [f"{side}_{word}" for word in _NEEDED for side in ("left", "right") if f"{side}_{word}" not in found]
+    missing = [
+        f"{side}_{word}" for word in _NEEDED for side in ("left", "right") if f"{side}_{word}" not in found
+    ]
     missing += ["head"] if "head" not in found else []
     if missing:
         raise KmmError(
             "unknown_skeleton",
-            f"{file_name or 'The skeleton'} has no joint that names the {', '.join(missing[:4])}; its joints are "
+            f"{file_name or 'The skeleton'} has no joint for the {', '.join(missing[:4])}; its joints are "
             f"{', '.join(list(joint_names)[:6])} ...",
             "Rename the joints to Mixamo's, CMU's or SMPL's names, or give a bone_map.",
         )

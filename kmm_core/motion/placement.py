@@ -33,10 +33,12 @@ def put_on_floor(clip: MotionClip) -> MotionClip:
 
 
 def facing(clip: MotionClip) -> Array:
-    """Heading of the body in every frame, from hips and shoulders: radians about +Y that turn +Z toward +X. [F]."""
+    """Heading of hips and shoulders in every frame: radians about +Y that turn +Z toward +X. [F]."""
     positions = clip.joint_positions()
     left = sum(
-        rotations.normalize(positions[:, JOINT_INDEX["left_" + name]] - positions[:, JOINT_INDEX["right_" + name]])
+        rotations.normalize(
+            positions[:, JOINT_INDEX["left_" + name]] - positions[:, JOINT_INDEX["right_" + name]]
+        )
         for name in ("hip", "shoulder")
     )
     # forward = left x up: (x, _, z) becomes (-z, _, x).

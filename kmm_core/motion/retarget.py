@@ -4,9 +4,9 @@ For every canonical joint there is one constant rotation K (the correction) with
 
     canonical world rotation = axes * source world rotation * K,
 
-where ``axes`` turns the file's world into ours (Y up). K holds the difference of the rest poses. It is found from
-the file: from the pose of zero rotations where that is a person; else from a T-pose in the first frame; else, bone
-by bone, from the offsets in each joint's own frame and from the axis about which elbows and knees bend.
+where ``axes`` turns the file's world into ours (Y up). K holds the difference of the rest poses. It is found
+from the file: from the pose of zero rotations where that is a person; else from a T-pose in the first frame;
+else, bone by bone, from the offsets in each joint's own frame and the axis about which elbows and knees bend.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ _LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "
 # Mean speed of the eight fastest joints, radians a second: what no body does, and what counts as calm again.
 _IMPOSSIBLE_SPEED, _CALM_SPEED = np.deg2rad(1000.0), np.deg2rad(300.0)
 _LONGEST_LEAD = 16
-# Frames in which both ends of a foot move slower than this, in leg lengths a second, show it at rest on the floor.
+# Both ends of a foot that rests on the floor move slower than this, leg lengths a second.
 _STILL = 0.15
+# Seconds of stillness that tell how a foot stands; pitch that counts as flat, and too much for a fitting error.
+_ENOUGH_STILL, _FLAT, _MAX_PITCH = 0.2, np.deg2rad(2.0), np.deg2rad(16.0)
+# Sine of a bend that shows its axis clearly; twist beyond which the axis is not believed.
+_CLEAR_BEND, _MAX_TWIST = 0.05, np.deg2rad(60.0)
 
 
 @dataclass(frozen=True)
 class _Skeleton:
-    """The source's joints that matter. ``bones`` maps our names to joints; spine and neck are chains, lowest first."""
+    """The joints that matter. ``bones`` maps our names to joints; spine and neck are chains, lowest first."""
 
     source: SourceMotion
     bones: dict[str, int]
@@ -47,12 +51,13 @@ class _Skeleton:
 
     def leg_length(self, positions: Array) -> float:
         """Thigh and shin, mean of both sides, in file units, from positions [..., J, 3]."""
-        spans = [
-            np.linalg.norm(positions[..., self.bones[f"{s}_{b}"], :] - positions[..., self.bones[f"{s}_{a}"], :], axis=-1)
-            for s in SIDES
-            for a, b in (("hip", "knee"), ("knee", "ankle"))
-        ]
-        return float(np.median(np.sum(spans, axis=0)) / 2)
+        total = np.zeros(positions.shape[:-2])
+        for side in SIDES:
+            hip, knee, ankle = (
+                positions[..., self.bones[f"{side}_{part}"], :] for part in ("hip", "knee", "ankle")
+            )
+            total += np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
+        return float(np.median(total) / 2)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def to_canonical(
     Args:
         source: what a reader returned.
         bone_map: our joint names to the file's, added to what the names tell.
-        place: put the clip on the floor, its first frame facing +Z at x = z = 0. Otherwise its place is the file's.
+        place: put the clip on the floor, its first frame facing +Z at x = z = 0.
 
     Raises:
         KmmError: ``unknown_skeleton`` where needed bones are not found or do not form a body.
@@ -110,10 +115,12 @@ def to_canonical(
             name = f"{side}_{part}"
             if name in bones:
                 ours[:, JOINT_INDEX[name]] = corrected(bones[name])
-            else:  # no collar or no toes in the file: they keep still against their parent
-                ours[:, JOINT_INDEX[name]] = torso[-1] if part == "collar" else ours[:, JOINT_INDEX[f"{side}_ankle"]]
+            elif part == "collar":  # a joint that the file lacks keeps still against its parent
+                ours[:, JOINT_INDEX[name]] = torso[-1]
+            else:
+                ours[:, JOINT_INDEX[name]] = ours[:, JOINT_INDEX[f"{side}_ankle"]]
 
-    # The hip joints' middle is what both skeletons share; where the pelvis joint sits inside the body differs.
+    # Both skeletons share the hip joints' middle; where the pelvis joint sits inside the body differs.
     middle = (positions[:, bones["left_hip"]] + positions[:, bones["right_hip"]]) / 2
     scale = _canonical_leg_length() / skeleton.leg_length(positions)
     down = (REST_OFFSETS[JOINT_INDEX["left_hip"]] + REST_OFFSETS[JOINT_INDEX["right_hip"]]) / 2
@@ -124,7 +131,7 @@ def to_canonical(
 
 
 def leading_rest_frames(source: SourceMotion, skeleton: _Skeleton | None = None) -> int:
-    """How many frames at the start are a rest pose, and the way from it, that some exporters put before the motion.
+    """How many frames at the start are a rest pose, and the way from it, that exporters put before the motion.
 
     The first frame is a person standing upright, and the body leaves it faster than anybody moves.
     """
@@ -140,14 +147,12 @@ def leading_rest_frames(source: SourceMotion, skeleton: _Skeleton | None = None)
     return int(np.argmax(settled)) if settled.any() else 0
 
 
-_CANONICAL_SPINE_LENGTH = sum(float(REST_OFFSETS[JOINT_INDEX[n], 1]) for n in ("spine1", "spine2", "spine3", "neck"))
-
-
 def _canonical_spans() -> dict[str, tuple[float, float]]:
     """Which part of the way from pelvis (0) to neck (1) the bones of spine1 and spine2 take."""
-    names = ("spine1", "spine2", "spine3")
-    starts = np.cumsum([REST_OFFSETS[JOINT_INDEX[name], 1] for name in names]) / _CANONICAL_SPINE_LENGTH
-    return {names[i]: (float(starts[i]), float(starts[i + 1])) for i in range(2)}
+    names = ("spine1", "spine2", "spine3", "neck")
+    heights = np.cumsum([REST_OFFSETS[JOINT_INDEX[name], 1] for name in names])
+    starts = [float(height / heights[-1]) for height in heights]
+    return {names[i]: (starts[i], starts[i + 1]) for i in range(2)}
 
 
 _CANONICAL_SPINE = _canonical_spans()
@@ -164,12 +169,12 @@ def _canonical_direction(name: str) -> Array:
     return rotations.normalize(REST_OFFSETS[JOINT_INDEX[f"{side}_{child[part]}"]])
 
 
-# --- which joints ---------------------------------------------------------------------------------------------
-
-
 def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
     names = list(source.joint_names)
-    unknown = [f"{ours}: {theirs}" for ours, theirs in bone_map.items() if ours not in JOINT_INDEX or theirs not in names]
+    pairs = bone_map.items()
+    unknown = [
+        f"{ours}: {theirs}" for ours, theirs in pairs if ours not in JOINT_INDEX or theirs not in names
+    ]
     if unknown:
         raise KmmError(
             "unknown_skeleton",
@@ -188,7 +193,7 @@ def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
         pelvis = source.parents[pelvis]
     arms = [f"{side}_collar" if f"{side}_collar" in bones else f"{side}_shoulder" for side in SIDES]
     chest = _common(*(ways[arm] for arm in arms))
-    # In some rigs spine and pelvis hang from one root side by side; the way between them then passes that root.
+    # In some rigs spine and pelvis hang side by side from a common root.
     spine = [joint for joint in reversed(ways["head"]) if joint not in ways["left_hip"] and joint != pelvis]
     if chest not in spine:
         raise KmmError(
@@ -216,7 +221,7 @@ def _common(way_a: list[int], way_b: list[int]) -> int:
 
 
 def _chain_heights(skeleton: _Skeleton, chain: tuple[int, ...], end: int) -> Array:
-    """Where along the chain each joint begins, 0 to 1, by bone length. One more number than joints: the end's 1."""
+    """Where along the chain each joint begins, by bone length, from 0 to the end's 1. [joints + 1]."""
     positions = skeleton.source.zero_pose()
     points = positions[[*chain, end]]
     total = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
@@ -224,7 +229,7 @@ def _chain_heights(skeleton: _Skeleton, chain: tuple[int, ...], end: int) -> Arr
 
 
 def _mean_over_span(world: list[Array], heights: Array, low: float, high: float) -> Array:
-    """Mean rotation of a chain between two heights; joint i turns what lies from heights[i] to heights[i + 1]."""
+    """Mean rotation of a chain from one height to another; joint i turns what lies above heights[i]."""
     weights = np.clip(np.minimum(heights[1:], high) - np.maximum(heights[:-1], low), 0, None)
     reference = world[int(np.argmax(weights))]
     total = np.zeros_like(reference)
@@ -234,18 +239,18 @@ def _mean_over_span(world: list[Array], heights: Array, low: float, high: float)
     return rotations.normalize(total)
 
 
-# --- corrections ----------------------------------------------------------------------------------------------
-
-
 def _find_corrections(skeleton: _Skeleton, lead: int, world: Array, positions: Array) -> _Corrections:
     source = skeleton.source
     zero = np.tile(rotations.IDENTITY, (len(source.joint_names), 1))
     if _is_person(skeleton, source.zero_pose()):
-        return _from_pose(skeleton, zero, source.zero_pose())
-    if lead:
+        found = _from_pose(skeleton, zero, source.zero_pose())
+    elif lead:
         first_world, first_positions = source.slice(0, 1).forward_kinematics()
-        return _from_pose(skeleton, first_world[0], first_positions[0])
-    return _from_offsets(skeleton, world, positions)
+        found = _from_pose(skeleton, first_world[0], first_positions[0])
+    else:
+        return _from_offsets(skeleton, world, positions)
+    _refine_from_motion(skeleton, found, world, positions)
+    return found
 
 
 def _body_vectors(skeleton: _Skeleton, positions: Array) -> tuple[Array, Array]:
@@ -297,14 +302,15 @@ def _from_pose(skeleton: _Skeleton, world: Array, positions: Array) -> _Correcti
     world = rotations.multiply(axes, world)
     bones = skeleton.bones
 
-    poses = {name: rotations.IDENTITY for name in ("pelvis", "head")}
+    poses = dict.fromkeys(("pelvis", "head"), rotations.IDENTITY)
     for side in SIDES:
         for part, child in _LIMBS:
             bone = positions[bones[f"{side}_{child}"]] - positions[bones[f"{side}_{part}"]]
             poses[f"{side}_{part}"] = rotations.between(_canonical_direction(f"{side}_{part}"), bone)
         poses[f"{side}_collar"] = rotations.IDENTITY
         poses[f"{side}_wrist"] = poses[f"{side}_elbow"]
-        poses[f"{side}_ankle"] = poses[f"{side}_foot"] = _rest_foot(skeleton, positions, side, poses[f"{side}_knee"])
+        foot = _rest_foot(skeleton, positions, side, poses[f"{side}_knee"])
+        poses[f"{side}_ankle"] = poses[f"{side}_foot"] = foot
     by_joint = {joint: rotations.conjugate(world[joint]) for joint in (*skeleton.spine, *skeleton.neck)}
     for name, pose in poses.items():
         if name in bones:
@@ -313,16 +319,66 @@ def _from_pose(skeleton: _Skeleton, world: Array, positions: Array) -> _Correcti
     return _Corrections(axes, by_joint)
 
 
+def _refine_from_motion(skeleton: _Skeleton, found: _Corrections, world: Array, positions: Array) -> None:
+    """What a rest pose leaves open: the twist of the arms about their bones, and the height of the heels.
+
+    Elbows bend about one axis, which in our rest pose is vertical; rest poses of the same look differ in it
+    by 30 degrees. And feet stand flat, though not every skeleton was fitted so that its rest pose shows it.
+    """
+    bones, by_joint = skeleton.bones, found.by_joint
+    for side in SIDES:
+        shoulder, elbow, wrist = (bones[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
+        axes = _bend_axes(world, positions, shoulder, elbow, wrist)
+        amount = np.linalg.norm(axes, axis=-1)
+        axes = axes[amount > _CLEAR_BEND]
+        bone = _canonical_direction(f"{side}_shoulder")
+        if len(axes) and np.linalg.norm(axes.sum(axis=0)) > 0.9 * amount[amount > _CLEAR_BEND].sum():
+            hinge = -bone[0] * rotations.Y_AXIS
+            seen = rotations.rotate(rotations.conjugate(by_joint[shoulder]), axes.sum(axis=0))
+            angle = np.arctan2(np.cross(hinge, seen) @ bone, hinge @ seen)
+            if abs(angle) < _MAX_TWIST:
+                twist = rotations.from_axis_angle(bone, angle)
+                for joint in (shoulder, elbow):
+                    by_joint[joint] = rotations.multiply(by_joint[joint], twist)
+
+        ankle, toes = bones[f"{side}_ankle"], bones.get(f"{side}_foot")
+        if toes is None:
+            continue
+        still = _is_still(skeleton, positions, ankle, toes)
+        if still.sum() > _ENOUGH_STILL * skeleton.source.fps:
+            foot = rotations.multiply(found.axes, rotations.multiply(world[still, ankle], by_joint[ankle]))
+            # Heels are lifted at times but never pressed into the floor: look at the lower ones.
+            pitch = np.percentile(np.arcsin(rotations.rotate(foot, np.array([0.0, 0.0, 1.0]))[:, 1]), 75)
+            if _FLAT < abs(pitch) < _MAX_PITCH:
+                tilt = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), pitch)
+                by_joint[ankle] = rotations.multiply(by_joint[ankle], tilt)
+
+
+def _bend_axes(world: Array, positions: Array, a: int, b: int, c: int) -> Array:
+    """The axis about which joint b between a and c bends, in a's frame, as long as the bend's sine. [F, 3]."""
+    upper = rotations.normalize(positions[:, b] - positions[:, a])
+    lower = rotations.normalize(positions[:, c] - positions[:, b])
+    return rotations.rotate(rotations.conjugate(world[:, a]), np.cross(upper, lower))
+
+
+def _is_still(skeleton: _Skeleton, positions: Array, ankle: int, toes: int) -> Array:
+    """Frames in which both ends of a foot hardly move, [F] bool."""
+    if len(positions) < 2:
+        return np.ones(len(positions), dtype=bool)
+    leg = skeleton.leg_length(positions)
+    velocity = np.gradient(positions[:, [ankle, toes]], axis=0) * skeleton.source.fps / leg
+    return (np.linalg.norm(velocity, axis=-1) < _STILL).all(axis=1)
+
+
 def _rest_foot(skeleton: _Skeleton, positions: Array, side: str, shin: Array) -> Array:
     """Our foot's rotation in the source's rest pose: flat, turned outward as far as the source's foot is.
 
     Where the foot leans sideways with a spread leg (Acclaim skeletons), it leans along.
     """
-    ankle = skeleton.bones[f"{side}_ankle"]
-    toes = _bone_tip(skeleton, f"{side}_ankle")
-    if toes is None:
+    ankle, toes = skeleton.bones[f"{side}_ankle"], skeleton.bones.get(f"{side}_foot")
+    foot = positions[toes] - positions[ankle] if toes is not None else _bone_tip(skeleton, f"{side}_ankle")
+    if foot is None:
         return rotations.IDENTITY
-    foot = toes if skeleton.bones.get(f"{side}_foot") is None else positions[skeleton.bones[f"{side}_foot"]] - positions[ankle]
     sideways = np.arctan2(2 * shin[3] * shin[0], 1 - 2 * (shin[2] ** 2 + shin[3] ** 2))
     lean = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), sideways)
     straightened = rotations.rotate(rotations.conjugate(lean), foot)
@@ -333,10 +389,10 @@ def _rest_foot(skeleton: _Skeleton, positions: Array, side: str, shin: Array) ->
 
 
 def _bone_tip(skeleton: _Skeleton, name: str) -> Array | None:
-    """The vector from a limb joint to the next, in the joint's own frame at zero rotations; None where unknown."""
+    """From a limb joint to the next, in the joint's own frame at zero rotations; None where unknown."""
     source, bones = skeleton.source, skeleton.bones
     side, part = name.split("_")
-    following = {"hip": "knee", "knee": "ankle", "ankle": "foot", "collar": "shoulder", "shoulder": "elbow", "elbow": "wrist"}
+    following = {"ankle": "foot", "collar": "shoulder", **dict(_LIMBS)}
     child = bones.get(f"{side}_{following.get(part, '')}")
     joint = bones[name]
     if child is not None:
@@ -350,7 +406,7 @@ def _bone_tip(skeleton: _Skeleton, name: str) -> Array | None:
 
 
 def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corrections:
-    """Corrections where no pose in the file is known: each bone from its own frame, and the hinges from the motion."""
+    """Corrections where the file shows no rest pose: bones from their own frames, hinges from the motion."""
     source, bones = skeleton.source, skeleton.bones
     up, _ = _body_vectors(skeleton, positions)
     axes = rotations.between(_nearest_axis(up.mean(axis=0)), rotations.Y_AXIS)
@@ -363,7 +419,9 @@ def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corre
         return _frame_to_frame(upward, spread, rotations.Y_AXIS, np.array([1.0, 0, 0]))
 
     arms = [bones.get(f"{side}_collar", bones[f"{side}_shoulder"]) for side in SIDES]
-    by_joint[bones["pelvis"]] = torso(bones["pelvis"], skeleton.spine[0], bones["left_hip"], bones["right_hip"])
+    by_joint[bones["pelvis"]] = torso(
+        bones["pelvis"], skeleton.spine[0], bones["left_hip"], bones["right_hip"]
+    )
     by_joint[skeleton.chest] = torso(skeleton.chest, bones["neck"], *arms)
     pelvis, chest = (rotations.multiply(world[:, j], by_joint[j]) for j in (bones["pelvis"], skeleton.chest))
     heights = _chain_heights(skeleton, (bones["pelvis"], *skeleton.spine), bones["neck"])
@@ -380,27 +438,25 @@ def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corre
             ("hip", "knee", "ankle", np.array([1.0, 0.0, 0.0])),
         ):
             a, b, c = (bones[f"{side}_{part}"] for part in (upper, lower, end))
-            bends = np.cross(
-                rotations.normalize(positions[:, b] - positions[:, a]),
-                rotations.normalize(positions[:, c] - positions[:, b]),
-            )
-            axis = rotations.normalize(rotations.rotate(rotations.conjugate(world[:, a]), bends).sum(axis=0))
+            axis = rotations.normalize(_bend_axes(world, positions, a, b, c).sum(axis=0))
             for part, joint in ((upper, a), (lower, b)):
                 tip = _bone_tip(skeleton, f"{side}_{part}")
                 by_joint[joint] = _frame_to_frame(tip, axis, _canonical_direction(f"{side}_{part}"), hinge)
             by_joint[c] = by_joint[b]
             if end == "ankle":
-                _add_foot(skeleton, side, axis, world, positions, axes, by_joint)
+                _add_foot(skeleton, side, axis, positions, axes, by_joint)
         collar = bones.get(f"{side}_collar")
         if collar is not None:
             follows = _mean_rotation(rotations.multiply(rotations.conjugate(world[:, collar]), chest))
-            ours = rotations.rotate(follows, rotations.normalize(REST_OFFSETS[JOINT_INDEX[f"{side}_shoulder"]]))
+            ours = rotations.rotate(follows, REST_OFFSETS[JOINT_INDEX[f"{side}_shoulder"]])
             swing = rotations.between(ours, _bone_tip(skeleton, f"{side}_collar"))
             by_joint[collar] = rotations.multiply(swing, follows)
     return _Corrections(axes, by_joint)
 
 
-def _add_foot(skeleton: _Skeleton, side: str, axis: Array, world, positions, axes, by_joint: dict[int, Array]) -> None:
+def _add_foot(
+    skeleton: _Skeleton, side: str, axis: Array, positions: Array, axes: Array, by_joint: dict
+) -> None:
     """The ankle's and the toes' corrections: flat on the floor in the frames where the foot rests there."""
     tip = _bone_tip(skeleton, f"{side}_ankle")
     toes = skeleton.bones.get(f"{side}_foot")
@@ -408,12 +464,10 @@ def _add_foot(skeleton: _Skeleton, side: str, axis: Array, world, positions, axe
         return
     ankle = skeleton.bones[f"{side}_ankle"]
     direction = _canonical_direction(f"{side}_ankle")
-    if toes is not None and len(positions) > 2:
-        leg = skeleton.leg_length(positions)
-        speed = np.linalg.norm(np.diff(positions[:, [ankle, toes]], axis=0), axis=-1) * skeleton.source.fps / leg
-        still = (speed < _STILL).all(axis=1)
+    if toes is not None:
+        still = _is_still(skeleton, positions, ankle, toes)
         if still.any():
-            bone = rotations.rotate(axes, rotations.normalize(positions[1:, toes] - positions[1:, ankle]))
+            bone = rotations.rotate(axes, rotations.normalize(positions[:, toes] - positions[:, ankle]))
             pitch = np.median(np.arcsin(bone[still, 1]))
             direction = np.array([0.0, np.sin(pitch), np.cos(pitch)])
     sideways = np.array([1.0, 0.0, 0.0])
