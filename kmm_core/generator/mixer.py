@@ -1,7 +1,7 @@
 """Bidirectional Mamba-2 mixer: one selective scan each way, the big projections shared (Vision Mamba's layout).
 
-Shapes: B batch, L places, M d_model, I inner width, H heads, P head width (I / H), N state size; a leading 2 is the
-direction, forward and backward.
+Ours: the short convolution is centred and shared by both ways too, which halves the work outside of the matrix
+products. Shapes: B batch, L places, M d_model, I inner width, H heads, P head width (I / H), N state size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BidirectionalMamba(nn.Module):
         d_state: N.
         expand: I / M.
         head_width: P.
-        d_conv: taps of the causal convolution before each scan.
+        d_conv: taps of the convolution before the scans.
         scan_name: which scan runs: ``auto``, ``chunked``, ``reference`` or ``mamba_ssm``.
     """
 
@@ -32,56 +32,53 @@ class BidirectionalMamba(nn.Module):
         super().__init__()
         inner = expand * d_model
         heads = inner // head_width
-        self.sizes = (inner, inner, 4 * d_state, 2 * heads)
-        self.d_state, self.heads, self.d_conv = d_state, heads, d_conv
+        self.sizes = (inner, inner + 4 * d_state, 2 * heads)
+        self.inner, self.d_state, self.heads, self.d_conv = inner, d_state, heads, d_conv
         self.scan = choose_scan(scan_name)
         self.in_proj = nn.Linear(d_model, sum(self.sizes), bias=False)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
         self.norm = nn.RMSNorm(inner, eps=1e-5)
-        channels = inner + 2 * d_state
         bound = 1 / math.sqrt(d_conv)
-        self.conv_weight = nn.Parameter(torch.empty(2, d_conv, channels).uniform_(-bound, bound))
-        self.conv_bias = nn.Parameter(torch.zeros(2, channels))
+        self.conv_weight = nn.Parameter(torch.empty(d_conv, inner + 4 * d_state).uniform_(-bound, bound))
+        self.conv_bias = nn.Parameter(torch.zeros(inner + 4 * d_state))
         # Step sizes start between 0.001 and 0.1 and decay rates between 1 and 16, as in Mamba-2.
-        step = torch.exp(torch.empty(2, heads).uniform_(math.log(0.001), math.log(0.1)))
+        step = torch.exp(torch.empty(2 * heads).uniform_(math.log(0.001), math.log(0.1)))
         self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))
-        self.log_rate = nn.Parameter(torch.empty(2, heads).uniform_(1, 16).log())
-        self.skip = nn.Parameter(torch.ones(2, heads))
+        self.log_rate = nn.Parameter(torch.empty(2 * heads).uniform_(1, 16).log())
+        self.skip = nn.Parameter(torch.ones(heads))
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """``valid`` [B, L] marks what is not padding; padding must come last in a row."""
-        gate, inner, bc, step = self.in_proj(x).split(self.sizes, dim=-1)
-        bc = rearrange(bc, "b l (way n) -> way b l n", way=2)
-        step = rearrange(step, "b l (way h) -> way b l h", way=2)
-        both = torch.cat([inner.expand(2, *inner.shape), bc], dim=-1) * valid[..., None]
-        both, step = _turn_backward(both), _turn_backward(step * valid[..., None])
-        keep = _turn_backward(valid[..., None].expand(2, *valid.shape, 1))
-        both = functional.silu(self._convolve(both)) * keep
-        inner, b, c = both.split((self.sizes[0], self.d_state, self.d_state), dim=-1)
-        step = functional.softplus(step.float() + self.step_bias[:, None, None]) * keep
-        log_decay = -self.log_rate.exp()[:, None, None] * step
-        heads = rearrange(inner, "way b l (h p) -> way b l h p", h=self.heads)
-        y = self.scan(
-            (heads * step[..., None]).flatten(0, 1).to(heads.dtype),
-            log_decay.flatten(0, 1),
-            b.flatten(0, 1),
-            c.flatten(0, 1),
-        ).view_as(heads)
-        y = y + self.skip[:, None, None, :, None].to(heads.dtype) * heads
-        y = rearrange(_turn_backward(y), "way b l h p -> way b l (h p)").sum(0)
-        return self.out_proj(self.norm(y * functional.silu(gate)))
+        real = valid[..., None].to(x.dtype)
+        gate, mixed, step = self.in_proj(x).split(self.sizes, dim=-1)
+        mixed = functional.silu(self._convolve(mixed * real)) * real
+        inner, bc = mixed.split((self.inner, 4 * self.d_state), dim=-1)
+        b, c = rearrange(bc, "b l (which way n) -> which way b l n", which=2, way=2)
+        step = functional.softplus(step.float() + self.step_bias) * real
+        log_decay = -self.log_rate.exp() * step
+        step, log_decay = (rearrange(part, "b l (way h) -> way b l h", way=2) for part in (step, log_decay))
+        heads = rearrange(inner, "b l (h p) -> b l h p", h=self.heads)
+        scanned = self.scan(
+            _both_ways(heads * step[0, ..., None].to(heads.dtype), heads * step[1, ..., None].to(heads.dtype)),
+            _both_ways(*log_decay),
+            _both_ways(*b),
+            _both_ways(*c),
+        )
+        forward, backward = scanned.chunk(2)
+        y = torch.addcmul(forward + backward.flip(1), heads, self.skip[:, None].to(heads.dtype))
+        return self.out_proj(self.norm(y.flatten(2) * functional.silu(gate)))
 
     def _convolve(self, x: Tensor) -> Tensor:
-        """Causal depthwise convolution. [2, B, L, channels]. A few shifted products beat conv1d on a CPU."""
-        length = x.shape[2]
-        padded = functional.pad(x, (0, 0, self.d_conv - 1, 0))
+        """Depthwise convolution over time, centred. [B, L, channels]. Shifted products beat conv1d on a CPU."""
+        length, before = x.shape[1], self.d_conv // 2
+        padded = functional.pad(x, (0, 0, before, self.d_conv - 1 - before))
         weight = self.conv_weight.to(x.dtype)
-        result = self.conv_bias[:, None, None].to(x.dtype)
+        result = self.conv_bias.to(x.dtype).expand_as(x)
         for tap in range(self.d_conv):
-            result = result + padded[:, :, tap : tap + length] * weight[:, tap][:, None, None]
+            result = torch.addcmul(result, padded[:, tap : tap + length], weight[tap])
         return result
 
 
-def _turn_backward(x: Tensor) -> Tensor:
-    """Reverses time for the backward half. [2, B, L, ...]; applying it twice changes nothing."""
-    return torch.stack([x[0], x[1].flip(1)])
+def _both_ways(forward: Tensor, backward: Tensor) -> Tensor:
+    """Two halves of a batch, the second with time reversed. [B, L, ...] twice -> [2 B, L, ...]."""
+    return torch.cat([forward, backward.flip(1)])

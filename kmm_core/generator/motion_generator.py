@@ -25,17 +25,17 @@ class GeneratorSettings:
         d_state: state size N of each scan.
         expand: inner width over d_model.
         head_width: channels that share one decay.
-        d_conv: taps of the convolution before each scan.
+        d_conv: taps of the convolution before the scans.
         condition_dropout: share of prompts replaced by "no prompt" in training, for guidance.
         scan: which scan runs.
     """
 
-    d_model: int = 320
+    d_model: int = 288
     layers: int = 4
-    d_state: int = 32
+    d_state: int = 16
     expand: int = 2
     head_width: int = 64
-    d_conv: int = 4
+    d_conv: int = 5
     condition_dropout: float = 0.1
     scan: Literal["auto", "chunked", "reference", "mamba_ssm"] = "auto"
 
