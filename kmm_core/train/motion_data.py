@@ -73,8 +73,9 @@ class MotionData:
         return self.split("val") or self.split("train")
 
     def mirrored(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of the mirrored clip."""
-        return self.representation.mirror(features)
+        """Features of the mirrored clips, [..., F, D]. Every row is mirrored for itself."""
+        rows = features.reshape(-1, features.shape[-1])
+        return self.representation.mirror(rows).reshape(features.shape)
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the training features, [D] each.
