@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 # Longest first: .amass.npz is also a .npz.
 SUFFIXES = (".amass.npz", ".npz", ".bvh", ".gif", ".mp4", ".png")
-MAX_SAMPLES = 100
-MAX_STEPS = 1000
-MAX_GUIDANCE = 50.0
+# The same limits as pipeline.py's, which cannot be imported before torch.
+MAX_SAMPLES = 64
+MAX_STEPS = 100
+MAX_GUIDANCE = 20.0
 EXIT_FAILED, EXIT_BAD_ARGUMENTS, EXIT_CANCELLED = 1, 2, 130
 
 EPILOG = """\
@@ -436,6 +437,7 @@ def _generate(request: Request, load: Callable[[str, str], Any] | None) -> dict[
         "model": info.model,
         "version": info.version,
         "licence": info.licence,
+        "credits": list(info.credits),
         "text_encoder": info.text_encoder,
         "parameters": dict(info.parameters),
         "outputs": written,
