@@ -15,7 +15,7 @@ from ..motion.rotations import Array
 from ..skeleton import JOINT_NAMES, PARENTS, REST_OFFSETS
 from .skeletal import SourceMotion
 
-MAX_FILE_BYTES = 1 << 30
+MAX_FILE_BYTES = 1 << 29
 _CHANNELS = {a + kind for a in "XYZ" for kind in ("position", "rotation")}
 # Tips of the canonical skeleton's last bones, metres: they give importers a bone to draw.
 _TIPS = {
@@ -144,7 +144,7 @@ def _parse_hierarchy(path: Path, header: str):
             if not count.isdigit() or int(count) != len(kinds) or not set(kinds) <= _CHANNELS:
                 raise _fail(
                     path,
-                    f"has the line 'CHANNELS {rest[:60]}'; expected a count and so many of Xposition ... Zrotation.",
+                    f"has the line 'CHANNELS {rest[:60]}'; expected a count and as many channels.",
                 )
             channels[stack[-1]] = kinds
         else:

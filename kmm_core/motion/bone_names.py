@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import KmmError
 
-# For each of our limbs, the words rigs use, best first. "Foot" is the ankle in most rigs and the toes in SMPL,
-# "shoulder" the collar in most rigs and the upper arm in SMPL and 100STYLE: so a joint is given away only
-# once, in the order of this table.
+# For each of our limbs, the words rigs use, best first. "Foot" is the ankle in most rigs and the toes in
+# SMPL, "shoulder" the collar in most rigs and the upper arm in SMPL and 100STYLE: so a joint is given away
+# only once, in the order of this table.
 _SIDED = (
     ("knee", ("knee", "shin", "calf", "lowerleg", "lowleg", "tibia", "leg")),
-    ("hip", ("upleg", "upperleg", "thigh", "femur", "hip")),
+    ("hip", ("upleg", "upperleg", "thigh", "thighbend", "femur", "hip")),
     ("ankle", ("ankle", "foot")),
-    ("foot", ("toebase", "toes", "toe", "ball", "foot")),
-    ("elbow", ("elbow", "forearm", "lowerarm", "lowarm", "radius")),
+    ("foot", ("toebase", "toes", "toe", "toe0", "ball", "foot")),
+    ("elbow", ("elbow", "forearm", "forearmbend", "lowerarm", "lowarm", "farm", "radius")),
     ("collar", ("collar", "clavicle")),
-    ("shoulder", ("upperarm", "uparm", "arm", "humerus", "shldr", "shoulder")),
+    ("shoulder", ("upperarm", "uparm", "uarm", "arm", "humerus", "shldr", "shldrbend", "shoulder")),
     ("collar", ("shoulder",)),
     ("wrist", ("wrist", "hand")),
 )
-_CENTRE = (("neck", ("neck", "neck1", "lowerneck", "necktwist1")), ("head", ("head",)))
+# Rigify calls the neck and the head spine.004 and spine.006.
+_HEADS = ("head", "spine6")
 _NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-_PREFIXES = r"^(mixamorig\d*|ccbase|def|org|bip0?\d+|character\d*|rig|jnt|joint|skeleton|m|f)(avg)?[_\- ]+"
+_PREFIXES = (
+    r"^(mixamorig\d*|ccbase|def|org|bip0?\d+|character\d*|rig|jnt|joint|skeleton|jbip|m|f)(_avg)?[_\- ]+"
+)
 
 
 def split_side(name: str) -> tuple[str, str]:
     """A joint's name as (side, word): ``"mixamorig:LeftUpLeg"`` is ("left", "upleg"); side may be ``""``."""
-    word = name.rsplit(":", 1)[-1].replace("CC_Base", "ccbase").replace("mixamorig", "")
+    word = name.rsplit(":", 1)[-1].replace("CC_Base", "ccbase").replace("J_Bip", "jbip")
     for _ in range(2):
-        word = re.sub(_PREFIXES, "", word, flags=re.IGNORECASE)
+        word = re.sub(_PREFIXES, "", word, flags=re.IGNORECASE).lstrip("_-. ")
+    if not word.strip("_-. "):
+        return "", ""
     for side, spelled, letter in (("left", "left", "l"), ("right", "right", "r")):
         lower = word.lower()
         if lower.startswith(spelled) or lower.endswith(spelled):
@@ -55,12 +60,15 @@ def _squeeze(word: str) -> str:
 _KNOWN = {word for _, words in _SIDED for word in words}
 
 
-def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, int]:
-    """Our joint names to indices of theirs, for the limbs, collars, toes, neck and head that are found.
+def find_bone_map(
+    joint_names: Sequence[str], file_name: str = "", given: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Our joint names to indices of theirs, for the limbs, collars, toes and the head, as far as found.
 
     Args:
         joint_names: names as in the file.
         file_name: for the message.
+        given: what is known already; it stays as it is.
 
     Raises:
         KmmError: ``unknown_skeleton`` where the head or a joint of an arm or leg is not found.
@@ -68,7 +76,7 @@ def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, 
     by_name: dict[tuple[str, str], int] = {}
     for index, name in enumerate(joint_names):
         by_name.setdefault(split_side(name), index)
-    found: dict[str, int] = {}
+    found: dict[str, int] = dict(given or {})
     for ours, words in _SIDED:
         for side in ("left", "right"):
             if f"{side}_{ours}" in found:
@@ -78,11 +86,9 @@ def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, 
                 if index is not None and index not in found.values():
                     found[f"{side}_{ours}"] = index
                     break
-    for ours, words in _CENTRE:
-        for word in words:
-            if ("", word) in by_name:
-                found[ours] = by_name["", word]
-                break
+    head = next((by_name["", word] for word in _HEADS if ("", word) in by_name), None)
+    if head is not None:
+        found.setdefault("head", head)
     missing = [
         f"{side}_{word}" for word in _NEEDED for side in ("left", "right") if f"{side}_{word}" not in found
     ]

@@ -30,7 +30,7 @@ _IMPOSSIBLE_SPEED, _CALM_SPEED = np.deg2rad(1000.0), np.deg2rad(300.0)
 _LONGEST_LEAD = 16
 # Both ends of a foot that rests on the floor move slower than this, leg lengths a second.
 _STILL = 0.15
-# Seconds of stillness that tell how a foot stands; pitch that counts as flat, and too much for a fitting error.
+# Seconds of stillness that tell how a foot stands; pitch that is flat, and too much for a fitting error.
 _ENOUGH_STILL, _FLAT, _MAX_PITCH = 0.2, np.deg2rad(2.0), np.deg2rad(16.0)
 # Sine of a bend that shows its axis clearly; twist beyond which the axis is not believed.
 _CLEAR_BEND, _MAX_TWIST = 0.05, np.deg2rad(60.0)
@@ -131,7 +131,7 @@ def to_canonical(
 
 
 def leading_rest_frames(source: SourceMotion, skeleton: _Skeleton | None = None) -> int:
-    """How many frames at the start are a rest pose, and the way from it, that exporters put before the motion.
+    """How many frames at the start are a rest pose, and the way from it, that exporters put before motion.
 
     The first frame is a person standing upright, and the body leaves it faster than anybody moves.
     """
@@ -181,10 +181,8 @@ def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
             f"bone_map names joints that do not exist ({', '.join(unknown[:4])}).",
             "Use canonical names for keys and the file's joint names for values.",
         )
-    renamed = list(names)
-    for ours, theirs in bone_map.items():
-        renamed[names.index(theirs)] = ours
-    bones = find_bone_map(renamed, source.name)
+    given = {ours: names.index(theirs) for ours, theirs in pairs}
+    bones = find_bone_map(names, source.name, given)
     ways = {name: _way_to_root(source.parents, joint) for name, joint in bones.items()}
     pelvis = _common(ways["left_hip"], ways["right_hip"])
     turns = source.local_rotations[:, pelvis]
@@ -201,6 +199,17 @@ def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
             f"{source.name or 'The skeleton'} has no joint between hips and arms that bends as a spine.",
             "Check that its joints hang together as a person's do, or give a bone_map.",
         )
+    zero_pose = source.zero_pose()
+    for side in SIDES:
+        for part, child in _LIMBS:
+            a, b = bones[f"{side}_{part}"], bones[f"{side}_{child}"]
+            if np.linalg.norm(zero_pose[a] - zero_pose[b]) < 1e-6 * (1 + np.abs(zero_pose).max()):
+                raise KmmError(
+                    "unknown_skeleton",
+                    f"{source.name or 'The skeleton'} has {names[a]!r} and {names[b]!r} at the same place; "
+                    "expected a bone with a length between them.",
+                    "Export the skeleton with its offsets, or give a bone_map.",
+                )
     above = spine[spine.index(chest) + 1 : -1]
     spine = spine[: spine.index(chest) + 1]
     bones = {**bones, "pelvis": pelvis, "neck": above[0] if above else bones["head"]}
@@ -355,7 +364,7 @@ def _refine_from_motion(skeleton: _Skeleton, found: _Corrections, world: Array, 
 
 
 def _bend_axes(world: Array, positions: Array, a: int, b: int, c: int) -> Array:
-    """The axis about which joint b between a and c bends, in a's frame, as long as the bend's sine. [F, 3]."""
+    """The axis about which joint b between a and c bends, in a's frame, as long as its sine. [F, 3]."""
     upper = rotations.normalize(positions[:, b] - positions[:, a])
     lower = rotations.normalize(positions[:, c] - positions[:, b])
     return rotations.rotate(rotations.conjugate(world[:, a]), np.cross(upper, lower))
@@ -442,7 +451,7 @@ def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corre
             for part, joint in ((upper, a), (lower, b)):
                 tip = _bone_tip(skeleton, f"{side}_{part}")
                 by_joint[joint] = _frame_to_frame(tip, axis, _canonical_direction(f"{side}_{part}"), hinge)
-            by_joint[c] = by_joint[b]
+            by_joint[c] = by_joint[bones.get(f"{side}_foot", c)] = by_joint[b]
             if end == "ankle":
                 _add_foot(skeleton, side, axis, positions, axes, by_joint)
         collar = bones.get(f"{side}_collar")
