@@ -1,0 +1,357 @@
+"""Motion files in, prepared clips out: the function behind ``kmm-train prepare``.
+
+Each take goes read -> canonical skeleton -> 30 fps -> floor -> cuts with captions -> checks -> ``clips/<id>.npz`` and
+a row of ``manifest.jsonl``. ``journal.jsonl`` gets a line as each take is done, so a run that was cut short goes on
+where it stopped, and a run with nothing new ends at once. A file that can't be used is reported and skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+
+from kmm_core.atomic_write import atomic_write, write_error
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.train.prepared import (
+    MANIFEST,
+    PREPARED_FPS,
+    PreparedClip,
+    clip_path,
+    read_manifest,
+    save_clip,
+    write_manifest,
+)
+
+from .captions import mirror_caption
+from .data_checks import LARGEST_JOLT, measure
+from .recipes import load_recipe
+from .recipes.recipe import Cut, Dropped, Recipe, Take
+
+# Part of every fingerprint: raise it when this module changes what it writes.
+PREPARE_VERSION = 1
+SHORTEST = round(1.0 * PREPARED_FPS)
+LONGEST = round(10.0 * PREPARED_FPS)
+JOURNAL = "journal.jsonl"
+SKIPPED = "skipped.jsonl"
+_FATAL = {"disk_full", "no_permission", "no_folder", "cannot_write"}
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What a run left in ``folder``.
+
+    Attributes:
+        source: the recipe's name.
+        folder: where the clips lie.
+        clips, minutes, captions: what the manifest holds.
+        new_takes: takes prepared by this run; the others were done before.
+        skipped: files that could not be used, as (file, reason).
+        dropped: clips and captions left out on purpose, counted by reason.
+        seconds: how long it took.
+    """
+
+    source: str
+    folder: Path
+    clips: int
+    minutes: float
+    captions: int
+    new_takes: int
+    skipped: tuple[tuple[str, str], ...]
+    dropped: dict[str, int]
+    seconds: float
+
+
+def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = None) -> PrepareSummary:
+    """Prepares one data set.
+
+    Args:
+        recipe: a name from ``training.recipes`` or the path of a user's own recipe module.
+        data: the data set unpacked, or a folder that holds it, unpacked or as an archive (which is then unpacked
+            to ``<out>/.unpacked``).
+        out: the clips go to ``<out>/<source>``.
+        workers: processes; by default one for each core.
+
+    Raises:
+        KmmError: ``unknown_recipe``, ``no_data``, ``bad_archive``, or one of those of ``atomic_write``.
+    """
+    began = time.monotonic()
+    chosen = load_recipe(recipe)
+    folder = Path(out) / chosen.name
+    takes = find_takes(chosen, Path(data), Path(out))
+    try:
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder / MANIFEST, error) from None
+    fingerprints = {take.id: _fingerprint(chosen, take) for take in takes}
+    journal = _read_journal(folder / JOURNAL)
+    done = {key: entry for key, entry in journal.items() if entry["fingerprint"] == fingerprints.get(key)}
+    new = [take for take in takes if take.id not in done]
+    if new or len(done) != len(journal) or not (folder / MANIFEST).is_file():
+        # Start from the entries that still hold, so that stale ones don't come back.
+        _write_journal(folder / JOURNAL, done.values())
+        work = partial(_prepare_take, str(recipe), folder)
+        with _open_journal(folder / JOURNAL) as add:
+            for entry in _in_parallel(work, new, workers, chosen.name):
+                entry["fingerprint"] = fingerprints[entry["take"]]
+                add(entry)
+                done[entry["take"]] = entry
+        _finish(chosen, folder, done)
+    clips = read_manifest(folder)
+    return PrepareSummary(
+        source=chosen.name,
+        folder=folder,
+        clips=len(clips),
+        minutes=sum(clip.seconds for clip in clips) / 60,
+        captions=sum(len(clip.captions) for clip in clips),
+        new_takes=len(new),
+        skipped=tuple((entry["file"], entry["skipped"]) for entry in done.values() if entry["skipped"]),
+        dropped=dict(Counter(f"{item['what']}: {item['reason']}" for e in done.values() for item in e["dropped"])),
+        seconds=time.monotonic() - began,
+    )
+
+
+def find_takes(recipe: Recipe, data: Path, out: Path) -> list[Take]:
+    """The takes of ``recipe`` in ``data``, unpacking its archives to ``<out>/.unpacked`` where it must.
+
+    Raises:
+        KmmError: ``no_data`` or ``bad_archive``.
+    """
+    folders = [data / name for name in recipe.archives if (data / name).is_dir()] + [data]
+    takes = [take for folder in folders if folder.is_dir() for take in recipe.takes(folder, data)]
+    if not takes and data.is_dir():
+        archives = [path for name in recipe.archives for path in sorted(data.glob(f"{name}.tar*"))]
+        takes = [take for path in archives for take in recipe.takes(unpack(path, out / ".unpacked"), data)]
+    if not takes:
+        raise KmmError(
+            "no_data",
+            f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar archive named "
+            f"{' or '.join(recipe.archives)}.",
+            "Give the data set's folder with --data.",
+        )
+    # A take may be found twice (below data and below data/<archive>): keep the first.
+    return list({take.id: take for take in reversed(takes)}.values())[::-1]
+
+
+def unpack(archive: Path, cache: Path) -> Path:
+    """The folder with the archive's contents, unpacked once. Members that point outside are refused.
+
+    Raises:
+        KmmError: ``bad_archive``.
+    """
+    target = cache / archive.name.split(".tar")[0]
+    if target.is_dir():
+        return target
+    half = cache / f".{target.name}.half"
+    shutil.rmtree(half, ignore_errors=True)
+    try:
+        half.mkdir(parents=True)
+        with tarfile.open(archive) as members:
+            for member in members:
+                # Only plain files and folders below the target; links and devices have no place in motion data.
+                inside = (half / member.name).resolve().is_relative_to(half.resolve())
+                if not inside or not (member.isfile() or member.isdir()):
+                    raise KmmError(
+                        "bad_archive", f"{archive}: {member.name} is a link or leaves the folder.", "Don't use it."
+                    )
+                members.extract(member, half, set_attrs=False)
+        os.replace(half, target)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno:
+            raise write_error(target, error) from None
+        raise KmmError("bad_archive", f"{archive} can't be unpacked ({error}).", "Fetch it again.") from None
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return target
+
+
+def split_of(source: str, recording: str) -> str:
+    """"train" (about 90 %), "val" or "test" (5 % each), for ever the same for a recording."""
+    digest = hashlib.sha256(f"{source}/{recording}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return "train" if place < 0.90 else "val" if place < 0.95 else "test"
+
+
+def _fingerprint(recipe: Recipe, take: Take) -> str:
+    """Changes when a file, the recipe or this module does."""
+    parts = [str(PREPARE_VERSION), recipe.name, str(recipe.version), json.dumps(take.details, sort_keys=True)]
+    for path in take.files:
+        status = path.stat() if path.exists() else None
+        parts.append(f"{path.name}:{status.st_size}:{status.st_mtime_ns}" if status else f"{path.name}:missing")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def _prepare_take(recipe_name: str, folder: Path, take: Take) -> dict:
+    """Prepares one take and returns its journal entry. Runs in a worker process."""
+    recipe = load_recipe(recipe_name)
+    entry = {"take": take.id, "file": str(take.files[0]), "rows": [], "dropped": [], "skipped": ""}
+    try:
+        clip = on_floor_at_30_fps(recipe.read(take))
+        for cut in recipe.cuts(take, clip):
+            if isinstance(cut, Dropped):
+                entry["dropped"].append(asdict(cut))
+            else:
+                result = _keep(recipe, folder, take, clip, cut)
+                entry["dropped" if isinstance(result, Dropped) else "rows"].append(asdict(result))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one file, the others go on
+        if isinstance(error, KmmError) and error.code in _FATAL:
+            raise
+        entry["skipped"] = str(error) if isinstance(error, KmmError) else f"{type(error).__name__}: {error}"
+        entry["rows"] = []
+    return entry
+
+
+def on_floor_at_30_fps(clip: MotionClip) -> MotionClip:
+    """A whole take as the recipes' ``cuts`` see it."""
+    from kmm_core.motion.placement import face_forward, put_on_floor
+
+    return face_forward(put_on_floor(clip.resample(PREPARED_FPS)))
+
+
+def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) -> PreparedClip | Dropped:
+    from kmm_core.motion.placement import face_forward
+
+    piece = clip.slice(cut.start, cut.stop)
+    if cut.stretch != 1:
+        piece = replace(piece, fps=piece.fps / cut.stretch).resample(PREPARED_FPS)
+    piece = face_forward(piece)
+    clip_id = f"{take.id}_{cut.start:05d}_{cut.stop:05d}" + ("_slow" if cut.stretch > 1 else "")
+    captions = tuple(text for text in cut.captions if text not in held_out_prompts())
+    if not captions:
+        return Dropped("clip", "no caption is left", clip_id)
+    if piece.num_frames < SHORTEST:
+        return Dropped("clip", "shorter than 1 s", clip_id)
+    if piece.num_frames > LONGEST:
+        return Dropped("clip", "longer than 10 s", clip_id)
+    jolt = measure(piece).jolt
+    if jolt > LARGEST_JOLT:
+        return Dropped("clip", "a joint jumps between frames", f"{clip_id}: {jolt:.2f} m")
+    save_clip(clip_path(folder, clip_id), piece)
+    return PreparedClip(
+        id=clip_id,
+        source=recipe.name,
+        licence=recipe.licence,
+        noncommercial=recipe.noncommercial,
+        split=take.split or split_of(recipe.name, take.recording or take.id),
+        recording=take.recording or take.id,
+        start=round(cut.start / PREPARED_FPS, 4),
+        frames=piece.num_frames,
+        captions=captions,
+        mirrored_captions=tuple(mirror_caption(text) for text in captions),
+        labels=cut.labels,
+    )
+
+
+@lru_cache(maxsize=1)
+def held_out_prompts() -> frozenset[str]:
+    """The sentences that results are measured on: no clip is trained with one of them."""
+    from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
+
+    return frozenset(prompt.text for prompt in (*side_prompts(), *action_prompts()))
+
+
+def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:
+    """The manifest and the list of skipped files from the journal's entries; clips of no row are removed."""
+    rows = [row for entry in done.values() for row in entry["rows"]]
+    clips = [PreparedClip(**{**row, "captions": tuple(row["captions"])}) for row in rows]
+    # A family of n clips weighs sqrt(n): rare actions are seen more often, without repeating a few clips for ever.
+    families = Counter((clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")) for clip in clips)
+    raw = [
+        families[clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")] ** -0.5 for clip in clips
+    ]
+    scale = recipe.share / max(sum(raw), 1e-9)
+    clips = [replace(clip, weight=round(weight * scale, 6)) for clip, weight in zip(clips, raw, strict=True)]
+    write_manifest(folder, sorted(clips, key=lambda clip: clip.id))
+    kept = {clip.id for clip in clips}
+    for path in (folder / "clips").glob("*.npz"):
+        if path.stem not in kept:
+            path.unlink()
+    with atomic_write(folder / SKIPPED) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for entry in done.values():
+            if entry["skipped"]:
+                file.write(json.dumps({"file": entry["file"], "reason": entry["skipped"]}) + "\n")
+            for item in entry["dropped"]:
+                file.write(json.dumps({"file": entry["file"], **item}) + "\n")
+
+
+def _in_parallel(work, takes: list[Take], workers: int | None, name: str) -> Iterator[dict]:
+    """``work`` of every take, as they come, with a progress bar."""
+    from rich.progress import Progress
+
+    workers = min(workers or os.cpu_count() or 1, max(1, len(takes)))
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(f"Preparing {name}", total=len(takes))
+        if workers == 1:
+            for take in takes:
+                yield work(take)
+                progress.advance(bar)
+            return
+        with _one_thread_each():
+            # spawn: fork would copy the threads' locks of whatever is loaded here.
+            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+            with pool:
+                for entry in pool.map(work, takes, chunksize=4):
+                    yield entry
+                    progress.advance(bar)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Child processes inherit these, so that two of them don't fight over the cores."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _read_journal(path: Path) -> dict[str, dict]:
+    """Entries by take; a line that a killed run left unfinished is ignored."""
+    entries: dict[str, dict] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                entries[entry["take"]] = entry
+            except (ValueError, KeyError, TypeError):
+                continue
+    return entries
+
+
+def _write_journal(path: Path, entries: Iterable[dict]) -> None:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for entry in entries:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _open_journal(path: Path):
+    with path.open("a", encoding="utf-8") as file:
+
+        def add(entry: dict) -> None:
+            try:
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                file.flush()
+            except OSError as error:
+                raise write_error(path, error) from None
+
+        yield add

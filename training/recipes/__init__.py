@@ -1,0 +1,48 @@
+"""Recipes: one module a data set, each with a ``RECIPE``. Found by name, or by the path of a user's own module."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+from kmm_core.errors import KmmError
+
+from .recipe import Recipe
+
+RECIPE_NAMES = (
+    "bandai_namco",
+    "cmu",
+    "cmu_dance",
+    "style100",
+    "ui_prmd",
+    "hdm05",
+    "extras",
+    "humanml3d",
+    "babel",
+    "synthetic",
+)
+
+
+def load_recipe(recipe: str | Path) -> Recipe:
+    """The recipe of that name, or the ``RECIPE`` of a Python file.
+
+    Raises:
+        KmmError: ``unknown_recipe``.
+    """
+    name = str(recipe).replace("-", "_")
+    if name in RECIPE_NAMES:
+        return importlib.import_module(f".{name}", __name__).RECIPE
+    path = Path(recipe)
+    if path.suffix == ".py" and path.is_file():
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        if hasattr(module, "RECIPE"):
+            return module.RECIPE
+        raise KmmError("unknown_recipe", f"{path} defines no RECIPE.", "See training/recipes/recipe.py.")
+    raise KmmError(
+        "unknown_recipe",
+        f"There is no recipe {str(recipe)!r}; expected one of {', '.join(RECIPE_NAMES)}, or the path of a .py file.",
+        "Check the spelling.",
+    )

@@ -1,0 +1,60 @@
+"""Arms that go up and down, found in a take: windows in which exactly one arm, or both, is raised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmm_core.clip import MotionClip
+from kmm_core.skeleton import JOINT_INDEX
+
+
+@dataclass(frozen=True)
+class ArmRaise:
+    """Frames ``start`` to ``stop`` (exclusive) in which the arm of ``side`` goes up and, where it does, down again."""
+
+    start: int
+    stop: int
+    side: str
+    comes_down: bool
+
+
+def wrist_heights(clip: MotionClip) -> np.ndarray:
+    """Height of the wrists over their shoulders, [F, 2] metres: left, right."""
+    height = clip.joint_positions()[..., 1]
+    names = [(JOINT_INDEX[f"{side}_wrist"], JOINT_INDEX[f"{side}_shoulder"]) for side in ("left", "right")]
+    return np.stack([height[:, wrist] - height[:, shoulder] for wrist, shoulder in names], axis=1)
+
+
+def arm_raises(clip: MotionClip, *, low: float = -0.3, high: float = 0.05, longest: float = 5.0) -> list[ArmRaise]:
+    """Where one arm rises from hanging to over the shoulder while the other one stays down.
+
+    Args:
+        clip: any take, upright.
+        low: a wrist this far below its shoulder hangs.
+        high: a wrist this far above its shoulder is raised.
+        longest: seconds; an arm that stays up longer is followed until then.
+    """
+    heights = wrist_heights(clip)
+    limit = round(longest * clip.fps)
+    pad = round(0.25 * clip.fps)
+    found = []
+    for index, side in enumerate(("left", "right")):
+        ours, other = heights[:, index], heights[:, 1 - index]
+        frame = 0
+        while frame < len(ours):
+            up = np.flatnonzero(ours[frame:] > high)
+            if len(up) == 0:
+                break
+            peak = frame + int(up[0])
+            hanging = np.flatnonzero(ours[frame:peak] < low)
+            down = np.flatnonzero(ours[peak:] < low)
+            stop = peak + int(down[0]) + 1 if len(down) else len(ours)
+            if len(hanging):
+                start = max(0, frame + int(hanging[-1]) - pad)
+                end = min(stop + pad, start + limit, len(ours))
+                if peak < end and end - start >= clip.fps and other[start:end].max() < -0.15:
+                    found.append(ArmRaise(start, end, side, comes_down=end > stop))
+            frame = stop
+    return sorted(found, key=lambda item: item.start)

@@ -1,0 +1,226 @@
+"""Bandai Namco Research motion data sets 1 and 2: BVH at 30 fps, labels in the file names. CC BY-NC 4.0."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from kmm_core.clip import MotionClip
+
+from ..captions import write_captions
+from ..data_checks import CLEAR_RISE, Measurements, Sides, measure
+from . import phrases
+from .arms import wrist_heights
+from .locomotion import Description, describe_locomotion, windows
+from .recipe import Cut, Dropped, Take
+from .skeletal_files import read_skeletal
+
+_NAME = re.compile(r"dataset-(\d)_(.+)_([a-z-]+)_(\d+)\.bvh$")
+_HIGH = 0.2
+
+
+class BandaiNamco:
+    """Both data sets; each file is a take of its own."""
+
+    name = "bandai_namco"
+    version = 1
+    licence = "CC-BY-NC-4.0"
+    noncommercial = True
+    credit = "Bandai Namco Research Inc."
+    archives = ("bandai-namco", "Bandai-Namco-Research-Motiondataset")
+    share = 60.0
+
+    def takes(self, folder: Path, data: Path) -> list[Take]:
+        """Every ``dataset-N_CONTENT_STYLE_NNN.bvh`` below the folder."""
+        found = []
+        for path in sorted(folder.rglob("dataset-*.bvh")):
+            match = _NAME.match(path.name)
+            if match:
+                details = {"set": match[1], "content": match[2], "style": match[3]}
+                found.append(Take(path.stem, (path,), details=details))
+        return found
+
+    def read(self, take: Take) -> MotionClip:
+        """The BVH on the canonical skeleton."""
+        return read_skeletal(take.files[0])
+
+    def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
+        """Whole takes, and crops around the action."""
+        content, style = take.details["content"], take.details["style"]
+        measured = measure(clip)
+        if content.startswith("raise-up"):
+            yield from self._raise(take, clip, measured, style)
+        elif content.startswith("wave") or content in ("bye", "byebye"):
+            yield from self._wave(take, clip, measured, style)
+        elif content.startswith(("walk", "run", "dash")):
+            yield from self._locomotion(take, clip, content, style)
+        else:
+            yield from self._gesture(take, clip, measured, content, style)
+
+    def _cut(self, take: Take, start: int, stop: int, description: Description, style: str, stretch=1.0) -> Cut:
+        manner = phrases.STYLES[style]
+        if stretch > 1:
+            manner = phrases.SLOWLY
+        elif style == "normal" or description.pace is not phrases.PLAIN:
+            manner = phrases.joined(manner, description.pace)
+        captions = write_captions(
+            description.clauses, seed=f"{take.id}_{start}_{stop}_{stretch}", style=manner, side=description.named
+        )
+        return Cut(start, stop, captions, description.labels(style), stretch)
+
+    def _raise(self, take: Take, clip: MotionClip, measured: Measurements, style: str) -> Iterable[Cut | Dropped]:
+        named = next(side for side in ("left", "right", "both") if f"-{side}-" in take.details["content"])
+        side = raised_side(measured.wrist_rise)
+        if side == "none":
+            yield Dropped("clip", "no hand rises", take.id)
+            return
+        if side != named:
+            yield Dropped("label", f"named {named}, raises {side}: corrected", take.id)
+        frames = clip.num_frames
+        both = side == "both"
+        high = max(measured.wrist_top.left, measured.wrist_top.right) > _HIGH
+        up = (
+            (phrases.RAISE_BOTH_HIGH if high else phrases.RAISE_BOTH)
+            if both
+            else (phrases.RAISE_ONE_HIGH if high else phrases.RAISE_ONE)
+        )
+        whole = (*up, *(phrases.RAISE_BOTH_AND_LOWER if both else phrases.RAISE_ONE_AND_LOWER))
+        lower = phrases.LOWER_BOTH if both else phrases.LOWER_ONE
+        description = Description(whole, "raise_arm", side=side)
+        yield self._cut(take, 0, frames, description, style)
+        if int(take.id[-1]) % 3 == 0:
+            yield self._cut(take, 0, frames, description, style, stretch=1.7)
+        heights = wrist_heights(clip)
+        height = heights.min(axis=1) if both else heights[:, 0 if side == "left" else 1]
+        held = np.flatnonzero(height > height.max() - 0.12 * np.ptp(height))
+        if held[-1] + 1 >= 30:
+            yield self._cut(take, 0, int(held[-1]) + 1, Description(up, "raise_arm", side=side), style)
+        if frames - held[-1] >= 30:
+            start = max(int(held[0]), int(held[-1]) - 15)
+            yield self._cut(take, start, frames, Description(lower, "lower_arm", side=side), style)
+
+    def _wave(self, take: Take, clip: MotionClip, measured: Measurements, style: str) -> Iterable[Cut | Dropped]:
+        content = take.details["content"]
+        default = "both" if content == "byebye" else "right"
+        named = next((side for side in ("left", "right", "both") if f"-{side}-" in content), default)
+        side = raised_side(measured.wrist_rise)
+        raised = raised_side(Sides(measured.wrist_top.left + 0.25, measured.wrist_top.right + 0.25))
+        if side == "none":
+            # A take that starts and ends with the hand up: the height says which one it is.
+            side = raised
+        if side == "none" or (side != named and take.details["set"] == "1"):
+            yield Dropped("clip", f"waves {side} hand, expected {named}", take.id)
+            return
+        if side != named:
+            yield Dropped("label", f"named {named}, waves {side}: corrected", take.id)
+        clauses = phrases.WAVE_BOTH if side == "both" else phrases.WAVE_ONE + phrases.WAVE_SOME[:1]
+        description = Description(clauses, "wave", side=side)
+        for start, stop in windows(clip.num_frames, 300, 30):
+            yield self._cut(take, start, stop, description, style)
+        if clip.num_frames >= 150:
+            number = int(re.sub(r"\D", "", take.id)[-3:])
+            yield self._cut(take, 0, 75 + 6 * (number % 5), description, style)
+            middle = clip.num_frames // 2
+            yield self._cut(take, middle - 30 - 5 * (number % 4), middle + 35, description, style)
+
+    def _locomotion(self, take: Take, clip: MotionClip, content: str, style: str) -> Iterable[Cut | Dropped]:
+        gait = "run" if content in ("run", "dash") else "walk"
+        number = int(take.id[-3:])
+        pieces = windows(clip.num_frames, 300, 30)
+        if clip.num_frames >= 120:
+            length = 45 + 15 * (number % 4)
+            start = (37 * number) % (clip.num_frames - length)
+            pieces.append((start, start + length))
+        if "turn" in content:
+            pieces[1:] = [around_the_turn(clip)]
+        for start, stop in pieces:
+            piece = clip.slice(start, stop)
+            measured = measure(piece)
+            description = describe_locomotion(measured, gait)
+            if description is None:
+                yield Dropped("clip", "the way it goes is unclear", f"{take.id} {start}-{stop}")
+                continue
+            whole = (start, stop) == (0, clip.num_frames)
+            if whole and not agrees(content, description):
+                shown = description.action + ("" if description.named == "none" else f" {description.named}")
+                yield Dropped("label", f"named {content}, shows {shown}: corrected", take.id)
+            if content == "dash" and description.action == "run":
+                description = Description(phrases.DASH + phrases.RUN[:3], "run", pace=phrases.FAST)
+            yield self._cut(take, start, stop, description, style)
+
+    def _gesture(
+        self, take: Take, clip: MotionClip, measured: Measurements, content: str, style: str
+    ) -> Iterable[Cut | Dropped]:
+        if content == "kick":
+            yield from self._kicks(take, clip, style)
+            return
+        description: Description | None = None
+        if content == "bow" and measured.lean > np.radians(20):
+            description = Description(phrases.BOW, "bow")
+        elif content == "guide":
+            side = raised_side(measured.wrist_rise)
+            if side in ("left", "right"):
+                description = Description(phrases.GUIDE, "guide", side=side)
+        elif content == "respond" and measured.wrist_rise.left > CLEAR_RISE:
+            description = Description(phrases.RESPOND, "raise_arm", side="left")
+        elif content in ("call", "punch", "slash", "dance-short"):
+            clauses = {"call": phrases.CALL, "punch": phrases.PUNCH, "slash": phrases.SLASH}
+            description = Description(clauses.get(content, phrases.DANCE), content.split("-")[0])
+        if description is None:
+            yield Dropped("clip", f"{content} is not what the motion shows", take.id)
+            return
+        longest = 120 if content in ("punch", "slash") else 180 if content.startswith("dance") else 300
+        for start, stop in windows(clip.num_frames, longest, 30):
+            yield self._cut(take, start, stop, description, style)
+
+    def _kicks(self, take: Take, clip: MotionClip, style: str) -> Iterable[Cut]:
+        ankles = clip.joint_positions()[:, [7, 8], 1]
+        high = ankles.max(axis=1) > 0.6
+        starts = np.flatnonzero(np.diff(np.concatenate([[0], high])) == 1)
+        for start in starts:
+            peak = start + int(ankles[start : start + 20].max(axis=1).argmax())
+            side = ("left", "right")[int(ankles[peak].argmax())]
+            description = Description(phrases.KICK_SPIN, "kick", side=side)
+            yield self._cut(take, max(0, peak - 36), min(clip.num_frames, peak + 36), description, style)
+
+
+def raised_side(rise: Sides) -> str:
+    """Which hand rises clearly more than the other, or "both", or "none"."""
+    if max(rise.left, rise.right) < CLEAR_RISE - 0.05:
+        return "none"
+    smaller = min(rise.left, rise.right)
+    if smaller > 0.6 * max(rise.left, rise.right):
+        return "both"
+    return rise.clear(0.12)
+
+
+def agrees(content: str, description: Description) -> bool:
+    """Whether what the geometry shows is what the file's name says."""
+    if "turn" in content:
+        return content == f"walk-turn-{description.turn}"
+    if content in ("walk-left", "walk-right"):
+        return content.endswith(f"-{description.side}")
+    if content == "walk-back":
+        return description.action == "walk_back"
+    return description.action in ("walk", "run") and description.action == ("walk" if content == "walk" else "run")
+
+
+def around_the_turn(clip: MotionClip) -> tuple[int, int]:
+    """The frames in which the heading changes, with a second on both sides."""
+    from ..data_checks import heading
+
+    angle = heading(clip.joint_positions())
+    width = min(15, clip.num_frames)
+    smooth = np.convolve(np.pad(angle, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid")
+    part = (smooth - smooth[0]) / (smooth[-1] - smooth[0] + 1e-9)
+    first = int(np.argmax(part > 0.15))
+    last = int(len(part) - 1 - np.argmax(part[::-1] < 0.85))
+    if last <= first:
+        return 0, clip.num_frames
+    return max(0, first - 20), min(clip.num_frames, last + 20)
+
+
+RECIPE = BandaiNamco()

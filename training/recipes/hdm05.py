@@ -1,0 +1,107 @@
+"""HDM05 cuts: ASF/AMC at 120 fps, the label in the file's name. CC BY-SA 3.0."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kmm_core.clip import MotionClip
+
+from ..captions import write_captions
+from ..data_checks import Measurements, measure
+from . import phrases
+from .events import find_events
+from .locomotion import Description
+from .recipe import Cut, Dropped, Take
+from .skeletal_files import read_skeletal
+
+_NAME = re.compile(r"HDM_([a-z]{2})_([A-Za-z0-9]+)_(\d+)_120$")
+_LABELS = {
+    "depositFloorR": Description(phrases.DEPOSIT, "bend_down", side="right"),
+    "grabHighR": Description(phrases.GRAB_HIGH, "reach_up", side="right"),
+    "kickLFront1Reps": Description(phrases.KICK_FRONT, "kick", side="left"),
+    "kickRFront1Reps": Description(phrases.KICK_FRONT, "kick", side="right"),
+    "squat1Reps": Description(phrases.SQUAT, "squat"),
+    "lieDownFloor": Description(phrases.LIE_DOWN, "lie_down"),
+    "rotateArmsBothBackward1Reps": Description(phrases.ARM_CIRCLES_BACK, "arm_circles"),
+    "elbowToKnee1RepsLelbowStart": Description(phrases.ELBOW_TO_KNEE, "elbow_to_knee"),
+    "hopBothLegs1hops": Description(phrases.HOP_FORWARD, "hop"),
+    "sneak2StepsLStart": Description(phrases.SNEAK, "sneak"),
+    "jogLeftCircle4StepsRstart": Description(phrases.RUN_CURVE, "run_turn", turn="left"),
+    "throwBasketball": Description(phrases.THROW, "throw"),
+}
+
+
+class Hdm05:
+    """The cut sequences; cuts of one actor and label are one recording."""
+
+    name = "hdm05"
+    version = 1
+    licence = "CC-BY-SA-3.0"
+    noncommercial = False
+    credit = "Mueller et al., Documentation Mocap Database HDM05, 2007"
+    archives = ("hdm05", "HDM05_cut_amc", "HDM05-Skinned")
+    share = 18.0
+
+    def takes(self, folder: Path, data: Path) -> list[Take]:
+        """One take a cut; ``index.csv`` tells about defects where there is one."""
+        defects = {}
+        if (folder / "index.csv").is_file():
+            with (folder / "index.csv").open(encoding="utf-8", newline="") as file:
+                defects = {row.get("clip", ""): row.get("defect", "") for row in csv.DictReader(file)}
+        paths = sorted(path for path in folder.rglob("HDM_*_120.amc") if _NAME.match(path.stem))
+        skeletons = {path.stem.removeprefix("HDM_"): path for path in folder.rglob("*.asf")} if paths else {}
+        found = []
+        for path in paths:
+            actor, label, _ = _NAME.match(path.stem).groups()
+            asf = skeletons.get(actor, path.with_name(f"HDM_{actor}.asf"))
+            details = {"label": label, "defect": defects.get(path.stem, "")}
+            found.append(Take(path.stem, (path, asf), recording=f"{actor}_{label}", details=details))
+        return found
+
+    def read(self, take: Take) -> MotionClip:
+        """The cut on the canonical skeleton; one a little shorter than a second holds its last pose until then."""
+        clip = read_skeletal(*take.files)
+        if 0.55 <= clip.seconds < 1.05:
+            clip = replace(clip).resample(clip.fps, num_frames=round(1.05 * clip.fps))
+        return clip
+
+    def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
+        """The whole cut, and what happens before and after its action."""
+        label, defect = take.details["label"], take.details["defect"]
+        if defect:
+            yield Dropped("clip", "a defect named by the index", f"{take.id}: {defect}")
+            return
+        described = _LABELS.get(label)
+        if described is None:
+            yield Dropped("clip", "no sentences for this label", f"{take.id}: {label}")
+            return
+        if not shown(described, measure(clip)):
+            yield Dropped("clip", "the motion does not show the label", f"{take.id}: {label}")
+            return
+        captions = write_captions(described.clauses, seed=take.id, side=described.named)
+        yield Cut(0, min(clip.num_frames, 300), captions, described.labels())
+        yield from find_events(take.id, clip)
+
+
+def shown(described: Description, measured: Measurements) -> bool:
+    """Whether the geometry agrees with the label where it can."""
+    if described.action == "kick":
+        return measured.ankle_top.clear(0.1) == described.side
+    if described.action == "reach_up":
+        return measured.wrist_top.clear(0.1) == described.side and measured.wrist_top[described.side] > 0.0
+    if described.action == "run_turn":
+        return measured.turn * (1 if described.turn == "left" else -1) > np.radians(20)
+    if described.action == "squat":
+        return measured.pelvis_high - measured.pelvis_low > 0.2
+    if described.action == "lie_down":
+        return measured.pelvis_low < 0.4
+    return True
+
+
+RECIPE = Hdm05()

@@ -1,0 +1,712 @@
+"""Clause templates for actions and words for styles, shared by the recipes. The marks are those of ``training.captions``.
+
+Each action lists its plain clauses twice or more, because animators type plain prompts.
+"""
+
+from __future__ import annotations
+
+from ..captions import Style
+
+_LIMB = "[hand|arm]"
+
+
+RAISE_ONE = (
+    f"!the SIDE {_LIMB} [rises|moves up|is lifted|is raised|comes up]",
+    "!with the SIDE [hand|arm], [a person|someone|a man|she] reaches up",
+    "<move> ~ SIDE [hand|arm] up[|wards]",
+    f"<raise> ~ SIDE {_LIMB}",
+    f"<raise> ~ SIDE {_LIMB}",
+    f"<lift> ~ SIDE {_LIMB}",
+    f"<raise> ~ SIDE {_LIMB} [|up]",
+    f"<lift> ~ SIDE {_LIMB} [|up]",
+    f"<put> ~ SIDE {_LIMB} up",
+    f"<put> up ~ SIDE {_LIMB}",
+    f"<hold> ~ SIDE {_LIMB} up",
+    f"<stick> ~ SIDE {_LIMB} up [|in the air]",
+    "<reach> up with ~ SIDE [hand|arm]",
+    f"<bring> ~ SIDE {_LIMB} up",
+    f"[<stand> and <raise>|<stand> still and <raise>|<stand> in place and <lift>] ~ SIDE {_LIMB} [|up]",
+    f"<lift> up ~ SIDE {_LIMB}",
+)
+# Only where the wrist rises over the head.
+RAISE_ONE_HIGH = (
+    *RAISE_ONE,
+    f"<raise> ~ SIDE {_LIMB} [high|in the air|overhead|above ~ head|all the way up|toward the ceiling]",
+    f"<lift> ~ SIDE {_LIMB} [high|in the air|over ~ head]",
+    f"<reach> [up high|for the sky|for the ceiling] with ~ SIDE {_LIMB}",
+)
+# For takes in which the arm also comes down again.
+RAISE_ONE_AND_LOWER = (
+    f"<raise> ~ SIDE {_LIMB} [|up] and <lower> it [|again]",
+    f"<lift> ~ SIDE {_LIMB} [|up] [and then <lower> it|and <put> it [down|back down]|, then <lower> it [|again]]",
+    f"<put> ~ SIDE {_LIMB} up and [then|] [down|back down] again",
+    f"<raise> ~ SIDE {_LIMB} [|up] and <bring> it [back down|down again]",
+)
+LOWER_ONE = (
+    f"!the SIDE {_LIMB} [comes down|is lowered|sinks]",
+    f"<lower> ~ SIDE {_LIMB}",
+    f"<lower> ~ SIDE {_LIMB}",
+    f"<put> ~ SIDE {_LIMB} [down|back down]",
+    f"<bring> ~ raised SIDE {_LIMB} down",
+    f"<let> ~ SIDE {_LIMB} down",
+    f"<drop> ~ SIDE {_LIMB} to ~ side",
+)
+_BOTH = "[both hands|both hands|both arms|both arms|~ arms|~ hands]"
+RAISE_BOTH = (
+    "!both [arms|hands] [rise|go up|are raised|are lifted]",
+    f"<raise> {_BOTH}",
+    f"<raise> {_BOTH}",
+    f"<lift> {_BOTH}",
+    f"<raise> {_BOTH} [|up]",
+    f"<lift> {_BOTH} [|up]",
+    "<put> [both hands|~ hands|both arms|~ arms] up",
+    "<hold> [both hands|~ arms|both arms] up",
+    "<stand> and <raise> [both hands|both arms]",
+    "<bring> [both arms|both hands|~ arms] up",
+    "<reach> up with both [hands|arms]",
+)
+RAISE_BOTH_HIGH = (
+    *RAISE_BOTH,
+    f"<raise> {_BOTH} [high|in the air|overhead|above ~ head]",
+    f"<lift> {_BOTH} [high|in the air|over ~ head]",
+)
+RAISE_BOTH_AND_LOWER = (
+    f"<raise> {_BOTH} [|up] and <lower> them [|again]",
+    f"<lift> {_BOTH} [|up][, then <lower> them| and <put> them [down|back down]| and <bring> them down again]",
+)
+LOWER_BOTH = (
+    f"<lower> {_BOTH}",
+    "<put> [both hands|both arms|~ arms] [down|back down]",
+    "<bring> ~ raised arms down",
+    "<let> both arms down",
+)
+WAVE_ONE = (
+    "!the SIDE [hand|arm] waves",
+    "!with the SIDE hand, [a person|someone|a man|she] waves",
+    "<do> a wave with ~ SIDE hand",
+    "<swing> ~ raised SIDE [hand|arm] from side to side",
+    "<wave> ~ SIDE hand",
+    "<wave> ~ SIDE hand",
+    "<wave> with ~ SIDE [hand|arm]",
+    "<wave> ~ SIDE arm",
+    "<wave> [hello|goodbye|to a friend] with ~ SIDE hand",
+    "<wave> [hi|goodbye|hello] [using|with] ~ SIDE hand",
+    "<raise> ~ SIDE hand and <wave>",
+    "<lift> ~ SIDE [arm|hand] and <wave> [with it|it [|from side to side]]",
+    "<stand> and <wave> [~ SIDE hand|with ~ SIDE hand]",
+    "<greet> a friend by waving ~ SIDE hand",
+    "<wave> ~ raised SIDE hand [from side to side|back and forth|]",
+    "<wave> to a friend with ~ SIDE [hand|arm]",
+)
+WAVE_SOME = (
+    "<wave>",
+    "<wave> [hello|goodbye]",
+    "<wave> to a friend",
+    "<wave> [one|a] hand",
+)
+WAVE_BOTH = (
+    "!both [hands|arms] wave",
+    "<wave> both hands",
+    "<wave> both hands",
+    "<wave> both [hands|arms]",
+    "<wave> with both [hands|arms]",
+    "<raise> [both hands|both arms] and <wave> [|them|with them]",
+    "<wave> [hello|goodbye] with both hands",
+    "<wave> ~ arms [|from side to side|in the air]",
+    "<stand> and <wave> [both hands|both arms|with both hands]",
+    "<lift> both [hands|arms] and <wave>",
+)
+WALK = (
+    "<go> forward on foot",
+    "<wander> [along|forward]",
+    "<walk> forward",
+    "<walk> forward",
+    "<walk>",
+    "<walk> [straight|straight ahead|forwards|ahead|along|straight forward]",
+    "<take> [some|a few|several] steps [forward|ahead]",
+    "<step> forward [|several times]",
+    "<move> forward [on foot|at a walk]",
+    "<walk> in a straight line",
+    "<go> for a walk",
+    "<stroll> [forward|along|]",
+    "[<keep> walking|<continue> walking] [forward|ahead|]",
+)
+WALK_BACK = (
+    "<walk> backwards",
+    "<walk> backward",
+    "<walk> [backwards|backward|back] [|in a straight line]",
+    "<step> [backwards|back] [|several times]",
+    "<take> [some|a few|several] steps [back|backwards|backward]",
+    "<move> [backwards|backward|back] [|on foot]",
+    "<back> [away|up]",
+)
+SIDESTEP = (
+    "<walk> sideways to ~ SIDE",
+    "<step> [to the SIDE|sideways to the SIDE]",
+    "<sidestep> to the SIDE",
+    "<move> sideways to ~ SIDE",
+    "<walk> sideways [toward|towards] ~ SIDE",
+    "<shuffle> sideways to the SIDE",
+    "<take> [a few|some|several] [steps|side steps] to the SIDE",
+)
+SIDESTEP_RUN = (
+    "<run> sideways to ~ SIDE",
+    "<shuffle> quickly [to the SIDE|sideways to the SIDE]",
+    "<sidestep> quickly to the SIDE",
+    "<move> sideways to ~ SIDE at a run",
+)
+DIAGONAL = (
+    "<walk> diagonally forward to ~ SIDE",
+    "<walk> diagonally to ~ SIDE",
+    "<walk> forward and to the SIDE",
+    "<walk> forward, drifting to ~ SIDE",
+    "<move> diagonally [forward|ahead] to ~ SIDE",
+    "<walk> ahead at an angle to ~ SIDE",
+)
+RUN = (
+    "<race> ahead",
+    "<run> at a steady pace",
+    "<run> forward",
+    "<run>",
+    "<run>",
+    "<run> [straight ahead|ahead|forwards|along|in a straight line]",
+    "<jog> [|forward|ahead|along]",
+    "<go> for a run",
+    "<keep> running [|ahead]",
+    "<move> forward at a run",
+)
+RUN_BACK = (
+    "<run> backwards",
+    "<run> backward",
+    "<jog> [backwards|backward]",
+    "<move> backwards at a run",
+    "<run> [back|backwards] [|in a straight line]",
+)
+RUN_IN_PLACE = (
+    "<run> in place",
+    "<run> on the spot",
+    "<jog> in place",
+    "<jog> on the spot",
+)
+DASH = (
+    "<run> [fast|quickly|very fast]",
+    "<dash> [forward|ahead]",
+    "<sprint> [|forward|ahead]",
+    "<run> forward [fast|quickly|at high speed]",
+    "<rush> forward",
+)
+# Only where the heading changes while walking.
+WALK_TURN = (
+    "<walk> ahead, then <go> SIDE",
+    "<go> around a bend to the SIDE",
+    "<walk> and <head> off to ~ SIDE",
+    "<turn> SIDE",
+    "<turn> to ~ SIDE",
+    "<walk> and <turn> SIDE",
+    "<turn> SIDE while walking",
+    "<walk> forward and <turn> [SIDE|to the SIDE|to ~ SIDE]",
+    "<walk> forward, then <turn> SIDE",
+    "<walk>, <turn> [SIDE|to the SIDE] and <keep> walking",
+    "<make> a [SIDE turn|turn to the SIDE] while walking",
+    "<take> a SIDE turn",
+    "<make> a SIDE turn",
+    "<walk> around a corner to the SIDE",
+    "<turn> to the SIDE [as ~ walk goes on|and <walk> on|and <keep> going]",
+    "<walk> in a curve to the SIDE",
+    "<change> direction to the SIDE",
+)
+QUARTER_TURN = (
+    "<turn> 90 degrees to ~ SIDE",
+    "<make> a 90 degree turn to the SIDE",
+    "<walk> and <turn> SIDE by 90 degrees",
+    "<make> a quarter turn to the SIDE",
+)
+HALF_TURN = (
+    "<turn> around to the SIDE",
+    "<turn> around over ~ SIDE shoulder",
+    "<turn> 180 degrees to ~ SIDE",
+    "<make> a U-turn to the SIDE",
+    "<turn> around",
+)
+CURVE = (
+    "<walk> in a curve to the SIDE",
+    "<walk> forward, curving to the SIDE",
+    "<walk> forward and <veer> SIDE",
+    "<veer> SIDE while walking",
+    "<walk> and <bear> SIDE",
+    "<walk> along a curve to the SIDE",
+)
+RUN_CURVE = (
+    "<run> in a curve to the SIDE",
+    "<run> forward and <veer> SIDE",
+    "<run> and <turn> SIDE",
+    "<jog> along a curve to the SIDE",
+    "<turn> SIDE while running",
+    "<run> along a curve to the SIDE",
+)
+TURN_IN_PLACE = (
+    "<turn> to face SIDE",
+    "<do> a SIDE turn on the spot",
+    "<swing> around to the SIDE",
+    "<turn> SIDE",
+    "<turn> SIDE",
+    "<turn> to ~ SIDE",
+    "<turn> to the SIDE",
+    "<turn> SIDE on the spot",
+    "<turn> in place to ~ SIDE",
+    "<rotate> to ~ SIDE",
+    "<stand> and <turn> [SIDE|to ~ SIDE]",
+    "<spin> to the SIDE",
+)
+IDLE = (
+    "<stand> still",
+    "<stand> still",
+    "<stand>",
+    "<idle>",
+    "<stand> in place",
+    "<stand> around",
+    "<wait>",
+    "<stand> and <wait>",
+    "<do> nothing",
+    "<stand> idle",
+    "<remain> standing",
+    "<stand> without moving [much|]",
+)
+BOW = (
+    "<bow>",
+    "<bow>",
+    "<take> a bow",
+    "<bow> [forward|politely|respectfully]",
+    "<bend> forward in a bow",
+    "<bend> forward at the waist to bow",
+    "<make> a bow",
+    "<greet> a guest with a bow",
+    "<lower> ~ upper body to bow",
+)
+CALL = (
+    "<call> out with [both|~] hands around ~ mouth",
+    "<cup> ~ hands around ~ mouth and <shout>",
+    "<shout> to a friend [far away|in the distance]",
+    "<call> [a friend|for a friend]",
+)
+GUIDE = (
+    "<guide> a guest with ~ SIDE hand",
+    "<show> the way with ~ SIDE [hand|arm]",
+    "<gesture> [to the SIDE|with ~ SIDE hand] to show the way",
+    "<hold> out ~ SIDE [hand|arm] to show the way",
+    "<invite> a guest to come along with ~ SIDE hand",
+    "<extend> ~ SIDE [hand|arm] to guide a guest",
+)
+RESPOND = (
+    "<raise> ~ SIDE hand to respond",
+    "<answer> a call by raising ~ SIDE hand",
+    "<put> up ~ SIDE hand to answer",
+    "<raise> ~ SIDE arm",
+)
+KICK_SPIN = (
+    "<kick> with ~ SIDE [leg|foot]",
+    "<do> a spinning kick with ~ SIDE leg",
+    "<turn> and <kick> with ~ SIDE [leg|foot]",
+    "<throw> a [high kick|roundhouse kick] with ~ SIDE leg",
+    "<do> a [roundhouse|martial arts] kick",
+)
+KICK_FRONT = (
+    "!the SIDE [foot|leg] kicks [forward|out]",
+    "<kick> with ~ SIDE [leg|foot]",
+    "<kick> with ~ SIDE [leg|foot]",
+    "<kick> forward with ~ SIDE [leg|foot]",
+    "<kick> ~ SIDE [leg|foot] [forward|out|up]",
+    "<do> a [front|] kick with ~ SIDE [leg|foot]",
+    "<give> a kick with ~ SIDE [leg|foot]",
+    "<swing> ~ SIDE [leg|foot] [forward|up] in a kick",
+    "<kick> [something|the air] with ~ SIDE [leg|foot]",
+)
+PUNCH = (
+    "<punch>",
+    "<throw> [punches|a punch|a few punches]",
+    "<box>",
+    "<punch> from a fighting stance",
+    "<throw> punches with both fists",
+    "<punch> the air",
+    "<shadowbox>",
+)
+PUNCH_ONE = (
+    "<punch> with ~ SIDE [hand|fist|arm]",
+    "<throw> a [punch|SIDE punch|punch with ~ SIDE hand]",
+    "<throw> a punch with ~ SIDE [hand|fist]",
+)
+SLASH = (
+    "<swing> a sword",
+    "<slash> with a sword",
+    "<cut> through the air with a sword",
+    "<swing> a sword with both hands",
+    "<strike> with a two-handed sword",
+    "<practise> sword strokes",
+)
+DANCE = (
+    "<dance>",
+    "<dance>",
+    "<do> a dance",
+    "<perform> a dance",
+    "<dance> around",
+    "<dance> [to music|with big arm movements]",
+)
+SALSA = (
+    "<dance> salsa",
+    "<dance> the salsa",
+    "<dance>",
+    "<do> salsa steps",
+    "<perform> a salsa dance",
+    "<do> a Latin dance",
+    "<dance> to Latin music",
+)
+INDIAN_DANCE = (
+    "<dance> an Indian dance",
+    "<perform> an Indian dance",
+    "<perform> a classical Indian dance",
+    "<dance>",
+    "<do> an Indian dance with expressive arms",
+    "<dance> Bharatanatyam",
+)
+BALLET = (
+    "<dance> ballet",
+    "<do> ballet",
+    "<perform> a ballet dance",
+    "<dance> [gracefully|]",
+    "<do> a ballet [routine|move]",
+    "<dance> like a [ballerina|ballet dancer]",
+)
+KARATE = (
+    "<do> karate",
+    "<practise> karate",
+    "<perform> martial arts moves",
+    "<do> a martial arts [form|routine|kata]",
+    "<fight> an invisible opponent with karate moves",
+    "<perform> a karate kata",
+)
+JUMP = (
+    "<jump>",
+    "<jump>",
+    "<jump> up",
+    "<jump> [in the air|into the air|once]",
+    "<hop>",
+    "<leap> [|up|into the air]",
+    "<bend> ~ knees and <jump>",
+    "<do> a jump",
+)
+JUMP_FORWARD = (
+    "<jump> forward",
+    "<jump> forward",
+    "<jump>",
+    "<jump> ahead",
+    "<leap> forward",
+    "<hop> forward",
+    "<bend> ~ knees and <jump> forward",
+    "<do> a jump forward",
+    "<jump> forward with both feet",
+)
+HOP_FORWARD = (
+    "<hop> forward",
+    "<hop> forward on both [legs|feet]",
+    "<hop> [once|]",
+    "<jump> forward with both feet",
+    "<make> a small jump forward",
+    "<hop> ahead with both feet together",
+)
+SQUAT = (
+    "<squat>",
+    "<squat>",
+    "<do> a squat",
+    "<squat> down and <stand> [up|back up]",
+    "<do> a deep squat",
+    "<bend> ~ knees and <squat> down",
+    "<squat> and <rise> again",
+    "<sink> into a squat and <come> back up",
+)
+SQUAT_ARMS_UP = (
+    "<squat> with [both|~] arms raised",
+    "<do> a deep squat with ~ arms raised overhead",
+    "<squat> down with ~ arms up and <stand> up again",
+    "<do> an overhead squat",
+)
+LIFT_LEG = (
+    "!the SIDE [leg|foot] [rises|is lifted|is raised|comes up]",
+    "<pick> up ~ SIDE foot",
+    "<lift> ~ SIDE leg",
+    "<raise> ~ SIDE leg",
+    "<raise> ~ SIDE leg",
+    "<lift> ~ SIDE [leg|foot] [up|off the ground|forward|in front of ~ body|]",
+    "<raise> ~ SIDE [leg|foot] [forward|in front of ~ body|off the floor|high]",
+    "<hold> ~ SIDE leg up in front",
+    "<stand> on ~ OTHER leg and <lift> ~ SIDE [leg|one]",
+    "<stand> on one leg and <raise> the SIDE one",
+    "<lift> ~ SIDE leg and <lower> it again",
+    "<balance> on ~ OTHER leg while lifting the SIDE one",
+)
+LIFT_STRAIGHT_LEG = (
+    *LIFT_LEG,
+    "<raise> ~ straight SIDE leg [|forward]",
+    "<lift> ~ straight SIDE leg to hip height",
+    "<swing> ~ straight SIDE leg up to the front",
+)
+LIFT_KNEE = (
+    *LIFT_LEG,
+    "<lift> ~ SIDE knee",
+    "<raise> ~ SIDE knee",
+    "<raise> ~ SIDE knee [up|high|to the chest]",
+    "<lift> ~ SIDE knee [up|high|as if stepping over a hurdle]",
+    "<step> over a hurdle with ~ SIDE [leg|foot]",
+    "<bring> ~ SIDE knee up",
+)
+INLINE_LUNGE = (
+    "<lunge>",
+    "<do> a lunge with the SIDE foot in front",
+    "<lunge> with ~ SIDE [leg|foot] in front",
+    "<lower> into a lunge [|and <rise> again]",
+    "<do> a split squat with the SIDE leg in front",
+    "<sink> into a lunge with ~ SIDE foot forward and <come> back up",
+    "<do> a lunge",
+)
+SIDE_LUNGE = (
+    "<lunge> to the SIDE",
+    "<lunge> [sideways to the SIDE|to ~ SIDE]",
+    "<do> a side lunge to the SIDE",
+    "<do> a side lunge",
+    "<bend> ~ SIDE knee in a side lunge",
+    "<shift> ~ weight to the SIDE in a deep side lunge",
+    "<lean> into a lunge to ~ SIDE and <push> back up",
+)
+SIT_AND_STAND = (
+    "<sit> down and <stand> [up|up again|back up]",
+    "<sit> down and <get> up again",
+    "<sit> on a chair and <stand> up",
+    "<sit> down [on|onto] a chair, then <rise>",
+    "<lower> into a seat and <stand> back up",
+)
+SIT_DOWN = ("<sit> down", "<sit> down", "<sit> down on a chair", "<take> a seat", "<lower> into a seat", "<sit>")
+STAND_UP = (
+    "<stand> up",
+    "<stand> up",
+    "<get> up",
+    "<rise> from a chair",
+    "<get> up from a chair",
+    "<stand> up from sitting",
+)
+ABDUCT_ARM = (
+    *RAISE_ONE,
+    *RAISE_ONE_AND_LOWER,
+    "<raise> ~ SIDE arm [out to the side|sideways|to the side] [|until it is overhead]",
+    "<lift> ~ straight SIDE arm [out to the side|sideways] [|and <lower> it again]",
+    "<swing> ~ SIDE arm up at ~ side",
+)
+SCAPTION_ARM = (
+    *RAISE_ONE,
+    *RAISE_ONE_AND_LOWER,
+    "<raise> ~ SIDE arm [diagonally|in front of ~ body|forward and out|to shoulder height]",
+    "<lift> ~ straight SIDE arm to shoulder height [|and <lower> it again]",
+)
+EXTEND_ARM = (
+    "<swing> ~ SIDE arm [back|backward|backwards] [|behind ~ body]",
+    "<move> ~ SIDE arm behind ~ [back|body]",
+    "<extend> ~ SIDE arm backwards",
+    "<stretch> ~ SIDE arm out behind ~ body",
+    "<reach> back with ~ SIDE [arm|hand]",
+    "<bring> ~ SIDE arm back and then forward again",
+)
+ROTATE_FOREARM = (
+    "<hold> ~ SIDE arm out and <rotate> the forearm",
+    "<rotate> ~ SIDE [shoulder|forearm]",
+    "<swing> ~ SIDE forearm up and down with the elbow bent",
+    "<hold> ~ SIDE elbow at shoulder height and <turn> the forearm down and up",
+    "<bend> ~ SIDE elbow and <rotate> the arm",
+)
+DEPOSIT = (
+    "<bend> down and <put> something on the floor with ~ SIDE hand",
+    "<put> something down on the [floor|ground] [|with ~ SIDE hand]",
+    "<bend> down to the floor and <stand> up again",
+    "<bend> down and <touch> the floor with ~ SIDE hand",
+    "<place> an object on the [floor|ground] with ~ SIDE hand",
+    "<bend> over to set something down",
+    "<bend> down",
+    "<pick> something up from the floor with ~ SIDE hand",
+)
+GRAB_HIGH = (
+    "<reach> up with ~ SIDE [hand|arm]",
+    "<reach> high and <grab> something with ~ SIDE hand",
+    "<raise> ~ SIDE [arm|hand] to grab something",
+    "<grab> something from [a high shelf|above ~ head] with ~ SIDE hand",
+    "<reach> up [high|] with ~ SIDE hand and <take> something down",
+    "<raise> ~ SIDE [arm|hand] [up|high|above ~ head]",
+    "<lift> ~ SIDE [arm|hand] [|up]",
+    "<raise> ~ SIDE arm and <lower> it again",
+)
+THROW = (
+    "<throw> a ball",
+    "<throw> a basketball",
+    "<throw> a ball with both hands",
+    "<shoot> a basketball",
+    "<throw> something [|with both hands]",
+    "<toss> a ball [forward|]",
+)
+LIE_DOWN = (
+    "<lie> down",
+    "<lie> down on the [floor|ground]",
+    "<lie> down on the [floor|ground]",
+    "<get> down on the floor and <lie> down",
+    "<go> down to the [floor|ground] and <lie> there",
+    "<lower> to the ground and <lie> down",
+)
+ARM_CIRCLES_BACK = (
+    "<circle> both arms backward",
+    "<swing> both arms in circles [|backwards]",
+    "<rotate> both arms backwards",
+    "<do> arm circles [|backwards]",
+    "<circle> ~ arms",
+)
+ELBOW_TO_KNEE = (
+    "<touch> ~ [right|right raised] knee with ~ left elbow",
+    "<bring> ~ left elbow to ~ right knee",
+    "<lift> ~ right knee to ~ left elbow",
+    "<raise> ~ right knee and <touch> it with ~ left elbow",
+    "<do> [an elbow to knee exercise|a standing crunch, left elbow to right knee]",
+    "<lift> ~ right knee",
+    "<raise> ~ right knee",
+)
+SNEAK = (
+    "<sneak> [|forward|ahead|along]",
+    "<sneak> forward",
+    "<tiptoe> forward",
+    "<creep> [forward|ahead]",
+    "<walk> stealthily",
+    "<walk> quietly [|with careful steps]",
+    "<sneak> a few steps forward",
+)
+CLIMB = (
+    "<climb>",
+    "<climb> [a frame|on something]",
+    "<climb> around on a playground",
+    "<climb> up something",
+    "<move> about on a climbing frame",
+)
+DAB = ("<dab>", "<do> a dab", "<dance> and <dab>", "<dance> and <do> a dab")
+ZOMBIE = (
+    "<walk> like a zombie",
+    "<shuffle> like a zombie",
+    "<move> like a zombie with [~ arms stretched out|both arms stretched out in front]",
+    "<stagger> about like a zombie",
+    "<act> like a zombie",
+)
+
+CARTWHEEL = ("<do> a cartwheel", "<do> cartwheels", "<perform> a cartwheel", "<cartwheel> [|sideways]", "<turn> a cartwheel")
+BALANCE = (
+    "<balance> on [one leg|~ SIDE leg|~ SIDE foot]",
+    "<stand> on one leg [|with ~ arms out]",
+    "<stand> on ~ SIDE [leg|foot]",
+    "<balance> on ~ SIDE leg with outstretched arms",
+    "<hold> ~ balance on one leg",
+)
+DRIBBLE = (
+    "<dribble> a basketball",
+    "<dribble> a ball",
+    "<bounce> a ball",
+    "<play> basketball",
+    "<dribble> a basketball while moving",
+)
+SOCCER_KICK = (
+    "<kick> a ball",
+    "<kick> a soccer ball",
+    "<kick> a ball with ~ SIDE foot",
+    "<kick> with ~ SIDE [foot|leg]",
+    "<kick> a football with ~ SIDE foot",
+    "<run> up and <kick> a ball",
+)
+BOX = ("<box>", "<box>", "<shadowbox>", "<throw> punches", "<punch>", "<punch> like a boxer", "<do> some boxing", "<fight> like a boxer")
+SWORD = ("<fight> with a sword", "<swing> a sword", "<practise> swordplay", "<fence> with a sword", "<do> swordplay")
+WASH_WINDOW = ("<wash> windows", "<wash> a window", "<clean> a window", "<wipe> a window [|with circular motions]")
+MOP = ("<mop> the floor", "<mop>", "<clean> the floor with a mop", "<push> a mop over the floor", "<sweep> the floor")
+LAUGH = ("<laugh>", "<laugh> [hard|out loud|heartily]", "<shake> with laughter", "<crack> up [|laughing]")
+DRINK = ("<drink> [|a soda|from a bottle]", "<open> a bottle and <drink>", "<take> a drink", "<take> a sip [|from a bottle]")
+WASH_SELF = ("<wash> ~ body", "<take> a shower", "<wash> [|the] arms and legs", "<scrub> ~ body")
+STAIRS = ("<climb> stairs", "<walk> up [some|a few|three] steps", "<go> up the stairs", "<climb> [a few|three] steps", "<climb> up and down steps")
+LADDER = ("<climb> a ladder", "<climb> a ladder", "<go> up a ladder", "<climb> up a ladder", "<use> a ladder")
+REACH_UP = ("<reach> up", "<reach> up high", "<stretch> to reach something high", "<reach> for something overhead", "<stand> on tiptoe and <reach> up")
+EXERCISE = ("<exercise>", "<do> exercises", "<do> gymnastics", "<work> out", "<warm> up", "<stretch>")
+UNEVEN = ("<walk> over uneven ground", "<walk> on uneven terrain", "<walk> over obstacles", "<walk> across rough ground")
+STRIDE = ("<walk> with long strides", "<stride> forward", "<take> big steps forward", "<walk> forward with exaggerated steps", "<walk> forward")
+RUN_AND_LEAP = ("<run> and <leap>", "<run> and <jump>", "<run> forward and <jump>", "<take> a running jump", "<leap> [while running|from a run]")
+RUN_JUMP_OVER = (*RUN_AND_LEAP, "<run> and <jump> over [something|an obstacle]", "<jump> over [something|an obstacle|a hurdle] [at|from] a run")
+RUN_DUCK = ("<run> and <duck> under something", "<duck> while running", "<run> forward, <duck> down and <run> on", "<run> and <crouch> under [something|an obstacle]")
+RUN_ROLL = ("<run>, <dive>, <roll> and <run> on", "<dive> into a roll", "<run> and <do> a forward roll", "<roll> over the floor [at|from] a run")
+RUN_STOP = ("<run> and <stop>", "<run> and <stop> suddenly", "<run> forward and <stop> [quickly|abruptly]", "<stop> in the middle of a run")
+RUN_STOP_RUN = (*RUN_STOP, "<run>, <stop> and <run> again", "<run>, <stop> briefly and <keep> running")
+WALK_TO_RUN = ("<walk>, then <run>", "<walk> and <break> into a run", "<start> to run from a walk", "<walk> forward and then <start> running")
+HANDLEBARS = ("<sit> as if on a motorcycle", "<ride> a motorcycle", "<hold> the handlebars of a motorcycle", "<pretend> to ride a motorcycle")
+SIGNALS = ("<gesture> with both hands", "<make> signals with the hands", "<give> hand signals", "<gesture>", "<make> gestures with ~ arms")
+DIRECT_TRAFFIC = ("<direct> traffic", "<direct> traffic with ~ arms", "<give> signals like a traffic officer", "<signal> with ~ arms", "<gesture> with both arms")
+TEAPOT = ("<act> out a nursery rhyme", "<play> I'm a little teapot", "<imitate> a teapot", "<act> like a teapot")
+STORY = ("<tell> a story with gestures", "<gesture> with both arms", "<act> out a story", "<mime> a journey")
+HOP_UP_DOWN = ("<jump> up and down", "<hop> up and down", "<hop> on one foot", "<jump> on the spot", "<jump> several times")
+TREAD = ("<walk>, <stop> and <turn> around",)
+
+STYLES = {
+    "active": Style(
+        ("energetically", "with energy", "in a lively way", "actively", "briskly", "vigorously"),
+        ("energetic", "lively"),
+    ),
+    "angry": Style(("angrily", "in anger", "in an angry way", "furiously", "like an angry person"), ("angry", "furious")),
+    "childish": Style(("like a child", "childishly", "in a childish way", "like a little kid", "playfully"), ("childish",)),
+    "chimpira": Style(("like a thug", "like a gangster", "with a swagger", "in a cocky way"), ("cocky",), woman=False),
+    "elderly": Style(
+        ("like an old person", "like an elderly person", "with the movements of old age", "slowly like an old person"),
+        ("old", "elderly", "aged"),
+    ),
+    "exhausted": Style(
+        ("tiredly", "wearily", "in exhaustion", "as if exhausted", "like a tired person", "with no strength left"),
+        ("tired", "exhausted", "weary"),
+    ),
+    "feminine": Style(("in a feminine way", "like a woman", "gracefully", "daintily"), ("feminine",), man=False),
+    "giant": Style(("like a giant", "heavily, like a giant", "with heavy, huge movements"), ("gigantic",)),
+    "happy": Style(("happily", "cheerfully", "joyfully", "in a happy way", "in a good mood"), ("happy", "cheerful")),
+    "masculine": Style(("in a masculine way", "like a strong man", "with a manly bearing"), ("masculine",), woman=False),
+    "musical": Style(("rhythmically", "as if to music", "to a beat", "in a musical way"), ()),
+    "normal": Style(("normally", "in a normal way", "casually"), (), named=0.12),
+    "not-confident": Style(
+        ("timidly", "shyly", "without confidence", "nervously", "in an insecure way"), ("shy", "timid", "nervous")
+    ),
+    "proud": Style(("proudly", "with pride", "in a proud way", "with the chest out"), ("proud",)),
+    "sad": Style(("sadly", "in sadness", "in a sad way", "gloomily", "as if depressed"), ("sad", "depressed")),
+    "youthful": Style(
+        ("youthfully", "like a young person", "with youthful energy", "in a youthful way"), ("young", "youthful")
+    ),
+    "Aeroplane": Style(
+        ("with the arms spread like an aeroplane", "like an aeroplane", "with both arms held out like wings"), (), named=0.8
+    ),
+    "Chicken": Style(("like a chicken", "flapping the elbows like a chicken", "imitating a chicken"), (), named=0.8),
+    "Drunk": Style(("drunkenly", "like a drunk", "as if drunk", "swaying like a drunk"), ("drunk",), named=0.8),
+    "InTheDark": Style(
+        ("as if in the dark", "feeling the way in the dark", "with the hands out as if in the dark"), (), named=0.8
+    ),
+    "KarateChop": Style(
+        ("doing karate chops", "while doing karate chops", "chopping the air with the hands"), (), named=0.8
+    ),
+}
+STYLES["old"] = STYLES["elderly"]
+STYLES["tired"] = STYLES["exhausted"]
+STYLES["masculinity"] = STYLES["masculine"]
+STYLES["Angry"] = STYLES["angry"]
+
+SLOWLY = Style(("slowly", "very slowly", "in slow motion", "gradually"), (), named=0.7)
+FAST = Style(("quickly", "fast", "at a fast pace", "swiftly"), (), named=0.5)
+SLOW = Style(("slowly", "at a slow pace", "unhurriedly"), (), named=0.5)
+PLAIN = Style(("casually", "normally", "at a normal pace"), (), named=0.1)
+
+
+def joined(*styles: Style) -> Style:
+    """One style that says either of several things."""
+    return Style(
+        adverbs=tuple(word for style in styles for word in style.adverbs),
+        adjectives=tuple(word for style in styles for word in style.adjectives),
+        woman=all(style.woman for style in styles),
+        man=all(style.man for style in styles),
+        named=max(style.named for style in styles),
+    )

@@ -1,0 +1,94 @@
+"""What a recipe is: where a data set's takes lie, how one is read, and how it is cut into captioned clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from kmm_core.clip import MotionClip
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording as its file holds it.
+
+    Attributes:
+        id: unique in its source; part of the clips' names.
+        files: what is read; a change of any of them prepares the take anew.
+        recording: the clips of one recording go to the same split; by default the take itself.
+        split: the data set's own, "train", "val" or "test"; by default a hash of the recording decides.
+        details: what the recipe needs to know about it (labels, rows of an index).
+    """
+
+    id: str
+    files: tuple[Path, ...]
+    recording: str = ""
+    split: str = ""
+    details: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Frames of a take (30 fps) with the sentences that describe them.
+
+    Attributes:
+        start, stop: frames, stop exclusive.
+        captions: sentences.
+        labels: "action", "side", "turn", "style".
+        stretch: plays slower by this factor; 1 leaves the motion as recorded.
+    """
+
+    start: int
+    stop: int
+    captions: tuple[str, ...]
+    labels: dict[str, str]
+    stretch: float = 1.0
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Something left out on purpose.
+
+    Attributes:
+        what: "clip" or "caption".
+        reason: a few words that are the same for all like it, so that they can be counted.
+        detail: this one.
+    """
+
+    what: str
+    reason: str
+    detail: str = ""
+
+
+class Recipe(Protocol):
+    """How one data set is prepared.
+
+    Attributes:
+        name: also the folder of the prepared clips.
+        version: raised when the recipe changes what it makes, so that everything is prepared anew.
+        licence, noncommercial, credit: what the source asks for.
+        archives: names of folders, or of ``.tar.*`` archives without the suffix, that hold it.
+        share: how much of the training samples this source deserves against the others.
+    """
+
+    name: str
+    version: int
+    licence: str
+    noncommercial: bool
+    credit: str
+    archives: tuple[str, ...]
+    share: float
+
+    def takes(self, folder: Path, data: Path) -> list[Take]:
+        """The takes found below ``folder``; none where it holds something else. ``data`` is what the user gave."""
+        ...
+
+    def read(self, take: Take) -> MotionClip:
+        """The take on the canonical skeleton, at any frame rate."""
+        ...
+
+    def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
+        """What to keep of a take (30 fps, on the floor, facing +Z at first)."""
+        ...
