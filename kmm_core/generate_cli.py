@@ -279,7 +279,7 @@ def _bad_argument(message: str, hint: str = "") -> KmmError:
     return KmmError("bad_argument", message, hint)
 
 
-# --- files and generation --------------------------------------------------------------------------------------
+# --- files and generation ---------------------------------------------------------------------------------
 
 
 def _read_timeline(request: Request) -> Timeline:
@@ -324,8 +324,8 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
         if not start < end <= min(clip.num_frames, timeline.num_frames):
             raise KmmError(
                 "bad_keep",
-                f"--keep {start}:{end} does not fit: {path.name} has {clip.num_frames} frames at {timeline.fps:g} fps "
-                f"and the timeline {timeline.num_frames}.",
+                f"--keep {start}:{end} does not fit: {path.name} has {clip.num_frames} frames at "
+                f"{timeline.fps:g} fps and the timeline {timeline.num_frames}.",
                 "Keep frames that both have.",
             )
         mask[start:end] = True
@@ -487,8 +487,9 @@ def _print_summary(report: dict[str, Any]) -> None:
     length = report["frames"] / report["fps"]
     taken = sum(report["seconds"].values())
     print(
-        f"{', '.join(report['outputs'])}: {report['frames']} frames ({length:.1f} s at {report['fps']:g} fps), "
-        f"seed {report['seed']}, {report['model']} ({report['licence']}) on {report['device']}, {taken:.1f} s."
+        f"{', '.join(report['outputs'])}: {report['frames']} frames "
+        f"({length:.1f} s at {report['fps']:g} fps), seed {report['seed']}, {report['model']} ({report['licence']}) on {report['device']}, "
+        f"{taken:.1f} s."
     )
 
 

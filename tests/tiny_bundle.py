@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def save_tiny_bundle(folder: Path) -> Path:
-    """Writes the bundle into ``folder``; it needs the MiniLM files that ship with the package to be loaded."""
+    """Writes the bundle into ``folder``. Loading it takes the MiniLM files of the package."""
     import torch
 
     from kmm_core.bundle import BundleConfig, save_bundle
