@@ -238,8 +238,8 @@ def _hermite(t: Array, length, start, start_velocity, stop, stop_velocity) -> Ar
 
 def _limited(vectors: Array, limit: float) -> Array:
     """Vectors shortened smoothly so that none is longer than ``limit``."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True) / limit
-    return vectors * np.where(length > 1e-6, np.tanh(length) / np.maximum(length, 1e-6), 1)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / (1 + (length / limit) ** 4) ** 0.25
 
 
 def _envelope(values: Array, fps: float) -> Array:
