@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,10 @@ app = typer.Typer(
 
 Config = Annotated[str, typer.Argument(help="A TOML file, or tiny, starter, starter-nc, humanml3d, babel.")]
 RunFolder = Annotated[
-    Optional[Path], typer.Option("--run", help="Folder of the run; by default runs/<name of the config>.")
+    Path | None, typer.Option("--run", help="Folder of the run; by default runs/<name of the config>.")
 ]
 Overrides = Annotated[
-    Optional[list[str]], typer.Option("--set", help="A setting: train.tokenizer.steps=100. Repeatable.")
+    list[str] | None, typer.Option("--set", help="A setting: train.tokenizer.steps=100. Repeatable.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Device = Annotated[str, typer.Option(help="auto or cpu.")]
@@ -34,9 +34,13 @@ STOPPED = 130  # The exit code of a program ended by Ctrl-C.
 @app.command()
 def prepare(
     recipes: Annotated[list[str], typer.Argument(help="Names of recipes, or paths of your own.")],
-    data: Annotated[Path, typer.Option(help="The data set, or the folder that holds it or its archive.")] = Path("."),
+    data: Annotated[
+        Path, typer.Option(help="The data set, or the folder that holds it or its archive.")
+    ] = Path("."),
     out: Annotated[Path, typer.Option(help="Where the prepared clips go.")] = Path("prepared"),
-    workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; by default one for each core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one for each core.")
+    ] = None,
 ) -> None:
     """Turn motion files into clips with captions on the canonical skeleton."""
     for recipe in recipes:
@@ -45,7 +49,11 @@ def prepare(
 
 @app.command()
 def tokenizer(
-    config: Config, run: RunFolder = None, set_: Overrides = None, resume: Resume = False, device: Device = "auto"
+    config: Config,
+    run: RunFolder = None,
+    set_: Overrides = None,
+    resume: Resume = False,
+    device: Device = "auto",
 ) -> None:
     """Train the motion tokenizer."""
     _train_stage("tokenizer", config, run, set_, resume, device)
@@ -53,7 +61,11 @@ def tokenizer(
 
 @app.command()
 def generator(
-    config: Config, run: RunFolder = None, set_: Overrides = None, resume: Resume = False, device: Device = "auto"
+    config: Config,
+    run: RunFolder = None,
+    set_: Overrides = None,
+    resume: Resume = False,
+    device: Device = "auto",
 ) -> None:
     """Train the generator with alignment, on the run's tokenizer."""
     _train_stage("generator", config, run, set_, resume, device)
@@ -78,33 +90,20 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
 def sample(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     prompts: Annotated[list[str], typer.Argument(help="What the person does; one clip each.")],
-    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="Length of each clip.")] = 4.0,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    out: Annotated[Optional[Path], typer.Option(help="A .png contact sheet or a .gif.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Length of each clip.")] = 4.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other motion.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; by default <run>/samples.")] = None,
 ) -> None:
-    """Generate from a run that is trained or still training, and look at it."""
-    from kmm_core.pipeline import TextToMotion
-    from kmm_core.render import contact_sheet, write_gif
-    from kmm_core.timeline import Prompt, Timeline
+    """Generate from a run, trained or still training: a contact sheet, and an .npz for each prompt."""
+    from .sample import sample_run
 
-    export(run)
-    pipeline = TextToMotion.load(str(run / "bundle"))
-    clips = []
-    for text in prompts:
-        frames = round(seconds * 30)
-        clips += pipeline.generate(Timeline(30, (Prompt(text, 0, frames),)), seed=seed).clips
-    path = out or run / "sample.png"
-    if path.suffix == ".gif":
-        write_gif(clips, path, prompts=" | ".join(prompts))
-    else:
-        contact_sheet(clips, path, titles=prompts)
-    print(f"Wrote {path}.")
+    print(f"Wrote {sample_run(run, prompts, out or run / 'samples', seconds=seconds, seed=seed)}.")
 
 
 @app.command(name="export")
 def export_run(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    out: Annotated[Optional[Path], typer.Option(help="Folder of the bundle; by default <run>/bundle.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default <run>/bundle.")] = None,
 ) -> None:
     """Write the run's best weights as a bundle, which kmm-generate loads."""
     export(run, out)
@@ -150,8 +149,8 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
 
     summary = prepare_recipe(recipe, data=data, out=out, workers=workers)
     print(
-        f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} minutes, {summary.captions} captions in "
-        f"{summary.folder} ({summary.new_takes} takes new, {summary.seconds:.0f} s)."
+        f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} minutes, {summary.captions} captions "
+        f"in {summary.folder} ({summary.new_takes} takes new, {summary.seconds:.0f} s)."
     )
     for file, reason in summary.skipped:
         print(f"  skipped {file}: {reason}", file=sys.stderr)

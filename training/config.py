@@ -18,6 +18,7 @@ from kmm_core.aligner.text_motion_aligner import AlignerSettings
 from kmm_core.errors import KmmError
 from kmm_core.generator.motion_generator import GeneratorSettings
 from kmm_core.masking.masker import MaskingSettings
+from kmm_core.sampling.masked_decoding import SamplingSettings
 from kmm_core.text.encoder import TextSettings
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train.generator_stage import RowSettings
@@ -75,6 +76,7 @@ class RunSettings:
     aligner: AlignerSettings = field(default_factory=AlignerSettings)
     text: TextSettings = field(default_factory=TextSettings)
     masking: MaskingSettings = field(default_factory=MaskingSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
     train: StageSettings = field(default_factory=StageSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
 
@@ -192,11 +194,12 @@ def _dataclass(cls: type[T], table: Any, where: str, problems: list[str]) -> T |
         value = _value(hints[key], given, path, problems)
         if len(problems) == count:
             values[key] = value
-    # A dataclass stops at the first value that it refuses: so each value is tried alone, then all together.
-    refusals = [refusal for key in values if (refusal := _refusal(cls, {key: values[key]}))]
-    if not refusals and (refusal := _refusal(cls, values)):
-        refusals.append(refusal)
-    problems += [f"[{where}] {refusal}" if where else refusal for refusal in dict.fromkeys(refusals)]
+    refusal = _refusal(cls, values)
+    if refusal:
+        # A dataclass stops at the first value that it refuses: so each value is tried alone as well.
+        alone = [found for key in values if (found := _refusal(cls, {key: values[key]}))]
+        refusals = dict.fromkeys(alone or [refusal])
+        problems += [f"[{where}] {refusal}" if where else refusal for refusal in refusals]
     return None if len(problems) > before else cls(**values)
 
 

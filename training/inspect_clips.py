@@ -30,7 +30,7 @@ class Inspection:
 def inspect_clips(
     folder: Path, out: Path, *, count: int = 16, gifs: int = 4, seed: int = 0, match: str = ""
 ) -> Inspection:
-    """Draw clips of every source below ``folder``, spread over their actions: contact sheets, and GIFs of some.
+    """Draw clips of every source, spread over their actions: contact sheets, and GIFs of some.
 
     Args:
         folder: a prepared source, or the folder that holds them all.
@@ -41,7 +41,7 @@ def inspect_clips(
         match: only clips whose id, captions or labels contain this text.
 
     Raises:
-        KmmError: ``no_manifest``, ``no_clips`` where nothing matches, ``bad_prepared_clip``, or a writing error.
+        KmmError: ``no_manifest``, ``no_clips`` where nothing matches, ``bad_prepared_clip`` or a writing error.
     """
     clips = [clip for clip in read_manifest(folder) if match.lower() in _searched(clip)]
     if not clips:
@@ -57,7 +57,9 @@ def inspect_clips(
         for start in range(0, len(chosen), ROWS_A_SHEET):
             rows = chosen[start : start + ROWS_A_SHEET]
             path = out / f"{source}_{start // ROWS_A_SHEET:02d}.png"
-            contact_sheet([load_clip(folder, clip) for clip in rows], path, titles=[_title(clip) for clip in rows])
+            contact_sheet(
+                [load_clip(folder, clip) for clip in rows], path, titles=[_title(clip) for clip in rows]
+            )
             files.append(path)
         for clip in chosen[:gifs]:
             path = out / f"{source}_{clip.id}.gif"

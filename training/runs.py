@@ -1,7 +1,7 @@
 """A run folder: what each stage left there, and how the next one picks it up.
 
-``<run>/tokenizer`` and ``<run>/generator`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token rows
-between them. The settings travel inside the checkpoints.
+``<run>/tokenizer`` and ``<run>/generator`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token
+rows between them. The settings travel inside the checkpoints.
 """
 
 from __future__ import annotations
@@ -108,7 +108,5 @@ def load_tokenizer(run: Path) -> MotionTokenizer:
     state = checkpoint.load(path)
     settings = build(RunSettings, state.info["metadata"]["settings"], name=str(path))
     tokenizer = MotionTokenizer(representation(settings.data.representation).num_features, settings.tokenizer)
-    prefix = "tokenizer."
-    weights = {name[len(prefix) :]: tensor for name, tensor in state.weights.items() if name.startswith(prefix)}
-    checkpoint.load_into(tokenizer, weights, path)
+    checkpoint.load_into(tokenizer, state.weights_of("tokenizer."), path)
     return tokenizer.eval()

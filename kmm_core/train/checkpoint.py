@@ -39,6 +39,12 @@ class Checkpoint:
         """The weights to use: the averaged ones."""
         return self.groups["ema"]
 
+    def weights_of(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Those of one part of the model, ``prefix`` such as ``"tokenizer."`` taken off their names."""
+        return {
+            name[len(prefix) :]: tensor for name, tensor in self.weights.items() if name.startswith(prefix)
+        }
+
 
 def save(path: Path, groups: Mapping[str, Mapping[str, torch.Tensor]], info: Mapping[str, Any]) -> None:
     """Write a checkpoint; the file at ``path`` is the old one or the new one, never a part.
@@ -73,7 +79,7 @@ def load(path: Path, *, groups: tuple[str, ...] | None = None) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             info = json.loads((file.metadata() or {})[_HEADER_KEY])
             result: dict[str, dict[str, torch.Tensor]] = {}
-            for key in file.keys():
+            for key in file.keys():  # noqa: SIM118 - it is not a dict
                 group, name = key.split("/", 1)
                 if groups is None or group in groups:
                     result.setdefault(group, {})[name] = file.get_tensor(key)

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +68,8 @@ class Recorder:
 
     def __exit__(self, *exception) -> None:
         self._bar.stop()
-        try:
+        with suppress(OSError):  # A full disk is reported by whatever led here.
             self._tensorboard.close()
-        except OSError:
-            pass  # The disk is full; whatever led here has been reported, or the next write will be.
 
     def row(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add one row to every log: ``step`` steps are done."""

@@ -68,7 +68,7 @@ def test_truncated_and_other_safetensors_are_refused(tmp_path):
 
 
 def test_missing_file_says_what_to_do(tmp_path):
-    with pytest.raises(KmmError, match="does not exist. Train that stage first"):
+    with pytest.raises(KmmError, match=r"does not exist\. Train that stage first"):
         checkpoint.load(tmp_path / "none.safetensors")
 
 

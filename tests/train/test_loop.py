@@ -151,7 +151,7 @@ def test_not_a_number_stops_and_keeps_the_last_checkpoint(tmp_path):
     stage = toy_stage()
     weight = stage.objective.layers[0].weight
     stage.objective.at_call = {17: lambda: weight.data.fill_(math.nan)}
-    with pytest.raises(KmmError, match="not finite at step 17 of toy.*learning rate") as caught:
+    with pytest.raises(KmmError, match=r"not finite at step 17 of toy.*learning rate") as caught:
         train(stage, SETTINGS, tmp_path)
     assert caught.value.code == "diverged"
     kept = checkpoint.load(tmp_path / "last.safetensors")
@@ -160,7 +160,7 @@ def test_not_a_number_stops_and_keeps_the_last_checkpoint(tmp_path):
 
 
 def test_a_run_is_not_overwritten(unbroken):
-    with pytest.raises(KmmError, match="already holds a run. Resume it") as caught:
+    with pytest.raises(KmmError, match=r"already holds a run\. Resume it") as caught:
         train(toy_stage(), SETTINGS, unbroken[1])
     assert caught.value.code == "run_exists"
 

@@ -82,7 +82,10 @@ def test_two_processes_equal_one_with_both_batches(tmp_path):
     for name, tensor in checkpoint.load(one.last).groups["model"].items():
         assert torch.allclose(two.groups["model"][name], tensor, atol=1e-6), name
 
-    written = [[json.loads(row) for row in open(tmp_path / run / "metrics.jsonl")] for run in ("one", "two")]
+    written = [
+        [json.loads(row) for row in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("one", "two")
+    ]
     assert [row["step"] for row in written[0]] == [row["step"] for row in written[1]]
     for mine, theirs in zip(*written, strict=True):
         assert abs(mine.get("train/loss", 0) - theirs.get("train/loss", 0)) < 1e-5

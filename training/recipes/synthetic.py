@@ -1,6 +1,6 @@
-"""Clips made by code: walking, turning, raising and waving arms, squatting. For tests and a first try without data.
+"""Clips made by code: walking, turning, raising and waving arms, squatting. For tests and a try without data.
 
-No recording, no licence, and no likeness to a real person: a few sines on the canonical skeleton. The standing foot
+No recording, no licence, no likeness to a real person: a few sines on the canonical skeleton. The standing foot
 stays where it is, so that the feet don't slide.
 """
 
@@ -28,9 +28,24 @@ _FEET = [JOINT_INDEX[name] for name in ("left_foot", "right_foot")]
 
 # (action, side, turn) and what is said of it.
 _ACTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("walk", "none", "none", ("<walk>[ forward| straight ahead| ahead|]", "<stroll> forward", "<go> for a walk")),
-    ("walk", "none", "left", ("<walk> and <turn> left", "<walk> in a curve to the left", "<turn> left while walking")),
-    ("walk", "none", "right", ("<walk> and <turn> right", "<walk> in a curve to the right", "<turn> right while walking")),
+    (
+        "walk",
+        "none",
+        "none",
+        ("<walk>[ forward| straight ahead| ahead|]", "<stroll> forward", "<go> for a walk"),
+    ),
+    (
+        "walk",
+        "none",
+        "left",
+        ("<walk> and <turn> left", "<walk> in a curve to the left", "<turn> left while walking"),
+    ),
+    (
+        "walk",
+        "none",
+        "right",
+        ("<walk> and <turn> right", "<walk> in a curve to the right", "<turn> right while walking"),
+    ),
     ("raise_arm", "left", "none", ("<raise> ~ left [arm|hand]", "<lift> ~ left [arm|hand][ up|]")),
     ("raise_arm", "right", "none", ("<raise> ~ right [arm|hand]", "<lift> ~ right [arm|hand][ up|]")),
     ("raise_arm", "both", "none", ("<raise> both [arms|hands]", "<lift> ~ [arms|hands][ up|]")),
@@ -117,7 +132,7 @@ class SyntheticRecipe:
     archives: tuple[str, ...] = ()
     share = 1.0
 
-    def takes(self, folder: Path) -> list[Take]:
+    def takes(self, folder: Path, data: Path) -> list[Take]:
         return [
             Take(
                 id="_".join([action, side, turn, f"{number:02d}"]),
@@ -129,7 +144,9 @@ class SyntheticRecipe:
         ]
 
     def read(self, take: Take) -> MotionClip:
-        return make_clip(take.details["action"], take.details["side"], take.details["turn"], random.Random(take.id))
+        return make_clip(
+            take.details["action"], take.details["side"], take.details["turn"], random.Random(take.id)
+        )
 
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
         [clauses] = [rest for *labels, rest in _ACTIONS if labels == [*take.details.values()]]

@@ -1,0 +1,71 @@
+"""From a run folder to a bundle: the best weights, the settings they need, and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kmm_core.atomic_write import write_error
+from kmm_core.bundle import CARD, BundleConfig, save_bundle
+from kmm_core.generator.motion_generator import MotionGenerator
+from kmm_core.text.encoder import load_text_encoder
+from kmm_core.text.prompt_head import PromptHead
+from kmm_core.train import checkpoint
+
+from .config import RunSettings
+from .runs import load_tokenizer, settings_of
+
+
+def export_bundle(run: Path, out: Path) -> Path:
+    """Write the bundle of ``run`` to ``out``; a model card that is already there stays.
+
+    Raises:
+        KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
+    """
+    settings = settings_of(run)
+    path = run / "generator" / "best.safetensors"
+    state = checkpoint.load(path)
+    tokenizer = load_tokenizer(run)
+    encoder = load_text_encoder(settings.text)
+    generator = MotionGenerator(tokenizer.quantizer.codes(), settings.text.width, settings.generator)
+    prompt_head = PromptHead(encoder.width, settings.text)
+    for module, prefix in ((generator, "generator."), (prompt_head, "prompt_head.")):
+        checkpoint.load_into(module, state.weights_of(prefix), path)
+    config = BundleConfig(
+        name=settings.export.name,
+        version=settings.export.version,
+        licence=settings.export.licence,
+        credits=settings.export.credits,
+        representation=settings.data.representation,
+        encoder_width=encoder.width,
+        tokenizer=tokenizer.settings,
+        generator=settings.generator,
+        text=settings.text,
+        sampling=settings.sampling,
+    )
+    card = out / CARD
+    try:
+        text = card.read_text(encoding="utf-8") if card.is_file() else _card(settings, state)
+        save_bundle(out, config, tokenizer=tokenizer, generator=generator, prompt_head=prompt_head, card=text)
+    except OSError as error:
+        raise write_error(out, error) from error
+    return out
+
+
+def _card(settings: RunSettings, state: checkpoint.Checkpoint) -> str:
+    """A model card with what the run itself knows; figures of quality are for the author to add."""
+    credits = "\n".join(f"* {sentence}" for sentence in settings.export.credits) or "* none stated"
+    metrics = "\n".join(f"* {name}: {value:.4g}" for name, value in state.info["metrics"].items())
+    return f"""# {settings.export.name} {settings.export.version}
+
+Text-to-motion model of KMM. Licence of the weights: {settings.export.licence}.
+
+## Data
+
+Sources: {", ".join(settings.data.sources) or "all in " + settings.data.prepared}.
+
+{credits}
+
+## Validation, generator step {state.info["step"]}
+
+{metrics}
+"""
