@@ -19,8 +19,8 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary path to write to; puts it in place of ``path`` when the block ends without an error.
 
-    The temporary file stands in the same folder (a rename is atomic only within one file system) and keeps the
-    suffix of ``path``, for writers that choose their format by it. It is removed when the block fails.
+    The temporary file stands in the same folder (a rename is atomic only within one file system) and keeps
+    the suffix of ``path``, for writers that choose their format by it. It is removed when the block fails.
 
     Args:
         path: the file to make or replace; its folder must exist.

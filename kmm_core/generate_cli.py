@@ -488,8 +488,8 @@ def _print_summary(report: dict[str, Any]) -> None:
     taken = sum(report["seconds"].values())
     print(
         f"{', '.join(report['outputs'])}: {report['frames']} frames "
-        f"({length:.1f} s at {report['fps']:g} fps), seed {report['seed']}, {report['model']} ({report['licence']}) on {report['device']}, "
-        f"{taken:.1f} s."
+        f"({length:.1f} s at {report['fps']:g} fps), seed {report['seed']}, "
+        f"{report['model']} ({report['licence']}) on {report['device']}, {taken:.1f} s."
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of motion: contact sheets, GIFs and films of a shaded figure on a floor grid. Pillow and NumPy only.
+"""Pictures of motion: contact sheets, GIFs and films of a shaded figure on a floor grid. Pillow and NumPy.
 
 Left limbs are blue and right limbs orange, always, so that a wrong side is seen at a glance.
 """
@@ -73,7 +73,7 @@ class _Scene:
 
     Args:
         size: width and height in pixels.
-        follow: True moves the camera with the person; False frames the whole path; None follows long paths only.
+        follow: True moves the camera with the person; False frames the whole path; None follows long paths.
     """
 
     def __init__(self, clip: MotionClip, size: tuple[int, int], view: str, follow: bool | None = None):
@@ -132,7 +132,7 @@ class _Scene:
         self.part_colours = [p[6] for p in parts]
 
     def project(self, points: Array, frames: slice | int = slice(None)) -> tuple[Array, Array]:
-        """World points [F, ..., 3] m -> pixels [F, ..., 2] (y down) and distance along the view [F, ...] m."""
+        """World points [F, ..., 3] m -> pixels [F, ..., 2] (y down) and distance from the eye [F, ...] m."""
         target = self.target[frames]
         target = target.reshape(target.shape[:-1] + (1,) * (points.ndim - target.ndim) + (3,))
         seen = (points - target) @ self.axes.T
@@ -324,7 +324,7 @@ def write_gif(
         clips: one clip or several at one frame rate.
         path: the ``.gif`` file.
         fps: pictures a second, by default at most 20 (a GIF's clock has steps of 10 ms).
-        prompts: a text shown throughout, or ``Prompt`` blocks (text, start, end in frames) shown as they come.
+        prompts: a text shown throughout, or ``Prompt`` blocks, each shown in its frames.
         view: as ``contact_sheet``.
         size: of one clip's picture.
     """

@@ -58,7 +58,7 @@ class Prompt:
         if len(self.text) > MAX_TEXT_LENGTH:
             raise KmmError(
                 "bad_prompt",
-                f"The prompt {self.label} has {len(self.text)} characters; at most {MAX_TEXT_LENGTH} are read.",
+                f"The prompt {self.label} has {len(self.text)} characters; at most {MAX_TEXT_LENGTH} fit.",
                 "Describe one action a prompt and use several prompts.",
             )
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in self.text) or "\0" in self.text:
@@ -72,8 +72,8 @@ class Prompt:
         if self.start < 0 or self.end <= self.start:
             raise KmmError(
                 "bad_frames",
-                f"The prompt {self.label} covers frames {self.start} to {self.end}; expected a start of at least 0 "
-                "and an end after the start.",
+                f"The prompt {self.label} covers frames {self.start} to {self.end}; expected a start of at least "
+                "0 and an end after the start.",
                 "Give it at least one frame.",
             )
 
@@ -98,7 +98,7 @@ class Timeline:
         prompts: at least one; they may touch but not overlap. Frames that none covers are gaps.
 
     Raises:
-        KmmError: ``bad_fps``, ``no_prompts``, ``empty_prompt``, ``timeline_overlap`` or ``timeline_too_long``.
+        KmmError: ``bad_fps``, ``no_prompts``, ``empty_prompt``, ``timeline_overlap``, ``timeline_too_long``.
     """
 
     fps: float
@@ -124,21 +124,21 @@ class Timeline:
                 raise KmmError(
                     "empty_prompt",
                     f"The prompt for frames {prompt.start} to {prompt.end} is empty; expected a sentence.",
-                    'Describe the motion, for example "a person walks forward", or leave the frames uncovered.',
+                    'Describe the motion, such as "a person walks forward", or leave the frames uncovered.',
                 )
         for first, second in pairwise(prompts):
             if second.start < first.end:
                 raise KmmError(
                     "timeline_overlap",
                     f"The prompts {first.label} (frames {first.start} to {first.end}) and {second.label} "
-                    f"(frames {second.start} to {second.end}) overlap; ends are exclusive and may only touch.",
+                    f"(frames {second.start} to {second.end}) overlap; they may only touch.",
                     f"Start the second at {first.end} or later, or end the first at {second.start}.",
                 )
         if self.num_frames > MAX_SECONDS * self.fps:
             raise KmmError(
                 "timeline_too_long",
-                f"The timeline lasts {self.num_frames} frames ({self.num_frames / self.fps:.0f} s at {self.fps:g} "
-                f"fps); at most {MAX_SECONDS} s are generated at once.",
+                f"The timeline lasts {self.num_frames} frames ({self.num_frames / self.fps:.0f} s at "
+                f"{self.fps:g} fps); at most {MAX_SECONDS} s are generated at once.",
                 "Shorten or split it.",
             )
 
@@ -240,7 +240,7 @@ def _frame(value: object, name: str, label: str) -> int:
     return int(number)
 
 
-# --- files ---------------------------------------------------------------------------------------------------
+# --- files ------------------------------------------------------------------------------------------
 
 
 def read_timeline(path: str | Path, fps: float = DEFAULT_FPS) -> Timeline:
@@ -251,7 +251,7 @@ def read_timeline(path: str | Path, fps: float = DEFAULT_FPS) -> Timeline:
         fps: frames a second for files that do not state one (SRT, plain text, CSV without ``# fps:``).
 
     Raises:
-        KmmError: ``bad_timeline_file`` where it cannot be read; otherwise as ``Timeline``, with the file's name.
+        KmmError: ``bad_timeline_file`` where it cannot be read; else as ``Timeline``, with the file's name.
     """
     path = Path(path)
     reader = _pick(path, _READERS)
@@ -443,7 +443,7 @@ def _to_csv(timeline: Timeline) -> str:
 
 
 def _from_text(text: str, fps: float) -> Timeline:
-    """One prompt a line, one after the other: ``a person walks | 2.5``; ``| 1`` alone is a pause; # comments."""
+    """One prompt a line, one after the other: ``walks | 2.5``; ``| 1`` alone is a pause; # begins a comment."""
     timed: list[tuple[str, float]] = []
     for line, content in enumerate(text.splitlines(), start=1):
         if not content.strip() or content.lstrip().startswith("#"):

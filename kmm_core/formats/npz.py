@@ -1,7 +1,7 @@
 """KMM's own ``.npz``: a clip with its joint positions and its prompts, readable by plain NumPy. Light zone.
 
-Keys: ``root_positions`` [F, 3] m, ``local_rotations`` [F, 22, 4] wxyz, ``joint_positions`` [F, 22, 3] m (Y up),
-``fps``, ``joint_names`` [22], ``prompts`` [P] and ``prompt_frames`` [P, 2] (start, end exclusive).
+Keys: ``root_positions`` [F, 3] m, ``local_rotations`` [F, 22, 4] wxyz, ``joint_positions`` [F, 22, 3] m
+(Y up), ``fps``, ``joint_names`` [22], ``prompts`` [P] and ``prompt_frames`` [P, 2] (start, end exclusive).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def read_npz(path: str | Path) -> MotionClip:
     """Reads a clip; only ``root_positions``, ``local_rotations`` and ``fps`` must be there.
 
     Raises:
-        KmmError: ``bad_npz`` for a missing, broken, huge or foreign file or numbers that are no motion. Nothing
-            in the file is ever run (no pickle).
+        KmmError: ``bad_npz`` for a missing, broken, huge or foreign file or numbers that are no motion.
+            Nothing in the file is ever run (no pickle).
     """
     path = Path(path)
     try:
