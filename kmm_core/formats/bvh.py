@@ -283,6 +283,10 @@ def _write_joint(lines: list[str], order: list[int], joint: int, scale: float, d
     indent = "  " * depth
     # The root stands at zero, so readers that add OFFSET to its position agree with those that do not.
     offset = REST_OFFSETS[joint] * scale
+    if name == "neck":
+        # Blender joins a bone to its parent's tail where it takes the two for the same place, and it compares
+        # points of different frames, which agree here by chance: a micrometre keeps them apart.
+        offset = offset + np.array([0.0, 1e-6, 0.0]) * scale
     position = "6 Xposition Yposition Zposition" if depth == 0 else "3"
     lines += [
         f"{indent}{'ROOT' if depth == 0 else 'JOINT'} {name}",
