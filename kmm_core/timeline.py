@@ -72,8 +72,8 @@ class Prompt:
         if self.start < 0 or self.end <= self.start:
             raise KmmError(
                 "bad_frames",
-                f"The prompt {self.label} covers frames {self.start} to {self.end}; expected a start of at least "
-                "0 and an end after the start.",
+                f"The prompt {self.label} covers frames {self.start} to {self.end}; expected a start of "
+                "at least 0 and an end after the start.",
                 "Give it at least one frame.",
             )
 
@@ -443,7 +443,7 @@ def _to_csv(timeline: Timeline) -> str:
 
 
 def _from_text(text: str, fps: float) -> Timeline:
-    """One prompt a line, one after the other: ``walks | 2.5``; ``| 1`` alone is a pause; # begins a comment."""
+    """One prompt a line, one after the other: ``walks | 2.5``; ``| 1`` alone is a pause; # comments."""
     timed: list[tuple[str, float]] = []
     for line, content in enumerate(text.splitlines(), start=1):
         if not content.strip() or content.lstrip().startswith("#"):
