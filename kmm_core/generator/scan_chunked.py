@@ -2,7 +2,7 @@
 
 Source: Dao & Gu, "Transformers are SSMs" (Mamba-2), Section 6: inside a chunk the recurrence is a masked
 attention-like product; from chunk to chunk only the state is carried on. Sizes and the blocks are ours: on a CPU
-short chunks win because the state is small (N = 16), and blocks keep the work in the cache and memory linear.
+short chunks win because the state is small (N = 16 or 32), and blocks keep the work in the cache and memory linear.
 
 Shapes: B batch, T tokens, H heads, P head width, N state size, Q tokens a chunk, K chunks in a block.
 """
@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 # Up to here one product over all pairs of tokens is fastest (measured: benchmarks/scan.py).
-LONGEST_SINGLE_CHUNK = 64
-CHUNK = 16
-BLOCK = 256
+LONGEST_SINGLE_CHUNK = 96
+CHUNK = 32
+BLOCK = 128
 
 # exp(-30) = 1e-13: all is forgotten. The floor keeps differences of running sums exact enough in float32.
 LOG_DECAY_FLOOR = -30.0
