@@ -420,10 +420,10 @@ def _from_csv(text: str, fps: float) -> Timeline:
                     f"line {line}: {len(row)} fields; expected 3.", "Put text with commas in quotes."
                 )
             if seconds:
-                times = [_number(field) for field in row[1:]]
-                if None in times:
+                start, end = (_number(field) for field in row[1:])
+                if start is None or end is None:
                     raise _broken(f"line {line}: {row[1][:20]}, {row[2][:20]} are not numbers.", _CSV_FORM)
-                prompts.append(_timed(row[0], times[0], times[1], fps, line))
+                prompts.append(_timed(row[0], start, end, fps, line))
             else:
                 try:
                     prompts.append(Prompt(row[0], row[1], row[2]))  # type: ignore[arg-type] - Prompt reads numbers
