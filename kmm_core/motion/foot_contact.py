@@ -12,11 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..clip import MotionClip
 from ..skeleton import JOINT_INDEX, REST_OFFSETS, SOLE_THICKNESS
 from . import rotations
 from .rotations import Array
+
+Mask = NDArray[np.bool_]
 
 CONTACT_JOINTS = tuple(JOINT_INDEX[name] for name in ("left_ankle", "left_foot", "right_ankle", "right_foot"))
 
@@ -63,7 +66,7 @@ class _Legs:
     ball: Array
 
 
-def detect_contacts(clip: MotionClip) -> Array:
+def detect_contacts(clip: MotionClip) -> Mask:
     """Which foot joints rest on the floor: low and slow, with hysteresis.
 
     Returns:
@@ -95,7 +98,7 @@ def clean_feet(clip: MotionClip) -> MotionClip:
     ankle = legs.ankle + shift
 
     root = clip.root_positions.copy()
-    drop = _drop(legs, ankle, contacts.any(axis=2), clip.fps)
+    drop = _drop(legs, ankle, contacts[..., 0] | contacts[..., 1], clip.fps)
     root[:, 1] -= drop
     hip = legs.hip - drop[:, None, None] * rotations.Y_AXIS
     knee, ankle = _bend(legs, hip, ankle)
@@ -132,7 +135,7 @@ def _velocity(positions: Array, fps: float) -> Array:
     return (positions[after] - positions[before]) * (fps / frames)
 
 
-def _contacts(legs: _Legs, fps: float) -> Array:
+def _contacts(legs: _Legs, fps: float) -> Mask:
     """[F, 2, 2] bool: left and right; ankle and ball."""
     joints = np.stack([legs.ankle, legs.ball], axis=2)
     height = joints[..., 1] - _STANDING_HEIGHTS
@@ -150,7 +153,7 @@ def _contacts(legs: _Legs, fps: float) -> Array:
     return contacts | ((gap > 0) & stays[gap])
 
 
-def _stretches(mask: Array) -> Array:
+def _stretches(mask: Mask) -> NDArray[np.intp]:
     """Numbers the stretches of true along time from 1; 0 where false. [F, 2, 2] -> the same shape."""
     by_joint = mask.reshape(len(mask), -1).T
     begins = by_joint.copy()
@@ -158,10 +161,10 @@ def _stretches(mask: Array) -> Array:
     return np.where(by_joint, np.cumsum(begins).reshape(begins.shape), 0).T.reshape(mask.shape)
 
 
-def _shift(legs: _Legs, contacts: Array, fps: float) -> Array:
+def _shift(legs: _Legs, contacts: Mask, fps: float) -> Array:
     """Horizontal correction of each foot, [F, 2, 3] m: takes back slides, eases over between plants."""
     frames = len(contacts)
-    planted = contacts.any(axis=2)
+    planted = contacts[..., 0] | contacts[..., 1]
     # The foot pivots about its ball where that rests on the floor, about the ankle otherwise.
     on_ball = contacts[..., 1:]
     velocity = np.where(on_ball, _velocity(legs.ball, fps), _velocity(legs.ankle, fps)) * _LEVEL / fps
@@ -190,7 +193,7 @@ def _shift(legs: _Legs, contacts: Array, fps: float) -> Array:
     return np.where(planted[..., None], shift, between)
 
 
-def _hold(slid: Array, planted: Array, fps: float) -> Array:
+def _hold(slid: Array, planted: Mask, fps: float) -> Array:
     """Correction of one foot while planted: what it has slid, taken back, plus one constant a plant.
 
     The constants make corrections small, and nearly equal where the pause between two plants is too short to
@@ -258,7 +261,7 @@ def _raise(legs: _Legs, fps: float) -> Array:
     return _envelope(under, fps) if under.any() else under
 
 
-def _drop(legs: _Legs, ankle: Array, planted: Array, fps: float) -> Array:
+def _drop(legs: _Legs, ankle: Array, planted: Mask, fps: float) -> Array:
     """How far the pelvis must sink so that planted feet can be reached, [F] m."""
     to_ankle = ankle - legs.hip
     reach = np.maximum(np.linalg.norm(legs.ankle - legs.hip, axis=-1), _REACH * (_THIGH + _SHIN))
