@@ -384,7 +384,7 @@ def _progress_bar():
         yield show
 
 
-def _generate(request: Request, load: Callable[[str, str], Any] | None) -> dict[str, Any]:
+def _generate(request: Request, load: Callable[..., Any] | None) -> dict[str, Any]:
     """Checks files, loads the model, generates, writes. Returns the report that --json prints."""
     options = request.options
     timeline = _read_timeline(request)

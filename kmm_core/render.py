@@ -40,6 +40,7 @@ VIEWS = {
 _LIGHT = rotations.normalize(np.array([-0.45, 0.75, 0.6])).astype(np.float32)  # in camera axes
 _SUPERSAMPLE = 2
 _CAMERA_DISTANCE = 6.0  # metres
+CAPTION_HEIGHT = 32  # pixels under the picture, for the prompt
 
 
 def _parts() -> list[tuple[str, tuple, str, tuple, float, float, int]]:
@@ -118,7 +119,8 @@ class _Scene:
         xy, depth = self.project(self.ends)
         self.ends_px, self.ends_depth = xy, depth
         self.radii_px = self.radii * self.focal / depth
-        self.trail = root * np.array([1.0, 0, 1.0])
+        # Half a second of smoothing: the way taken, without the sway of every step.
+        self.trail = _smooth(root, max(1, round(clip.fps / 2))) * np.array([1.0, 0, 1.0])
         self._floor_rays()
         self._floor_cache: tuple[bytes, Array] | None = None
 
@@ -153,22 +155,28 @@ class _Scene:
         # Metres that one pixel covers on the floor, for lines of even width.
         self.floor_step = np.stack(
             [np.hypot(*np.gradient(self.floor_xz[..., axis])) + 1e-6 for axis in (0, 1)], axis=-1
-        )
+        ).astype(np.float32)
         away = np.hypot(self.floor_xz[..., 0], self.floor_xz[..., 1])
         reach = max(3.2, self.size[0] / self.focal * self.distance * 0.62)
         fade = np.clip(1.25 - away / reach, 0, 1) * (direction[..., 1] < -1e-3)
         self.floor_fade = (fade * fade * (3 - 2 * fade))[..., None].astype(np.float32)
+        # The first row of pixels that sees any floor.
+        seen = np.flatnonzero(self.floor_fade.max(axis=(1, 2)) > 0)
+        self.horizon = int(seen[0]) if len(seen) else height
 
     def _floor(self, frame: int) -> Array:
         target = self.target[frame, [0, 2]].astype(np.float32)
         if self._floor_cache and self._floor_cache[0] == target.tobytes():
             return self._floor_cache[1]
-        world = self.floor_xz + target
+        image = np.empty((self.size[1], self.size[0], 3), dtype=np.float32)
+        image[: self.horizon] = BACKGROUND
+        world = self.floor_xz[self.horizon :] + target
         lines = np.zeros(world.shape[:2], dtype=np.float32)
         for spacing, strength in ((1.0, 1.0), (0.5, 0.35)):
-            near = np.abs(world - np.round(world / spacing) * spacing) / self.floor_step
-            lines = np.maximum(lines, strength * np.clip(1.3 - near, 0, 1).max(-1))
-        image = BACKGROUND + ((FLOOR + (GRID - FLOOR) * lines[..., None]) - BACKGROUND) * self.floor_fade
+            near = np.abs(world - np.round(world / spacing) * spacing) / self.floor_step[self.horizon :]
+            lines = np.maximum(lines, strength * np.clip(1.3 - near.min(-1), 0, 1))
+        ground = FLOOR - BACKGROUND + (GRID - FLOOR) * lines[..., None]
+        image[self.horizon :] = BACKGROUND + ground * self.floor_fade[self.horizon :]
         self._floor_cache = (target.tobytes(), image)
         return image
 
@@ -192,14 +200,21 @@ class _Scene:
 
     def image(self, frame: int) -> Image.Image:
         """The picture of one frame."""
-        ground = self._floor(frame) * self._shadow(frame)
-        picture = Image.fromarray(ground.astype(np.uint8))
-        xy, _ = self.project(self.trail, frame)
-        if len(xy) > 1:
-            ImageDraw.Draw(picture).line([tuple(p) for p in xy[: frame + 1]], fill=TRAIL, width=2)
+        picture = Image.fromarray((self._floor(frame) * self._shadow(frame)).astype(np.uint8))
+        trail = self._trail(frame)
+        picture.paste(TRAIL, (0, 0), trail)
         figure = self._figure(frame)
         picture.paste(figure, (0, 0), figure)
         return picture
+
+    def _trail(self, frame: int) -> Image.Image:
+        """Where the person has come from, as a mask."""
+        s = _SUPERSAMPLE
+        mask = Image.new("L", (self.size[0] * s, self.size[1] * s), 0)
+        xy, _ = self.project(self.trail[: frame + 1], frame)
+        if len(xy) > 1:
+            ImageDraw.Draw(mask).line([tuple(point) for point in xy * s], fill=255, width=round(1.5 * s))
+        return mask.reduce(s)
 
     def _figure(self, frame: int) -> Image.Image:
         """The shaded figure on a transparent ground: every part a swept sphere in a depth buffer."""
@@ -332,7 +347,7 @@ def write_gif(
     source = clips[0].fps
     fps = min(fps or 20.0, source)
     step_ms = max(20, round(100 / fps) * 10)
-    times = np.arange(0, max(clip.num_frames for clip in clips), source * step_ms / 1000).astype(int)
+    times = np.arange(0, max(clip.num_frames for clip in clips), source * step_ms / 1000).astype(int).tolist()
     pictures = list(_pictures(clips, times, prompts, view, size))
     # One palette for all: no flicker, and far faster than one a frame.
     sample = pictures[:: max(1, len(pictures) // 6)]
@@ -364,7 +379,7 @@ def write_mp4(
     clips = [clips] if isinstance(clips, MotionClip) else list(clips)
     # H.264 in yuv420p needs even sides.
     size = (size[0] // 2 * 2, size[1] // 2 * 2)
-    frames = np.arange(max(clip.num_frames for clip in clips))
+    frames = range(max(clip.num_frames for clip in clips))
     with atomic_write(path) as temporary:
         command = [ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
         command += ["-s", f"{size[0] * len(clips)}x{size[1]}", "-r", f"{clips[0].fps:g}", "-i", "-"]
@@ -404,10 +419,14 @@ def find_ffmpeg() -> str:
     return ffmpeg
 
 
-def _pictures(clips, frames: Array, prompts, view: str, size: tuple[int, int]) -> Iterator[Image.Image]:
-    scenes = [_Scene(clip, size, view) for clip in clips]
+def _pictures(
+    clips, frames: Sequence[int], prompts, view: str, size: tuple[int, int]
+) -> Iterator[Image.Image]:
+    band = CAPTION_HEIGHT if prompts else 0
+    scenes = [_Scene(clip, (size[0], size[1] - band), view) for clip in clips]
+    paper = tuple(int(part) for part in BACKGROUND)
     for frame in frames:
-        picture = Image.new("RGB", (size[0] * len(scenes), size[1]))
+        picture = Image.new("RGB", (size[0] * len(scenes), size[1]), paper)
         for index, scene in enumerate(scenes):
             picture.paste(scene.image(min(frame, clips[index].num_frames - 1)), (index * size[0], 0))
         draw = ImageDraw.Draw(picture)
@@ -415,7 +434,7 @@ def _pictures(clips, frames: Array, prompts, view: str, size: tuple[int, int]) -
         if prompts:
             text = _text_at(prompts, frame)
             draw.text(
-                (picture.width / 2, picture.height - 14),
+                (picture.width / 2, picture.height - 11),
                 _fit(text, picture.width - 16, 16),
                 fill=INK,
                 font=_font(16),
