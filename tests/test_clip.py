@@ -66,7 +66,9 @@ def test_a_mirrored_clip_is_the_reflection_of_its_positions():
     clip = a_clip()
     reflected = clip.joint_positions()[:, list(MIRROR)] * np.array([-1, 1, 1])
     np.testing.assert_allclose(clip.mirrored().joint_positions(), reflected, atol=1e-12)
-    np.testing.assert_allclose(clip.mirrored().mirrored().joint_positions(), clip.joint_positions(), atol=1e-12)
+    np.testing.assert_allclose(
+        clip.mirrored().mirrored().joint_positions(), clip.joint_positions(), atol=1e-12
+    )
 
 
 def test_moved_turns_left_and_then_translates():
@@ -74,7 +76,7 @@ def test_moved_turns_left_and_then_translates():
     moved = clip.moved(yaw=np.pi / 2, translation=(1.0, 2.0, 3.0))
     before, after = clip.joint_positions()[0], moved.joint_positions()[0]
     # A quarter turn to the left takes +Z to +X and +X to -Z.
-    expected = np.stack([before[:, 2], before[:, 1], -before[:, 0]], axis=-1) + [1, 2, 3]
+    expected = [*np.stack([before[:, 2], before[:, 1], -before[:, 0]], axis=-1), 1, 2, 3]
     np.testing.assert_allclose(after, expected, atol=1e-12)
 
 

@@ -178,15 +178,18 @@ def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, fl
     frames = int(found["Frames:"])
     if num_channels == 0:
         raise _fail(path, "has no CHANNELS, so it holds no motion.")
-    with warnings.catch_warnings():
-        # NumPy stops at the first word that is no number and warns; the count below tells.
-        warnings.simplefilter("ignore")
-        values = np.fromstring(numbers, sep=" ")
+    try:
+        with warnings.catch_warnings():
+            # At a word that is no number, NumPy stops: older ones warn, newer ones raise.
+            warnings.simplefilter("error")
+            values = np.fromstring(numbers, sep=" ")
+    except (ValueError, DeprecationWarning) as error:
+        raise _fail(path, "has a word among the numbers of its motion; expected numbers only.") from error
     if len(values) < frames * num_channels:
         raise _fail(
             path,
             f"states {frames} frames of {num_channels} channels but holds {len(values) // num_channels}; "
-            "the file is truncated or has words among its numbers.",
+            "the file is truncated.",
         )
     values = values[: frames * num_channels].reshape(frames, num_channels)
     bad = ~np.isfinite(values).all(axis=1)

@@ -36,7 +36,9 @@ def test_multiply_rotate_and_conjugate_agree_with_scipy(quaternions):
 
 
 def test_matrices_rotation_vectors_and_6d_round_trip(quaternions):
-    np.testing.assert_allclose(rotations.to_matrix(quaternions), scipy_of(quaternions).as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(
+        rotations.to_matrix(quaternions), scipy_of(quaternions).as_matrix(), atol=1e-12
+    )
     assert same(rotations.from_matrix(rotations.to_matrix(quaternions)), quaternions)
     assert same(rotations.from_rotation_vector(rotations.to_rotation_vector(quaternions)), quaternions)
     assert same(rotations.from_6d(rotations.to_6d(quaternions)), quaternions)
