@@ -15,17 +15,19 @@ from ..errors import KmmError
 from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS, REST_OFFSETS
 from . import kinematics, placement, rotations
 from .rotations import Array
-from .smpl_rest import SMPL_REST_OFFSETS, rest_pose_local
+from .smpl_rest import SMPL_REST_OFFSETS, rest_pose
 
 # A hinge axis counts fully where the limb is bent by more than the second angle, not at all below the first.
-_HINGE_BENDS = (np.radians(10), np.radians(30))
+_HINGE_BENDS = (np.radians(15), np.radians(40))
 # An axis opposed to the natural one must be seen at this much more bend: straight limbs often look
 # overstretched, by up to 16 degrees in UI-PRMD: an error of the joint centres, not a limb turned round.
 _OVERSTRETCH = np.radians(20)
 # How long a straight limb remembers the twist it had when bent, and how strongly the natural pose pulls.
 _TWIST_MEMORY_S = 0.3
+# The twist is smoothed over this time: what a limb shows in the frame in which it becomes bent is noisy.
+_TWIST_SMOOTHING_S = 0.02
 _NATURAL_PULL = 0.02
-# A sole is made level fully / not at all: when its ball is this far over its lowest height, ...
+# A sole is made level fully / not at all: when its ball is this far over the floor, ...
 _LEVEL_FOOT_HEIGHTS_M = (0.03, 0.08)
 # ... where levelling rolls it by this much, ...
 _LEVEL_FOOT_ROLLS = (np.radians(20), np.radians(50))
@@ -58,11 +60,12 @@ def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array
     positions = positions * _scale(lengths)
     if rest_offsets is None:
         rest_offsets = _recognised_rest(lengths)
+    # Solved as rotations of the source's own T-pose, then given to our skeleton posed like that T-pose.
     world = _torso(positions, rest_offsets)
     for side in ("left_", "right_"):
         _solve_leg(world, positions, side, rest_offsets, fps)
         _solve_arm(world, positions, side, rest_offsets, fps)
-    local = kinematics.local_rotations(world)
+    local = kinematics.local_rotations(rotations.multiply(world, rest_pose(rest_offsets)))
     local = rotations.make_continuous(np.where(local[:1, :, :1] < 0, -local, local))
     return placement.put_on_floor(MotionClip(_root_positions(positions, local), local, float(fps)))
 
@@ -72,7 +75,7 @@ def _checked(positions: ArrayLike) -> Array:
     if positions.ndim != 3 or positions.shape[1:] != (NUM_JOINTS, 3) or len(positions) == 0:
         raise KmmError(
             "bad_positions",
-            f"Joint positions have shape {positions.shape}; expected [F, {NUM_JOINTS}, 3] with F of at least 1.",
+            f"Joint positions have shape {positions.shape}; expected [F, {NUM_JOINTS}, 3], F at least 1.",
             "Give the 22 SMPL joints in metres, Y up.",
         )
     if not np.isfinite(positions).all():
@@ -110,10 +113,6 @@ def _recognised_rest(lengths: Array) -> Array:
 
 def _at(joint: str) -> int:
     return JOINT_INDEX[joint]
-
-
-def _between_joints(positions: Array, start: int, end: int) -> Array:
-    return positions[:, end] - positions[:, start]
 
 
 def _frame(x: Array, y: Array) -> Array:
@@ -174,89 +173,121 @@ def _chest_axes(bones: Array) -> tuple[Array, Array]:
     return bones[:, _at("left_collar")] - bones[:, _at("right_collar")], bones[:, _at("neck")]
 
 
-def _solve_leg(world: Array, positions: Array, side: str, rest_offsets: Array, fps: float) -> None:
+def _solve_leg(world: Array, positions: Array, side: str, rest: Array, fps: float) -> None:
     """Sets hip, knee, ankle and foot of one side in ``world``."""
     hip, knee, ankle, foot = (_at(side + name) for name in ("hip", "knee", "ankle", "foot"))
-    thigh, shin, sole = (
-        _between_joints(positions, *ends) for ends in ((hip, knee), (knee, ankle), (ankle, foot))
-    )
-    rest = rest_pose_local(rest_offsets)
-    hinge = np.array([1.0, 0.0, 0.0])
-    swing = _swing(rotations.multiply(world[:, _at("pelvis")], rest[hip]), REST_OFFSETS[knee], thigh)
+    ends = ((hip, knee), (knee, ankle), (ankle, foot))
+    thigh, shin, sole = (positions[:, end] - positions[:, start] for start, end in ends)
+    flexion = np.array([1.0, 0.0, 0.0])
+    untwisted = _swing(world[:, _at("pelvis")], rest[knee], thigh)
     # A straight leg's kneecap points between where the pelvis and the toes (less their turn-out at rest) do.
     down = rotations.normalize(shin)
-    turn_out = np.arctan2(rest_offsets[foot, 0], rest_offsets[foot, 2])
+    turn_out = np.arctan2(rest[foot, 0], rest[foot, 2])
     toes = rotations.rotate(rotations.from_axis_angle(down, turn_out), rotations.normalize(sole))
-    natural = 0.6 + 0.4 * _phase(swing, REST_OFFSETS[knee], hinge, np.cross(toes, down))
-    world[:, hip] = _twisted(swing, REST_OFFSETS[knee], hinge, thigh, shin, natural, fps)
-    world[:, knee] = _swing(rotations.multiply(world[:, hip], rest[knee]), REST_OFFSETS[ankle], shin)
-    tilted = _swing(rotations.multiply(world[:, knee], rest[ankle]), REST_OFFSETS[foot], sole)
-    world[:, ankle] = world[:, foot] = _with_level_sole(tilted, positions[:, foot, 1])
+    natural = 0.6 + 0.4 * _twist_toward(np.cross(toes, down), untwisted, thigh, flexion)
+    axis = _hinge_axis(thigh, shin, rest[knee], rest[ankle], flexion)
+    seen = _twist_toward(axis, untwisted, thigh, flexion)
+    world[:, hip] = _twisted(untwisted, thigh, shin, seen, natural, fps)
+    world[:, knee] = _hinged(world[:, hip], rest[ankle], shin, flexion)
+    tilted = _swing(world[:, knee], rest[foot], sole)
+    floor = positions[:, [_at("left_foot"), _at("right_foot")], 1].min()
+    world[:, ankle] = world[:, foot] = _with_level_sole(tilted, rest[foot], positions[:, foot, 1] - floor)
 
 
-def _solve_arm(world: Array, positions: Array, side: str, rest_offsets: Array, fps: float) -> None:
+def _solve_arm(world: Array, positions: Array, side: str, rest: Array, fps: float) -> None:
     """Sets collar, shoulder, elbow and wrist of one side in ``world``."""
     collar, shoulder, elbow, wrist = (_at(side + name) for name in ("collar", "shoulder", "elbow", "wrist"))
-    clavicle, upper, lower = (
-        _between_joints(positions, *ends) for ends in ((collar, shoulder), (shoulder, elbow), (elbow, wrist))
-    )
-    rest = rest_pose_local(rest_offsets)
+    ends = ((collar, shoulder), (shoulder, elbow), (elbow, wrist))
+    clavicle, upper, lower = (positions[:, end] - positions[:, start] for start, end in ends)
     chest = world[:, _at("spine3")]
-    world[:, collar] = _swing(chest, rest_offsets[shoulder], clavicle)
+    world[:, collar] = _swing(chest, rest[shoulder], clavicle)
     # In T-pose, palms down, both elbows flex forward: about -Y on the left, about +Y on the right.
-    hinge = np.array([0.0, -np.sign(REST_OFFSETS[elbow, 0]), 0.0])
-    swing = _swing(rotations.multiply(chest, rest[shoulder]), REST_OFFSETS[elbow], upper)
-    world[:, shoulder] = _twisted(swing, REST_OFFSETS[elbow], hinge, upper, lower, np.ones(len(upper)), fps)
-    world[:, elbow] = _swing(rotations.multiply(world[:, shoulder], rest[elbow]), REST_OFFSETS[wrist], lower)
-    world[:, wrist] = world[:, elbow]
+    flexion = np.array([0.0, -np.sign(rest[elbow, 0]), 0.0])
+    untwisted = _swing(chest, rest[elbow], upper)
+    axis = _hinge_axis(upper, lower, rest[elbow], rest[wrist], flexion)
+    seen = _twist_toward(axis, untwisted, upper, flexion)
+    natural = np.ones(len(upper), dtype=complex)
+    world[:, shoulder] = _twisted(untwisted, upper, lower, seen, natural, fps)
+    world[:, elbow] = world[:, wrist] = _hinged(world[:, shoulder], rest[wrist], lower, flexion)
 
 
-def _phase(swing: Array, rest: Array, hinge: Array, axis: Array) -> Array:
-    """``axis`` seen along the bone: a complex number whose angle is the twist that aims the hinge at it. [F]."""
-    across = np.cross(rotations.normalize(rest), hinge)
-    return np.sum(axis * rotations.rotate(swing, hinge), axis=-1) + 1j * np.sum(
-        axis * rotations.rotate(swing, across), axis=-1
-    )
+def _hinged(upper: Array, rest_lower: Array, lower: Array, flexion: Array) -> Array:
+    """Rotation [F, 4] of the lower bone that points it at ``lower`` and keeps the upper bone's hinge axis."""
+    axis = rotations.rotate(upper, flexion)
+    return _relative_frame((lower, axis), (rest_lower[None], flexion[None]))
 
 
-def _twisted(
-    swing: Array, rest: Array, hinge: Array, upper: Array, lower: Array, natural: Array, fps: float
-) -> Array:
-    """``swing`` with the twist about the upper bone that the bend, its memory and the natural pose give.
+def _hinge_axis(upper: Array, lower: Array, rest_upper: Array, rest_lower: Array, flexion: Array) -> Array:
+    """The axis about which the two bones are bent, in the world, [F, 3].
+
+    It keeps the angles with both bones that ``flexion``, the axis in the rest pose, has with them there: legs
+    that are a little knock-kneed at rest, as SMPL's are, must not seem twisted when bent.
+    """
+    upper, lower = rotations.normalize(upper), rotations.normalize(lower)
+    along_upper = rotations.normalize(rest_upper) @ flexion
+    along_lower = rotations.normalize(rest_lower) @ flexion
+    cosine = np.sum(upper * lower, axis=-1)
+    sine_squared = np.maximum(1 - cosine**2, 1e-6)
+    a = (along_upper - along_lower * cosine) / sine_squared
+    b = (along_lower - along_upper * cosine) / sine_squared
+    normal_part = np.sqrt(np.maximum(1 - a * along_upper - b * along_lower, 0))
+    normal = rotations.normalize(np.cross(upper, lower))
+    return a[:, None] * upper + b[:, None] * lower + normal_part[:, None] * normal
+
+
+def _twist_toward(axis: Array, untwisted: Array, bone: Array, flexion: Array) -> Array:
+    """The twist about ``bone`` that turns the hinge of ``untwisted`` toward ``axis``, [F].
+
+    It is the angle of a complex number; the number's size is how far ``axis`` stands off the bone, up to 1.
+    """
+    bone = rotations.normalize(bone)
+    across = rotations.normalize(np.cross(bone, rotations.rotate(untwisted, flexion)))
+    return np.sum(axis * np.cross(across, bone), axis=-1) + 1j * np.sum(axis * across, axis=-1)
+
+
+def _twisted(untwisted: Array, upper: Array, lower: Array, seen: Array, natural: Array, fps: float) -> Array:
+    """``untwisted`` with the twist about the upper bone that the bend, its memory and the natural pose give.
 
     Args:
-        swing: world rotation of the upper bone without twist, [F, 4].
-        rest: the upper bone in the rest pose, [3].
-        hinge: axis in the rest pose about which the joint below flexes, [3].
+        untwisted: world rotation of the upper bone turned the shortest way, [F, 4].
         upper, lower: the two bones, [F, 3].
-        natural: twist of a straight limb as a complex number, [F].
+        seen: twist that the bend shows, as the angle of a complex number, [F].
+        natural: twist of a straight limb, likewise, [F].
         fps: frames a second.
     """
-    axis = np.cross(rotations.normalize(upper), rotations.normalize(lower))
-    seen = _phase(swing, rest, hinge, axis)
-    sine = np.abs(seen)
-    seen = seen / np.where(sine > 0, sine, 1)
+    seen = seen / np.maximum(np.abs(seen), 1e-9)
     natural = natural / np.abs(natural)
+    sine = np.linalg.norm(np.cross(rotations.normalize(upper), rotations.normalize(lower)), axis=-1)
     opposed = (1 - np.real(seen * np.conj(natural))) / 2
     weight = _smoothstep(np.arcsin(np.minimum(sine, 1)) - _OVERSTRETCH * opposed, *_HINGE_BENDS)
     seen = weight * seen
 
-    reach = min(len(upper) - 1, int(10 * fps * _TWIST_MEMORY_S))
-    memory = fps * _TWIST_MEMORY_S
-    kernel = np.exp(-np.abs(np.arange(-reach, reach + 1)) / memory) / (2 * memory)
-    remembered = np.convolve(seen, kernel)[reach : reach + len(upper)] + _NATURAL_PULL * natural
+    remembered = _spread(seen, _TWIST_MEMORY_S * fps) + _NATURAL_PULL * natural
     remembered = remembered / np.maximum(np.abs(remembered), 1e-9)
-    twist = np.angle(seen + (1 - weight) * remembered)
-    return rotations.multiply(rotations.from_axis_angle(rotations.normalize(upper), twist), swing)
+    twist = seen + (1 - weight) * remembered
+    twist = np.angle(_spread(twist / np.maximum(np.abs(twist), 1e-9), _TWIST_SMOOTHING_S * fps))
+    return rotations.multiply(rotations.from_axis_angle(rotations.normalize(upper), twist), untwisted)
 
 
-def _with_level_sole(ankle: Array, ball_height: Array) -> Array:
-    """Rolls a foot on the floor about its own length until the sole is level. [F, 4] and [F] m -> [F, 4]."""
-    toe = rotations.rotate(ankle, rotations.normalize(REST_OFFSETS[_at("left_foot")]))
-    side = rotations.rotate(ankle, np.array([1.0, 0.0, 0.0]))
+def _spread(values: Array, frames: float) -> Array:
+    """``values`` [F] averaged over time with weights that fall off by e every ``frames`` to both sides."""
+    reach = min(len(values) - 1, int(10 * frames))
+    weights = np.exp(-np.abs(np.arange(-reach, reach + 1)) / frames)
+    return np.convolve(values, weights / weights.sum())[reach : reach + len(values)]
+
+
+def _with_level_sole(ankle: Array, rest_sole: Array, height: Array) -> Array:
+    """Rolls a foot on the floor about its own length until the sole is level.
+
+    Args:
+        ankle: world rotation, [F, 4].
+        rest_sole: from ankle to ball in the rest pose, where the sole is level, [3].
+        height: of the ball over its lowest, [F] m.
+    """
+    toe = rotations.rotate(ankle, rotations.normalize(rest_sole))
+    side = rotations.rotate(ankle, rotations.normalize(np.cross(rotations.Y_AXIS, rest_sole)))
     level = np.cross(rotations.Y_AXIS, toe)
     roll = np.arctan2(np.sum(np.cross(side, level) * toe, axis=-1), np.sum(side * level, axis=-1))
-    height = ball_height - ball_height.min()
     near = 1 - _smoothstep(height, *_LEVEL_FOOT_HEIGHTS_M)
     small = 1 - _smoothstep(np.abs(roll), *_LEVEL_FOOT_ROLLS)
     flat = 1 - _smoothstep(np.arcsin(np.clip(np.abs(toe[:, 1]), 0, 1)), *_LEVEL_FOOT_PITCHES)

@@ -8,10 +8,12 @@ the user has one (``kmm_core.formats.amass``).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, REST_OFFSETS
-from . import kinematics, rotations
+from . import rotations
 from .rotations import Array
 
 _LEFT_AND_CENTRE = {
@@ -48,7 +50,7 @@ _LIMB_BONES = tuple(
     (JOINT_INDEX[f"{side}_{start}"], JOINT_INDEX[f"{side}_{end}"])
     for side in ("left", "right")
     for chain in (("hip", "knee", "ankle", "foot"), ("shoulder", "elbow", "wrist"))
-    for start, end in zip(chain[:-1], chain[1:], strict=True)
+    for start, end in pairwise(chain)
 )
 
 
@@ -69,11 +71,6 @@ def rest_pose(offsets: Array) -> Array:
             world[start] = rotations.between(REST_OFFSETS[end], offsets[end])
         world[end] = world[start]
     return world
-
-
-def rest_pose_local(offsets: Array) -> Array:
-    """``rest_pose`` as rotations against the parent joint, [22, 4]."""
-    return kinematics.local_rotations(rest_pose(offsets))
 
 
 def _level_frame(direction: Array) -> Array:

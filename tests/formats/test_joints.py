@@ -104,7 +104,7 @@ def test_missing_files_folders_and_names(tmp_path):
 def test_an_archive_under_a_wrong_name(tmp_path):
     np.savez(tmp_path / "a.npz", positions())
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
-    with pytest.raises(KmmError, match="is an .npz archive"):
+    with pytest.raises(KmmError, match="is an [.]npz archive"):
         read_joints(tmp_path / "a.npy")
 
 

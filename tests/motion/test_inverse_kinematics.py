@@ -71,7 +71,7 @@ def test_recovers_a_natural_clip(seed):
     assert np.delete(error, JOINT_INDEX["spine2"], axis=1).max() < 0.004
     difference = np.degrees(rotations.angle_between(clip.local_rotations, solved.local_rotations))
     for name in ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_elbow", "right_elbow"):
-        assert difference[:, JOINT_INDEX[name]].mean() < 1.0, name
+        assert difference[:, JOINT_INDEX[name]].mean() < 2.0, name
     # The pelvis moves as given; only the height over the floor is found anew.
     travelled = solved.root_positions - clip.root_positions
     assert np.ptp(travelled, axis=0).max() < 1e-6
@@ -147,7 +147,7 @@ def test_straight_and_overstretched_limbs_never_flip():
     positions = clip.joint_positions() + np.random.default_rng(0).normal(0, 0.0005, (count, 22, 3))
     solved = clip_from_positions(positions, FPS).local_rotations
     step = np.degrees(rotations.angle_between(solved[1:], solved[:-1]))
-    assert step.max() < 6
+    assert step.max() < 5
     difference = np.degrees(rotations.angle_between(solved, local))
     assert difference[:, [JOINT_INDEX["left_shoulder"], JOINT_INDEX["right_hip"]]].max() < 20
 
