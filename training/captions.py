@@ -69,16 +69,80 @@ _SUBJECTS = (
     _Subject("", "gerund", ("the", "their"), weight=1.5),
 )
 
-_DOUBLED = frozenset("run jog step sidestep hop stop sit put set let cut squat clap spin get nod dab grab drop slip chop bat dip cup mop scrub".split())
+_DOUBLED = frozenset(
+    [
+        "run",
+        "jog",
+        "step",
+        "sidestep",
+        "hop",
+        "stop",
+        "sit",
+        "put",
+        "set",
+        "let",
+        "cut",
+        "squat",
+        "clap",
+        "spin",
+        "get",
+        "nod",
+        "dab",
+        "grab",
+        "drop",
+        "slip",
+        "chop",
+        "bat",
+        "dip",
+        "cup",
+        "mop",
+        "scrub",
+    ]
+)
 _IRREGULAR_THIRD = {"have": "has", "be": "is", "do": "does", "go": "goes"}
 _IRREGULAR_PAST = dict(
     pair.split(":")
-    for pair in (
-        "put:put let:let cut:cut set:set stand:stood hold:held stick:stuck bring:brought run:ran go:went take:took "
-        "keep:kept throw:threw swing:swung lie:lay sit:sat get:got rise:rose bend:bent do:did make:made give:gave "
-        "sink:sank come:came spin:spun bear:bore strike:struck fight:fought tell:told ride:rode drink:drank "
-        "sweep:swept creep:crept shake:shook break:broke shoot:shot stride:strode have:had be:was"
-    ).split()
+    for pair in [
+        "put:put",
+        "let:let",
+        "cut:cut",
+        "set:set",
+        "stand:stood",
+        "hold:held",
+        "stick:stuck",
+        "bring:brought",
+        "run:ran",
+        "go:went",
+        "take:took",
+        "keep:kept",
+        "throw:threw",
+        "swing:swung",
+        "lie:lay",
+        "sit:sat",
+        "get:got",
+        "rise:rose",
+        "bend:bent",
+        "do:did",
+        "make:made",
+        "give:gave",
+        "sink:sank",
+        "come:came",
+        "spin:spun",
+        "bear:bore",
+        "strike:struck",
+        "fight:fought",
+        "tell:told",
+        "ride:rode",
+        "drink:drank",
+        "sweep:swept",
+        "creep:crept",
+        "shake:shook",
+        "break:broke",
+        "shoot:shot",
+        "stride:strode",
+        "have:had",
+        "be:was",
+    ]
 )
 _VOWEL_SOUND = re.compile(r"^(?!(?:uni|use|one|eu))(?:[aeiou]|hour)", re.IGNORECASE)
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
@@ -117,7 +181,7 @@ def _past(verb: str) -> str:
 
 
 def with_article(phrase: str) -> str:
-    """"old person" -> "an old person"."""
+    """ "old person" -> "an old person"."""
     return ("an " if _VOWEL_SOUND.match(phrase) else "a ") + phrase
 
 
@@ -129,10 +193,12 @@ def _choose(template: str, rng: random.Random) -> str:
         template = template[: match.start()] + rng.choice(match[1].split("|")) + template[match.end() :]
 
 
-def _sentence(template: str, style: Style, rng: random.Random, with_style: bool) -> str:
+def _sentence(template: str, style: Style, rng: random.Random, with_style: bool, plain: bool) -> str:
     if template.startswith("!"):
         return " ".join(_choose(template[1:], rng).split())
-    subjects = [s for s in _SUBJECTS if getattr(style, s.gender or "man") or not s.gender]
+    subjects = [s for s in _SUBJECTS if not s.gender or getattr(style, s.gender)]
+    if plain:
+        subjects = [s for s in subjects if not s.text]
     subject = rng.choices(subjects, [s.weight for s in subjects])[0]
     possessive = rng.choice(subject.possessives)
     clause = _choose(template, rng)
@@ -142,7 +208,11 @@ def _sentence(template: str, style: Style, rng: random.Random, with_style: bool)
         article, _, noun = words.partition(" ")
         if article in ("a", "an", "the") and style.adjectives and (not style.adverbs or rng.random() < 0.35):
             adjective = rng.choice(style.adjectives)
-            words = with_article(f"{adjective} {noun}") if article in ("a", "an") else f"{article} {adjective} {noun}"
+            words = (
+                with_article(f"{adjective} {noun}")
+                if article in ("a", "an")
+                else f"{article} {adjective} {noun}"
+            )
         elif style.adverbs:
             clause = f"{clause} {rng.choice(style.adverbs)}"
     return re.sub(r"\s+([,.])", r"\1", " ".join(f"{words} {clause}".split()))
@@ -167,7 +237,10 @@ def write_captions(
         template = rng.choice(clauses)
         if side in OTHER_SIDE:
             template = template.replace("SIDE", side).replace("OTHER", OTHER_SIDE[side])
-        sentences[_sentence(template, style, rng, rng.random() < style.named)] = None
+        # The first quarter is as animators type it: no subject, no style.
+        plain = len(sentences) < count // 4
+        with_style = not plain and rng.random() < style.named
+        sentences[_sentence(template, style, rng, with_style, plain)] = None
         if len(sentences) == count:
             break
     return tuple(sentences)
@@ -205,7 +278,9 @@ _BEHIND_DETERMINER = re.compile(rf"\b(?:{_DETERMINER})[\s-]+$", re.IGNORECASE)
 _BEHIND_MOVE = re.compile(rf"\b(?:{_DETERMINER}|{_MOVE})[\s-]+$", re.IGNORECASE)
 _ALL_RIGHT = re.compile(r"\ball\s+$", re.IGNORECASE)
 # "left" as the verb of leave: "he left", "the man left the room", "is left alone".
-_LEAVER = re.compile(r"\b(?:he|she|they|who|person|man|woman|figure|has|have|had|is|are|was|were|been)\s+$", re.IGNORECASE)
+_LEAVER = re.compile(
+    r"\b(?:he|she|they|who|person|man|woman|figure|has|have|had|is|are|was|were|been)\s+$", re.IGNORECASE
+)
 _LEFT_OBJECT = re.compile(
     r"\s*(?:$|[.,;]|(?:and|with|alone|behind|quickly|slowly|again|it|him|her|them|after|before)\b"
     r"|(?:the|a|an|his|her|their)\s+(?:room|house|place|area|scene|stage|building|field|frame|screen|door|ground|floor|object)\b)",
@@ -229,8 +304,26 @@ def _is_side(match: re.Match[str]) -> bool:
 def _leaves(before: str, after: str) -> bool:
     found = _LEFT_OBJECT.match(after)
     # "walks right then left." names a side; "then left the room" does not.
-    return found is not None and (not before.lower().endswith("then ") or found[0].strip().endswith(
-        ("room", "house", "place", "area", "scene", "stage", "building", "field", "frame", "screen", "door")))
+    return found is not None and (
+        not before.lower().endswith("then ")
+        or found[0]
+        .strip()
+        .endswith(
+            (
+                "room",
+                "house",
+                "place",
+                "area",
+                "scene",
+                "stage",
+                "building",
+                "field",
+                "frame",
+                "screen",
+                "door",
+            )
+        )
+    )
 
 
 def _like(word: str, model: str) -> str:

@@ -31,7 +31,7 @@ class Sides:
 
     @property
     def larger(self) -> str:
-        """"left" or "right"."""
+        """ "left" or "right"."""
         return "left" if self.left > self.right else "right"
 
     def clear(self, margin: float) -> str:
@@ -139,7 +139,9 @@ def measure(clip: MotionClip) -> Measurements:
     moved = floor_way[-1] - floor_way[0]
     sine, cosine = np.sin(angle[0]), np.cos(angle[0])
     # Everything as the body sees it: heading taken out, pelvis at the origin.
-    local = rotations.rotate(rotations.from_yaw(-angle)[:, None], positions - pelvis[:, None] * np.array([1, 0, 1]))
+    local = rotations.rotate(
+        rotations.from_yaw(-angle)[:, None], positions - pelvis[:, None] * np.array([1, 0, 1])
+    )
 
     def sides(measure_one) -> Sides:
         return Sides(float(measure_one("left")), float(measure_one("right")))
@@ -165,7 +167,8 @@ def measure(clip: MotionClip) -> Measurements:
         wrist_reach=sides(lambda side: (wrist[side] - shoulder[side])[:, 2].max()),
         wrist_swings=sides(
             lambda side: max(
-                _swings((wrist[side] - local[:, J[f"{side}_elbow"]])[:, axis], over[side] > -0.2) for axis in (0, 1)
+                _swings((wrist[side] - local[:, J[f"{side}_elbow"]])[:, axis], over[side] > -0.2)
+                for axis in (0, 1)
             )
         ),
         ankle_top=sides(lambda side: np.ptp(positions[:, J[f"{side}_ankle"], 1])),
@@ -214,7 +217,9 @@ def side_doubt(caption: str, measured: Measurements) -> str:
         side = turns.pop()
         turn = measured.turn if side == "left" else -measured.turn
         if turn < CLEAR_TURN and abs(measured.turn) < np.radians(300):
-            return f"says it turns {side}, but the heading changes by {np.degrees(measured.turn):+.0f} degrees"
+            return (
+                f"says it turns {side}, but the heading changes by {np.degrees(measured.turn):+.0f} degrees"
+            )
     else:
         ways = {_side_of(match[1] or match[2]) for match in _WAY.finditer(caption)}
         if len(ways) == 1:
@@ -239,6 +244,9 @@ def side_doubt(caption: str, measured: Measurements) -> str:
     if len(legs) == 1 and not re.search(r"\b(?:stands?|standing|balanc\w+|hop\w*|jump\w*|weight)\b", caption):
         side = legs.pop()
         other = "right" if side == "left" else "left"
-        if measured.ankle_top[side] + measured.knee_top[side] < measured.ankle_top[other] + measured.knee_top[other]:
+        if (
+            measured.ankle_top[side] + measured.knee_top[side]
+            < measured.ankle_top[other] + measured.knee_top[other]
+        ):
             return f"names the {side} leg, but the {other} one rises more"
     return ""

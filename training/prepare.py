@@ -22,10 +22,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-
 from kmm_core.atomic_write import atomic_write, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
+from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
+from kmm_core.evaluate.prompt_sets import normalized as _normalized
 from kmm_core.train.prepared import (
     MANIFEST,
     PREPARED_FPS,
@@ -98,7 +99,12 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
         raise write_error(folder / MANIFEST, error) from None
     fingerprints = {take.id: _fingerprint(chosen, take) for take in takes}
     journal = _read_journal(folder / JOURNAL)
-    done = {key: entry for key, entry in journal.items() if entry["fingerprint"] == fingerprints.get(key)}
+    # A take that an unexpected error stopped is tried again: that was no fault of the file.
+    done = {
+        key: entry
+        for key, entry in journal.items()
+        if entry["fingerprint"] == fingerprints.get(key) and not entry.get("unexpected")
+    }
     new = [take for take in takes if take.id not in done]
     if new or len(done) != len(journal) or not (folder / MANIFEST).is_file():
         # Start from the entries that still hold, so that stale ones don't come back.
@@ -119,7 +125,9 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
         captions=sum(len(clip.captions) for clip in clips),
         new_takes=len(new),
         skipped=tuple((entry["file"], entry["skipped"]) for entry in done.values() if entry["skipped"]),
-        dropped=dict(Counter(f"{item['what']}: {item['reason']}" for e in done.values() for item in e["dropped"])),
+        dropped=dict(
+            Counter(f"{item['what']}: {item['reason']}" for e in done.values() for item in e["dropped"])
+        ),
         seconds=time.monotonic() - began,
     )
 
@@ -165,7 +173,9 @@ def unpack(archive: Path, cache: Path) -> Path:
                 inside = (half / member.name).resolve().is_relative_to(half.resolve())
                 if not inside or not (member.isfile() or member.isdir()):
                     raise KmmError(
-                        "bad_archive", f"{archive}: {member.name} is a link or leaves the folder.", "Don't use it."
+                        "bad_archive",
+                        f"{archive}: {member.name} is a link or leaves the folder.",
+                        "Don't use it.",
                     )
                 members.extract(member, half, set_attrs=False)
         os.replace(half, target)
@@ -179,7 +189,7 @@ def unpack(archive: Path, cache: Path) -> Path:
 
 
 def split_of(source: str, recording: str) -> str:
-    """"train" (about 90 %), "val" or "test" (5 % each), for ever the same for a recording."""
+    """ "train" (about 90 %), "val" or "test" (5 % each), for ever the same for a recording."""
     digest = hashlib.sha256(f"{source}/{recording}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return "train" if place < 0.90 else "val" if place < 0.95 else "test"
@@ -190,7 +200,9 @@ def _fingerprint(recipe: Recipe, take: Take) -> str:
     parts = [str(PREPARE_VERSION), recipe.name, str(recipe.version), json.dumps(take.details, sort_keys=True)]
     for path in take.files:
         status = path.stat() if path.exists() else None
-        parts.append(f"{path.name}:{status.st_size}:{status.st_mtime_ns}" if status else f"{path.name}:missing")
+        parts.append(
+            f"{path.name}:{status.st_size}:{status.st_mtime_ns}" if status else f"{path.name}:missing"
+        )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
@@ -206,10 +218,11 @@ def _prepare_take(recipe_name: str, folder: Path, take: Take) -> dict:
             else:
                 result = _keep(recipe, folder, take, clip, cut)
                 entry["dropped" if isinstance(result, Dropped) else "rows"].append(asdict(result))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one file, the others go on
+    except Exception as error:
         if isinstance(error, KmmError) and error.code in _FATAL:
             raise
         entry["skipped"] = str(error) if isinstance(error, KmmError) else f"{type(error).__name__}: {error}"
+        entry["unexpected"] = not isinstance(error, KmmError)
         entry["rows"] = []
     return entry
 
@@ -229,7 +242,7 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
         piece = replace(piece, fps=piece.fps / cut.stretch).resample(PREPARED_FPS)
     piece = face_forward(piece)
     clip_id = f"{take.id}_{cut.start:05d}_{cut.stop:05d}" + ("_slow" if cut.stretch > 1 else "")
-    captions = tuple(text for text in cut.captions if text not in held_out_prompts())
+    captions = tuple(text for text in cut.captions if _normalized(text) not in held_out_prompts())
     if not captions:
         return Dropped("clip", "no caption is left", clip_id)
     if piece.num_frames < SHORTEST:
@@ -258,9 +271,7 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
 @lru_cache(maxsize=1)
 def held_out_prompts() -> frozenset[str]:
     """The sentences that results are measured on: no clip is trained with one of them."""
-    from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
-
-    return frozenset(prompt.text for prompt in (*side_prompts(), *action_prompts()))
+    return frozenset(_normalized(prompt.text) for prompt in (*side_prompts(), *action_prompts()))
 
 
 def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:
@@ -268,9 +279,13 @@ def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:
     rows = [row for entry in done.values() for row in entry["rows"]]
     clips = [PreparedClip(**{**row, "captions": tuple(row["captions"])}) for row in rows]
     # A family of n clips weighs sqrt(n): rare actions are seen more often, without repeating a few clips for ever.
-    families = Counter((clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")) for clip in clips)
+    families = Counter(
+        (clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")) for clip in clips
+    )
     raw = [
-        families[clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")] ** -0.5 for clip in clips
+        families[clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")] ** -0.5
+        * getattr(recipe, "emphasis", {}).get(clip.labels.get("action"), 1.0)
+        for clip in clips
     ]
     scale = recipe.share / max(sum(raw), 1e-9)
     clips = [replace(clip, weight=round(weight * scale, 6)) for clip, weight in zip(clips, raw, strict=True)]

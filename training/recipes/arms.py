@@ -27,7 +27,9 @@ def wrist_heights(clip: MotionClip) -> np.ndarray:
     return np.stack([height[:, wrist] - height[:, shoulder] for wrist, shoulder in names], axis=1)
 
 
-def arm_raises(clip: MotionClip, *, low: float = -0.3, high: float = 0.05, longest: float = 5.0) -> list[ArmRaise]:
+def arm_raises(
+    clip: MotionClip, *, low: float = -0.3, high: float = 0.05, longest: float = 5.0
+) -> list[ArmRaise]:
     """Where one arm rises from hanging to over the shoulder while the other one stays down.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class BandaiNamco:
     credit = "Bandai Namco Research Inc."
     archives = ("bandai-namco", "Bandai-Namco-Research-Motiondataset")
     share = 60.0
+    emphasis: ClassVar[dict[str, float]] = {"lower_arm": 0.6}
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """Every ``dataset-N_CONTENT_STYLE_NNN.bvh`` below the folder."""
@@ -60,18 +62,25 @@ class BandaiNamco:
         else:
             yield from self._gesture(take, clip, measured, content, style)
 
-    def _cut(self, take: Take, start: int, stop: int, description: Description, style: str, stretch=1.0) -> Cut:
+    def _cut(
+        self, take: Take, start: int, stop: int, description: Description, style: str, stretch=1.0
+    ) -> Cut:
         manner = phrases.STYLES[style]
         if stretch > 1:
             manner = phrases.SLOWLY
         elif style == "normal" or description.pace is not phrases.PLAIN:
             manner = phrases.joined(manner, description.pace)
         captions = write_captions(
-            description.clauses, seed=f"{take.id}_{start}_{stop}_{stretch}", style=manner, side=description.named
+            description.clauses,
+            seed=f"{take.id}_{start}_{stop}_{stretch}",
+            style=manner,
+            side=description.named,
         )
         return Cut(start, stop, captions, description.labels(style), stretch)
 
-    def _raise(self, take: Take, clip: MotionClip, measured: Measurements, style: str) -> Iterable[Cut | Dropped]:
+    def _raise(
+        self, take: Take, clip: MotionClip, measured: Measurements, style: str
+    ) -> Iterable[Cut | Dropped]:
         named = next(side for side in ("left", "right", "both") if f"-{side}-" in take.details["content"])
         side = raised_side(measured.wrist_rise)
         if side == "none":
@@ -102,7 +111,9 @@ class BandaiNamco:
             start = max(int(held[0]), int(held[-1]) - 15)
             yield self._cut(take, start, frames, Description(lower, "lower_arm", side=side), style)
 
-    def _wave(self, take: Take, clip: MotionClip, measured: Measurements, style: str) -> Iterable[Cut | Dropped]:
+    def _wave(
+        self, take: Take, clip: MotionClip, measured: Measurements, style: str
+    ) -> Iterable[Cut | Dropped]:
         content = take.details["content"]
         default = "both" if content == "byebye" else "right"
         named = next((side for side in ("left", "right", "both") if f"-{side}-" in content), default)
@@ -112,7 +123,7 @@ class BandaiNamco:
             # A take that starts and ends with the hand up: the height says which one it is.
             side = raised
         if side == "none" or (side != named and take.details["set"] == "1"):
-            yield Dropped("clip", f"waves {side} hand, expected {named}", take.id)
+            yield Dropped("clip", "does not wave the hand it should", f"{take.id}: {side}, expected {named}")
             return
         if side != named:
             yield Dropped("label", f"named {named}, waves {side}: corrected", take.id)
@@ -174,6 +185,10 @@ class BandaiNamco:
             return
         longest = 120 if content in ("punch", "slash") else 180 if content.startswith("dance") else 300
         for start, stop in windows(clip.num_frames, longest, 30):
+            travel = measure(clip.slice(start, stop)).wrist_travel
+            if max(travel.left, travel.right) < 0.5:
+                yield Dropped("clip", "the window shows no action", f"{take.id} {start}-{stop}")
+                continue
             yield self._cut(take, start, stop, description, style)
 
     def _kicks(self, take: Take, clip: MotionClip, style: str) -> Iterable[Cut]:
@@ -205,7 +220,9 @@ def agrees(content: str, description: Description) -> bool:
         return content.endswith(f"-{description.side}")
     if content == "walk-back":
         return description.action == "walk_back"
-    return description.action in ("walk", "run") and description.action == ("walk" if content == "walk" else "run")
+    return description.action in ("walk", "run") and description.action == (
+        "walk" if content == "walk" else "run"
+    )
 
 
 def around_the_turn(clip: MotionClip) -> tuple[int, int]:
@@ -214,7 +231,9 @@ def around_the_turn(clip: MotionClip) -> tuple[int, int]:
 
     angle = heading(clip.joint_positions())
     width = min(15, clip.num_frames)
-    smooth = np.convolve(np.pad(angle, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid")
+    smooth = np.convolve(
+        np.pad(angle, (width // 2, width - 1 - width // 2), mode="edge"), np.ones(width) / width, "valid"
+    )
     part = (smooth - smooth[0]) / (smooth[-1] - smooth[0] + 1e-9)
     first = int(np.argmax(part > 0.15))
     last = int(len(part) - 1 - np.argmax(part[::-1] < 0.85))

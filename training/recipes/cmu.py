@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -80,39 +81,63 @@ FAMILIES = (
     Family(r"walk to run", "walk_to_run", _P.WALK_TO_RUN),
     Family(r"side step", "run", _P.RUN[:3]),
     Family(r"start (walk|hop) stop", "dance", _P.DANCE),
-    Family(r"slow walk, stop", "walk", ("<walk> slowly and <stop>", "<walk> and <stop>", "<walk> forward, then <stop>")),
+    Family(
+        r"slow walk, stop",
+        "walk",
+        ("<walk> slowly and <stop>", "<walk> and <stop>", "<walk> forward, then <stop>"),
+    ),
     Family(r"navigate", "walk"),
     Family(r"walk", "walk"),
     Family(r"^run", "run"),
     Family(r"forward jump", "jump", _P.JUMP_FORWARD, _jumping),
     Family(r"jump, balance|high jump|^jump$", "jump", _P.JUMP, _jumping),
     Family(r"hop on one foot", "hop", _P.HOP_UP_DOWN, _jumping),
-    Family(r"jump up to grab", "reach_up", _P.REACH_UP, lambda m: max(m.wrist_top.left, m.wrist_top.right) > 0.2),
+    Family(
+        r"jump up to grab",
+        "reach_up",
+        _P.REACH_UP,
+        lambda m: max(m.wrist_top.left, m.wrist_top.right) > 0.2,
+        arms=True,
+    ),
     Family(r"punch", "punch", _P.PUNCH),
     Family(r"boxing", "punch", _P.BOX),
     Family(r"sword", "sword", _P.SWORD),
     Family(r"wash self", "wash", _P.WASH_SELF),
     Family(r"wash windows", "wash_window", _P.WASH_WINDOW),
     Family(r"mop", "mop", _P.MOP),
-    Family(r"laugh", "laugh", _P.LAUGH),
+    Family(r"laugh", "laugh", _P.LAUGH, arms=True),
     Family(r"soda", "drink", _P.DRINK),
-    Family(r"shoot", "throw", ("<shoot> a basketball", "<dribble> and <shoot> a basketball", "<play> basketball")),
+    Family(
+        r"shoot", "throw", ("<shoot> a basketball", "<dribble> and <shoot> a basketball", "<play> basketball")
+    ),
     Family(r"dribble", "dribble", _P.DRIBBLE),
     Family(r"soccer", "kick", _P.SOCCER_KICK, _kicking, _kick_side),
     Family(r"cartwheel$|cartwheels", "cartwheel", _P.CARTWHEEL),
     Family(r"balance on one leg", "balance", _P.BALANCE, lambda m: True, _standing_leg),
-    Family(r"pirouette|arabesque|jete|retire|glissade|dance|ballet", "ballet", _P.BALLET, window=6.0),
+    Family(
+        r"pirouette|arabesque|jete|retire|glissade|dance|ballet", "ballet", _P.BALLET, arms=True, window=6.0
+    ),
     Family(r"motorcycle", "ride", _P.HANDLEBARS),
-    Family(r"front kick|geri", "kick", (*_P.KARATE, "<kick>", "<do> karate kicks", "<kick> several times"), _kicking),
+    Family(
+        r"front kick|geri",
+        "kick",
+        (*_P.KARATE, "<kick>", "<do> karate kicks", "<kick> several times"),
+        _kicking,
+    ),
     Family(r"empi|gedan|heian|oiduki|syuto", "karate", _P.KARATE),
-    Family(r"range of motion", "exercise", _P.EXERCISE),
+    Family(r"range of motion", "exercise", _P.EXERCISE, arms=True),
     Family(r"jumping jacks", "exercise", _P.EXERCISE, arms=True),
     Family(r"traffic", "signal", _P.DIRECT_TRAFFIC, arms=True),
     Family(r"signals", "signal", _P.SIGNALS, arms=True),
     Family(r"teapot", "act", _P.TEAPOT, arms=True),
     Family(r"vacation", "act", _P.STORY, arms=True),
     Family(r"sit on", ""),
-    Family(r"scoop up", "pick_up", ("<bend> down and <pick> something up", "<pick> something up", "<bend> over and <stand> up")),
+    Family(
+        r"scoop up",
+        "pick_up",
+        ("<bend> down and <pick> something up", "<pick> something up", "<bend> over and <stand> up"),
+        arms=True,
+    ),
     Family(r"(\w+) \(human subject\)", "imitate_animal"),
 )
 
@@ -137,6 +162,16 @@ class Cmu:
     )
     archives = ("cmu", "all_asfamc")
     share = 34.0
+    emphasis: ClassVar[dict[str, float]] = {
+        "wave": 3.0,
+        "raise_arm": 2.5,
+        "turn": 1.5,
+        "walk_turn": 2.0,
+        "walk": 1.5,
+        "climb": 0.5,
+        "imitate_animal": 0.4,
+        "act": 0.4,
+    }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """One take a trial."""
@@ -165,7 +200,9 @@ class Cmu:
         covered = []
         for start, end, captions in take.details["segments"]:
             if end > clip.seconds + 0.5:
-                yield Dropped("caption", "the captioned segment is not in the file", f"{take.id} {start}-{end} s")
+                yield Dropped(
+                    "caption", "the captioned segment is not in the file", f"{take.id} {start}-{end} s"
+                )
                 continue
             first, last = round(start * 30), min(clip.num_frames, round(end * 30), round(start * 30) + 300)
             if last - first < 30:
@@ -175,7 +212,11 @@ class Cmu:
             for text in captions:
                 doubt = side_doubt(text, piece)
                 if doubt:
-                    yield Dropped("caption", "a side that the motion does not show", f"{take.id} {start:.1f} s: {text}: {doubt}")
+                    yield Dropped(
+                        "caption",
+                        "a side that the motion does not show",
+                        f"{take.id} {start:.1f} s: {text}: {doubt}",
+                    )
                 else:
                     kept.append(text)
             described = self._describe(family, piece, description)
@@ -187,7 +228,12 @@ class Cmu:
         for start, end, side in WAVES.get(take.id, ()):
             clauses = phrases.WAVE_BOTH if side == "both" else phrases.WAVE_ONE
             wave = Description(clauses, "wave", side=side)
-            yield Cut(round(start * 30), round(end * 30), self._sentences(take, round(start * 30), wave), wave.labels())
+            yield Cut(
+                round(start * 30),
+                round(end * 30),
+                self._sentences(take, round(start * 30), wave),
+                wave.labels(),
+            )
         if family:
             yield from self._windows(take, clip, family, description, covered)
             yield from find_events(take.id, clip, arms=family.arms, seats=family.pattern == "sit on")
@@ -206,12 +252,16 @@ class Cmu:
                 described = self._describe(family, measure(clip.slice(start, stop)), description)
                 if described is None:
                     if family.action:
-                        yield Dropped("clip", "the window does not clearly show it", f"{take.id} {start}: {description}")
+                        yield Dropped(
+                            "clip", "the window does not clearly show it", f"{take.id} {start}: {description}"
+                        )
                     continue
                 captions = self._sentences(take, start, described)
                 yield Cut(start, stop, captions, described.labels())
 
-    def _describe(self, family: Family | None, measured: Measurements, description: str) -> Description | None:
+    def _describe(
+        self, family: Family | None, measured: Measurements, description: str
+    ) -> Description | None:
         if family is None or not family.action or not family.shown(measured):
             return None
         if family.action == "imitate_animal":
@@ -224,11 +274,17 @@ class Cmu:
             clauses = tuple(clause for clause in clauses if "SIDE" not in clause)
         return Description(clauses, family.action, side=side)
 
-    def _sentences(self, take: Take, start: int, described: Description | None, count: int = 20) -> tuple[str, ...]:
+    def _sentences(
+        self, take: Take, start: int, described: Description | None, count: int = 20
+    ) -> tuple[str, ...]:
         if described is None:
             return ()
         return write_captions(
-            described.clauses, seed=f"{take.id}_{start}", style=described.pace, side=described.named, count=count
+            described.clauses,
+            seed=f"{take.id}_{start}",
+            style=described.pace,
+            side=described.named,
+            count=count,
         )
 
 

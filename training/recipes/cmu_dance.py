@@ -51,7 +51,7 @@ class CmuDance:
         for start, stop in windows(clip.num_frames, _WINDOW, 32):
             captions = write_captions(described.clauses, seed=f"{take.id}_{start}")
             yield Cut(start, stop, captions, described.labels(take.details["kind"]))
-        yield from find_events(take.id, clip)
+        yield from find_events(take.id, clip, arms=True)
 
 
 RECIPE = CmuDance()

@@ -71,7 +71,13 @@ def _turns_on_the_spot(clip: MotionClip, upright: np.ndarray) -> list[tuple[int,
         way = np.linalg.norm(np.diff(clip.root_positions[start:stop, [0, 2]], axis=0), axis=1).sum()
         calm = np.ptp(clip.root_positions[start:stop, 1]) < 0.12
         short = clip.fps <= stop - start <= 4 * clip.fps
-        if short and calm and np.radians(50) < abs(turn) < np.radians(220) and way < 0.7 and upright[start:stop].all():
+        if (
+            short
+            and calm
+            and np.radians(50) < abs(turn) < np.radians(220)
+            and way < 0.7
+            and upright[start:stop].all()
+        ):
             side = "left" if turn > 0 else "right"
             clauses = phrases.TURN_IN_PLACE + (phrases.HALF_TURN if abs(turn) > np.radians(150) else ())
             found.append((start, stop, Description(clauses, "turn", turn=side)))
@@ -89,11 +95,15 @@ def _seat_changes(clip: MotionClip) -> list[tuple[int, int, Description]]:
         before = np.flatnonzero(height[:start] > 0.88)
         if len(before) and start - before[-1] < 2.5 * clip.fps:
             first = max(0, int(before[-1]) - 12)
-            found.append((first, min(stop, max(start + 15, first + 32)), Description(phrases.SIT_DOWN, "sit_down")))
+            found.append(
+                (first, min(stop, max(start + 15, first + 32)), Description(phrases.SIT_DOWN, "sit_down"))
+            )
         after = np.flatnonzero(height[stop:] > 0.88)
         if len(after) and after[0] < 2.5 * clip.fps:
             last = min(len(height), stop + int(after[0]) + 12)
-            found.append((max(start, min(stop - 15, last - 32)), last, Description(phrases.STAND_UP, "stand_up")))
+            found.append(
+                (max(start, min(stop - 15, last - 32)), last, Description(phrases.STAND_UP, "stand_up"))
+            )
     return found
 
 

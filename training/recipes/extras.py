@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from kmm_core.clip import MotionClip
 
@@ -41,6 +42,7 @@ class Extras:
     credit = "AnimatedDrawings, Meta"
     archives = ("extras", "fair1")
     share = 3.0
+    emphasis: ClassVar[dict[str, float]] = {"wave": 3.0}
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """The files known by name, in ``folder`` or its ``fair1``."""
@@ -55,7 +57,9 @@ class Extras:
         """The clip, or windows of it."""
         known = _CLIPS[take.id]
         for start, stop in windows(clip.num_frames, known.window, 32):
-            captions = write_captions(known.described.clauses, seed=f"{take.id}_{start}", side=known.described.named)
+            captions = write_captions(
+                known.described.clauses, seed=f"{take.id}_{start}", side=known.described.named
+            )
             yield Cut(start, stop, captions, known.described.labels())
         yield from find_events(take.id, clip)
 

@@ -30,7 +30,10 @@ def read_captions(folder: Path) -> dict[str, list[tuple[float, float, tuple[str,
         span = int(row["start_frame_20fps"]), int(row["end_frame_20fps"])
         segments[row["source"]][span].append(tidy(row["caption"]))
     return {
-        source: [(start / CAPTION_FPS, end / CAPTION_FPS, tuple(captions)) for (start, end), captions in spans.items()]
+        source: [
+            (start / CAPTION_FPS, end / CAPTION_FPS, tuple(captions))
+            for (start, end), captions in spans.items()
+        ]
         for source, spans in segments.items()
     }
 

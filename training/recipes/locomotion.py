@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +54,14 @@ def describe_locomotion(measured: Measurements, gait: str) -> Description | None
     pace = phrases.SLOW if measured.speed < slow else phrases.FAST if measured.speed > fast else phrases.PLAIN
     way = abs(measured.course)
     beside = "left" if measured.course > 0 else "right"
-    if way > np.radians(150) and turned < np.radians(100):
-        return Description(phrases.RUN_BACK if run else phrases.WALK_BACK, f"{gait}_back", pace=pace)
-    if np.radians(60) < way < np.radians(120) and turned < np.radians(50):
-        if run:
-            return Description(phrases.SIDESTEP_RUN, "sidestep_run", side=beside)
-        return Description(phrases.SIDESTEP, "sidestep_walk", side=beside, pace=pace)
+    # Backward and sideways stay what they are along a curve; the turn is then only sometimes said, and without a side.
+    curved = int(turned > _TURN)
+    if way > np.radians(150):
+        clauses = phrases.RUN_BACK if run else phrases.WALK_BACK
+        return Description(clauses + phrases.BACK_CURVE * curved, f"{gait}_back", pace=pace)
+    if np.radians(52 if curved else 60) < way < np.radians(120):
+        clauses = (phrases.SIDESTEP_RUN if run else phrases.SIDESTEP) + phrases.SIDE_CURVE * curved
+        return Description(clauses, f"sidestep_{gait}", side=beside, pace=phrases.PLAIN if run else pace)
     if turned > _STRAIGHT:
         if way > np.radians(45):
             return None
@@ -88,4 +91,4 @@ def windows(frames: int, longest: int, shortest: int) -> list[tuple[int, int]]:
         return []
     count = -(-frames // longest)
     edges = [round(index * frames / count) for index in range(count + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))

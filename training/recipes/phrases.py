@@ -155,6 +155,8 @@ SIDESTEP_RUN = (
     "<sidestep> quickly to the SIDE",
     "<move> sideways to ~ SIDE at a run",
 )
+BACK_CURVE = ("<go> backwards in a curve", "<move> backwards along a curve")
+SIDE_CURVE = ("<move> sideways to the SIDE in a curve", "<go> sideways to the SIDE along a curve")
 DIAGONAL = (
     "<walk> diagonally forward to ~ SIDE",
     "<walk> diagonally to ~ SIDE",
@@ -483,7 +485,14 @@ SIT_AND_STAND = (
     "<sit> down [on|onto] a chair, then <rise>",
     "<lower> into a seat and <stand> back up",
 )
-SIT_DOWN = ("<sit> down", "<sit> down", "<sit> down on a chair", "<take> a seat", "<lower> into a seat", "<sit>")
+SIT_DOWN = (
+    "<sit> down",
+    "<sit> down",
+    "<sit> down on a chair",
+    "<take> a seat",
+    "<lower> into a seat",
+    "<sit>",
+)
 STAND_UP = (
     "<stand> up",
     "<stand> up",
@@ -597,7 +606,13 @@ ZOMBIE = (
     "<act> like a zombie",
 )
 
-CARTWHEEL = ("<do> a cartwheel", "<do> cartwheels", "<perform> a cartwheel", "<cartwheel> [|sideways]", "<turn> a cartwheel")
+CARTWHEEL = (
+    "<do> a cartwheel",
+    "<do> cartwheels",
+    "<perform> a cartwheel",
+    "<cartwheel> [|sideways]",
+    "<turn> a cartwheel",
+)
 BALANCE = (
     "<balance> on [one leg|~ SIDE leg|~ SIDE foot]",
     "<stand> on one leg [|with ~ arms out]",
@@ -620,32 +635,144 @@ SOCCER_KICK = (
     "<kick> a football with ~ SIDE foot",
     "<run> up and <kick> a ball",
 )
-BOX = ("<box>", "<box>", "<shadowbox>", "<throw> punches", "<punch>", "<punch> like a boxer", "<do> some boxing", "<fight> like a boxer")
-SWORD = ("<fight> with a sword", "<swing> a sword", "<practise> swordplay", "<fence> with a sword", "<do> swordplay")
-WASH_WINDOW = ("<wash> windows", "<wash> a window", "<clean> a window", "<wipe> a window [|with circular motions]")
-MOP = ("<mop> the floor", "<mop>", "<clean> the floor with a mop", "<push> a mop over the floor", "<sweep> the floor")
+BOX = (
+    "<box>",
+    "<box>",
+    "<shadowbox>",
+    "<throw> punches",
+    "<punch>",
+    "<punch> like a boxer",
+    "<do> some boxing",
+    "<fight> like a boxer",
+)
+SWORD = (
+    "<fight> with a sword",
+    "<swing> a sword",
+    "<practise> swordplay",
+    "<fence> with a sword",
+    "<do> swordplay",
+)
+WASH_WINDOW = (
+    "<wash> windows",
+    "<wash> a window",
+    "<clean> a window",
+    "<wipe> a window [|with circular motions]",
+)
+MOP = (
+    "<mop> the floor",
+    "<mop>",
+    "<clean> the floor with a mop",
+    "<push> a mop over the floor",
+    "<sweep> the floor",
+)
 LAUGH = ("<laugh>", "<laugh> [hard|out loud|heartily]", "<shake> with laughter", "<crack> up [|laughing]")
-DRINK = ("<drink> [|a soda|from a bottle]", "<open> a bottle and <drink>", "<take> a drink", "<take> a sip [|from a bottle]")
+DRINK = (
+    "<drink> [|a soda|from a bottle]",
+    "<open> a bottle and <drink>",
+    "<take> a drink",
+    "<take> a sip [|from a bottle]",
+)
 WASH_SELF = ("<wash> ~ body", "<take> a shower", "<wash> [|the] arms and legs", "<scrub> ~ body")
-STAIRS = ("<climb> stairs", "<walk> up [some|a few|three] steps", "<go> up the stairs", "<climb> [a few|three] steps", "<climb> up and down steps")
+STAIRS = (
+    "<climb> stairs",
+    "<walk> up [some|a few|three] steps",
+    "<go> up the stairs",
+    "<climb> [a few|three] steps",
+    "<climb> up and down steps",
+)
 LADDER = ("<climb> a ladder", "<climb> a ladder", "<go> up a ladder", "<climb> up a ladder", "<use> a ladder")
-REACH_UP = ("<reach> up", "<reach> up high", "<stretch> to reach something high", "<reach> for something overhead", "<stand> on tiptoe and <reach> up")
+REACH_UP = (
+    "<reach> up",
+    "<reach> up high",
+    "<stretch> to reach something high",
+    "<reach> for something overhead",
+    "<stand> on tiptoe and <reach> up",
+)
 EXERCISE = ("<exercise>", "<do> exercises", "<do> gymnastics", "<work> out", "<warm> up", "<stretch>")
-UNEVEN = ("<walk> over uneven ground", "<walk> on uneven terrain", "<walk> over obstacles", "<walk> across rough ground")
-STRIDE = ("<walk> with long strides", "<stride> forward", "<take> big steps forward", "<walk> forward with exaggerated steps", "<walk> forward")
-RUN_AND_LEAP = ("<run> and <leap>", "<run> and <jump>", "<run> forward and <jump>", "<take> a running jump", "<leap> [while running|from a run]")
-RUN_JUMP_OVER = (*RUN_AND_LEAP, "<run> and <jump> over [something|an obstacle]", "<jump> over [something|an obstacle|a hurdle] [at|from] a run")
-RUN_DUCK = ("<run> and <duck> under something", "<duck> while running", "<run> forward, <duck> down and <run> on", "<run> and <crouch> under [something|an obstacle]")
-RUN_ROLL = ("<run>, <dive>, <roll> and <run> on", "<dive> into a roll", "<run> and <do> a forward roll", "<roll> over the floor [at|from] a run")
-RUN_STOP = ("<run> and <stop>", "<run> and <stop> suddenly", "<run> forward and <stop> [quickly|abruptly]", "<stop> in the middle of a run")
+UNEVEN = (
+    "<walk> over uneven ground",
+    "<walk> on uneven terrain",
+    "<walk> over obstacles",
+    "<walk> across rough ground",
+)
+STRIDE = (
+    "<walk> with long strides",
+    "<stride> forward",
+    "<take> big steps forward",
+    "<walk> forward with exaggerated steps",
+    "<walk> forward",
+)
+RUN_AND_LEAP = (
+    "<run> and <leap>",
+    "<run> and <jump>",
+    "<run> forward and <jump>",
+    "<take> a running jump",
+    "<leap> [while running|from a run]",
+)
+RUN_JUMP_OVER = (
+    *RUN_AND_LEAP,
+    "<run> and <jump> over [something|an obstacle]",
+    "<jump> over [something|an obstacle|a hurdle] [at|from] a run",
+)
+RUN_DUCK = (
+    "<run> and <duck> under something",
+    "<duck> while running",
+    "<run> forward, <duck> down and <run> on",
+    "<run> and <crouch> under [something|an obstacle]",
+)
+RUN_ROLL = (
+    "<run>, <dive>, <roll> and <run> on",
+    "<dive> into a roll",
+    "<run> and <do> a forward roll",
+    "<roll> over the floor [at|from] a run",
+)
+RUN_STOP = (
+    "<run> and <stop>",
+    "<run> and <stop> suddenly",
+    "<run> forward and <stop> [quickly|abruptly]",
+    "<stop> in the middle of a run",
+)
 RUN_STOP_RUN = (*RUN_STOP, "<run>, <stop> and <run> again", "<run>, <stop> briefly and <keep> running")
-WALK_TO_RUN = ("<walk>, then <run>", "<walk> and <break> into a run", "<start> to run from a walk", "<walk> forward and then <start> running")
-HANDLEBARS = ("<sit> as if on a motorcycle", "<ride> a motorcycle", "<hold> the handlebars of a motorcycle", "<pretend> to ride a motorcycle")
-SIGNALS = ("<gesture> with both hands", "<make> signals with the hands", "<give> hand signals", "<gesture>", "<make> gestures with ~ arms")
-DIRECT_TRAFFIC = ("<direct> traffic", "<direct> traffic with ~ arms", "<give> signals like a traffic officer", "<signal> with ~ arms", "<gesture> with both arms")
-TEAPOT = ("<act> out a nursery rhyme", "<play> I'm a little teapot", "<imitate> a teapot", "<act> like a teapot")
+WALK_TO_RUN = (
+    "<walk>, then <run>",
+    "<walk> and <break> into a run",
+    "<start> to run from a walk",
+    "<walk> forward and then <start> running",
+)
+HANDLEBARS = (
+    "<sit> as if on a motorcycle",
+    "<ride> a motorcycle",
+    "<hold> the handlebars of a motorcycle",
+    "<pretend> to ride a motorcycle",
+)
+SIGNALS = (
+    "<gesture> with both hands",
+    "<make> signals with the hands",
+    "<give> hand signals",
+    "<gesture>",
+    "<make> gestures with ~ arms",
+)
+DIRECT_TRAFFIC = (
+    "<direct> traffic",
+    "<direct> traffic with ~ arms",
+    "<give> signals like a traffic officer",
+    "<signal> with ~ arms",
+    "<gesture> with both arms",
+)
+TEAPOT = (
+    "<act> out a nursery rhyme",
+    "<play> I'm a little teapot",
+    "<imitate> a teapot",
+    "<act> like a teapot",
+)
 STORY = ("<tell> a story with gestures", "<gesture> with both arms", "<act> out a story", "<mime> a journey")
-HOP_UP_DOWN = ("<jump> up and down", "<hop> up and down", "<hop> on one foot", "<jump> on the spot", "<jump> several times")
+HOP_UP_DOWN = (
+    "<jump> up and down",
+    "<hop> up and down",
+    "<hop> on one foot",
+    "<jump> on the spot",
+    "<jump> several times",
+)
 TREAD = ("<walk>, <stop> and <turn> around",)
 
 STYLES = {
@@ -653,38 +780,74 @@ STYLES = {
         ("energetically", "with energy", "in a lively way", "actively", "briskly", "vigorously"),
         ("energetic", "lively"),
     ),
-    "angry": Style(("angrily", "in anger", "in an angry way", "furiously", "like an angry person"), ("angry", "furious")),
-    "childish": Style(("like a child", "childishly", "in a childish way", "like a little kid", "playfully"), ("childish",)),
-    "chimpira": Style(("like a thug", "like a gangster", "with a swagger", "in a cocky way"), ("cocky",), woman=False),
+    "angry": Style(
+        ("angrily", "in anger", "in an angry way", "furiously", "like an angry person"), ("angry", "furious")
+    ),
+    "childish": Style(
+        ("like a child", "childishly", "in a childish way", "like a little kid", "playfully"), ("childish",)
+    ),
+    "chimpira": Style(
+        ("like a thug", "like a gangster", "with a swagger", "in a cocky way"), ("cocky",), woman=False
+    ),
     "elderly": Style(
-        ("like an old person", "like an elderly person", "with the movements of old age", "slowly like an old person"),
+        (
+            "like an old person",
+            "like an elderly person",
+            "with the movements of old age",
+            "slowly like an old person",
+        ),
         ("old", "elderly", "aged"),
     ),
     "exhausted": Style(
-        ("tiredly", "wearily", "in exhaustion", "as if exhausted", "like a tired person", "with no strength left"),
+        (
+            "tiredly",
+            "wearily",
+            "in exhaustion",
+            "as if exhausted",
+            "like a tired person",
+            "with no strength left",
+        ),
         ("tired", "exhausted", "weary"),
     ),
-    "feminine": Style(("in a feminine way", "like a woman", "gracefully", "daintily"), ("feminine",), man=False),
+    "feminine": Style(
+        ("in a feminine way", "like a woman", "gracefully", "daintily"), ("feminine",), man=False
+    ),
     "giant": Style(("like a giant", "heavily, like a giant", "with heavy, huge movements"), ("gigantic",)),
-    "happy": Style(("happily", "cheerfully", "joyfully", "in a happy way", "in a good mood"), ("happy", "cheerful")),
-    "masculine": Style(("in a masculine way", "like a strong man", "with a manly bearing"), ("masculine",), woman=False),
+    "happy": Style(
+        ("happily", "cheerfully", "joyfully", "in a happy way", "in a good mood"), ("happy", "cheerful")
+    ),
+    "masculine": Style(
+        ("in a masculine way", "like a strong man", "with a manly bearing"), ("masculine",), woman=False
+    ),
     "musical": Style(("rhythmically", "as if to music", "to a beat", "in a musical way"), ()),
     "normal": Style(("normally", "in a normal way", "casually"), (), named=0.12),
     "not-confident": Style(
-        ("timidly", "shyly", "without confidence", "nervously", "in an insecure way"), ("shy", "timid", "nervous")
+        ("timidly", "shyly", "without confidence", "nervously", "in an insecure way"),
+        ("shy", "timid", "nervous"),
     ),
     "proud": Style(("proudly", "with pride", "in a proud way", "with the chest out"), ("proud",)),
-    "sad": Style(("sadly", "in sadness", "in a sad way", "gloomily", "as if depressed"), ("sad", "depressed")),
+    "sad": Style(
+        ("sadly", "in sadness", "in a sad way", "gloomily", "as if depressed"), ("sad", "depressed")
+    ),
     "youthful": Style(
-        ("youthfully", "like a young person", "with youthful energy", "in a youthful way"), ("young", "youthful")
+        ("youthfully", "like a young person", "with youthful energy", "in a youthful way"),
+        ("young", "youthful"),
     ),
     "Aeroplane": Style(
-        ("with the arms spread like an aeroplane", "like an aeroplane", "with both arms held out like wings"), (), named=0.8
+        ("with the arms spread like an aeroplane", "like an aeroplane", "with both arms held out like wings"),
+        (),
+        named=0.8,
     ),
-    "Chicken": Style(("like a chicken", "flapping the elbows like a chicken", "imitating a chicken"), (), named=0.8),
-    "Drunk": Style(("drunkenly", "like a drunk", "as if drunk", "swaying like a drunk"), ("drunk",), named=0.8),
+    "Chicken": Style(
+        ("like a chicken", "flapping the elbows like a chicken", "imitating a chicken"), (), named=0.8
+    ),
+    "Drunk": Style(
+        ("drunkenly", "like a drunk", "as if drunk", "swaying like a drunk"), ("drunk",), named=0.8
+    ),
     "InTheDark": Style(
-        ("as if in the dark", "feeling the way in the dark", "with the hands out as if in the dark"), (), named=0.8
+        ("as if in the dark", "feeling the way in the dark", "with the hands out as if in the dark"),
+        (),
+        named=0.8,
     ),
     "KarateChop": Style(
         ("doing karate chops", "while doing karate chops", "chopping the air with the hands"), (), named=0.8

@@ -70,7 +70,8 @@ class Recipe(Protocol):
         version: raised when the recipe changes what it makes, so that everything is prepared anew.
         licence, noncommercial, credit: what the source asks for.
         archives: names of folders, or of ``.tar.*`` archives without the suffix, that hold it.
-        share: how much of the training samples this source deserves against the others.
+        share: how much of the training samples this source deserves against the others. A recipe may have
+            ``emphasis`` too: factors for actions that matter more or less than their number says.
     """
 
     name: str

@@ -70,7 +70,7 @@ class Style100:
 
 
 def spaced(name: str) -> str:
-    """"InTheDark" -> "in the dark"."""
+    """ "InTheDark" -> "in the dark"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,7 +43,14 @@ class UiPrmd:
     credit = "Vakanski et al., Data 3(1):2, 2018"
     archives = ("ui-prmd",)
     # Repetitive: at most about 12 % of the samples, also where only the permissive sources are trained on.
-    share = 10.0
+    share = 11.0
+    emphasis: ClassVar[dict[str, float]] = {
+        "raise_arm": 3.0,
+        "lift_leg": 2.0,
+        "lower_arm": 0.7,
+        "arm_back": 0.5,
+        "rotate_forearm": 0.4,
+    }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """One take a row of ``labels.csv``; the repetitions of a subject's movement are one recording."""
@@ -67,7 +75,9 @@ class UiPrmd:
         try:
             positions = np.load(take.files[0], allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise KmmError("bad_joints", f"{take.files[0]} can't be read ({error}).", "Fetch it again.") from None
+            raise KmmError(
+                "bad_joints", f"{take.files[0]} can't be read ({error}).", "Fetch it again."
+            ) from None
         return clip_from_positions(positions, fps=30.0)
 
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
@@ -80,7 +90,9 @@ class UiPrmd:
         measured = measure(clip)
         shown = shown_side(movement, measured)
         if side in ("left", "right") and shown not in (side, "unknown"):
-            yield Dropped("clip", "the motion does not show the labelled side", f"{take.id}: {side}, shows {shown}")
+            yield Dropped(
+                "clip", "the motion does not show the labelled side", f"{take.id}: {side}, shows {shown}"
+            )
             return
         clauses, action = _MOVEMENTS[movement]
         described = Description(clauses, action, side=side)
@@ -102,7 +114,10 @@ class UiPrmd:
                 if 30 <= stop - start <= 300:
                     part = Description(templates, name, side=side)
                     yield Cut(
-                        start, stop, write_captions(templates, seed=f"{take.id}_{start}", side=side), part.labels()
+                        start,
+                        stop,
+                        write_captions(templates, seed=f"{take.id}_{start}", side=side),
+                        part.labels(),
                     )
 
 

@@ -1,0 +1,126 @@
+"""The caption grammar and the swap of left and right."""
+
+import re
+
+import pytest
+
+from training.captions import Style, inflect, mirror_caption, names_a_side, with_article, write_captions
+from training.recipes import phrases
+
+SWAPPED = [
+    ("raise the left arm", "raise the right arm"),
+    ("Raise your Right hand", "Raise your Left hand"),
+    ("a left-handed person moves leftwards", "a right-handed person moves rightwards"),
+    ("walks leftward, then rightward", "walks rightward, then leftward"),
+    ("turn counterclockwise", "turn clockwise"),
+    ("walks in a clockwise circle", "walks in a counterclockwise circle"),
+    ("moves anti-clockwise to the right", "moves clockwise to the left"),
+    ("turns right then left", "turns left then right"),
+    ("he turns right after three steps", "he turns left after three steps"),
+    ("raises the right over his head", "raises the left over his head"),
+    ("their left hand was left alone", "their right hand was left alone"),
+    ("turns to their left and then left the room", "turns to their right and then left the room"),
+    ("they left arm rises", "they right arm rises"),
+    ("stands on the right-hand side", "stands on the left-hand side"),
+    ("LEFT turn", "RIGHT turn"),
+]
+KEPT = [
+    "he left the room",
+    "the person left quickly",
+    "who left",
+    "runs right away",
+    "stands upright at a right angle",
+    "right after landing he bows",
+    "jumps right over the box",
+    "right in front of him",
+    "all right",
+    "holds a bright light, alright",
+    "walks forward",
+]
+
+
+@pytest.mark.parametrize(("text", "mirrored"), SWAPPED)
+def test_sides_change_places(text, mirrored):
+    assert mirror_caption(text) == mirrored
+    assert names_a_side(text)
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_words_that_name_no_side_stay(text):
+    assert mirror_caption(text) == text
+
+
+@pytest.mark.parametrize(("text", "_"), [pair for pair in SWAPPED if "clockwise" not in pair[0]])
+def test_mirroring_twice_gives_the_sentence_back(text, _):
+    assert mirror_caption(mirror_caption(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("verb", "third", "gerund", "past"),
+    [
+        ("raise", "raises", "raising", "raised"),
+        ("run", "runs", "running", "ran"),
+        ("lie", "lies", "lying", "lay"),
+        ("stretch", "stretches", "stretching", "stretched"),
+        ("tiptoe", "tiptoes", "tiptoeing", "tiptoed"),
+        ("squat", "squats", "squatting", "squatted"),
+        ("bow", "bows", "bowing", "bowed"),
+        ("do", "does", "doing", "did"),
+        ("stride", "strides", "striding", "strode"),
+    ],
+)
+def test_verbs(verb, third, gerund, past):
+    assert [inflect(verb, form) for form in ("bare", "third", "gerund", "past")] == [
+        verb,
+        third,
+        gerund,
+        past,
+    ]
+
+
+def test_articles():
+    assert with_article("old man") == "an old man"
+    assert with_article("young man") == "a young man"
+    assert with_article("useful hour") == "a useful hour"
+
+
+def _all_templates():
+    for name in dir(phrases):
+        value = getattr(phrases, name)
+        if name.isupper() and isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+            yield pytest.param(value, id=name)
+
+
+@pytest.mark.parametrize("clauses", list(_all_templates()))
+def test_every_template_makes_clean_sentences(clauses):
+    style = Style(("slowly",), ("old", "young"))
+    for text in write_captions(clauses, seed="a", style=style, side="left", count=60):
+        assert not re.search(r"[\[\]<>~|!]|SIDE|OTHER|\s\s|^\s|\s$|\s,", text), text
+        assert not re.search(r"\b(\w+) \1\b", text), text
+        assert not re.search(r"\ba (?!u-turn)[aeiou]|\ban [^aeiouh]", text.lower()), text
+        # The subject's gender and the possessive agree, and the verb agrees with the subject.
+        if re.match(r"(he|the man|a man)\b", text):
+            assert " her " not in text, text
+        if re.match(r"(she|a woman)\b", text):
+            assert " his " not in text, text
+
+
+@pytest.mark.parametrize(
+    "clauses", [phrases.RAISE_ONE, phrases.WAVE_ONE, phrases.WALK_TURN, phrases.LIFT_LEG]
+)
+def test_sided_templates_name_their_side_first_and_never_only_the_other(clauses):
+    for text in write_captions(clauses, seed="b", side="right", count=80):
+        assert "right" in text, text
+
+
+def test_many_different_sentences_the_same_every_time():
+    once = write_captions(phrases.RAISE_ONE, seed="clip 7", side="left")
+    assert once == write_captions(phrases.RAISE_ONE, seed="clip 7", side="left")
+    assert len(once) == len(set(once)) == 24
+    assert once != write_captions(phrases.RAISE_ONE, seed="clip 8", side="left")
+    imperative = [
+        text
+        for text in once
+        if text.split()[0] in ("raise", "lift", "put", "hold", "bring", "reach", "stick", "move")
+    ]
+    assert len(imperative) >= 2, "plain prompts as animators type them are among the sentences"
