@@ -472,6 +472,13 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
         if debug:
             raise
         return _complain(str(error), EXIT_CANCELLED if error.code == "cancelled" else failure)
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        return _complain(
+            f"the package {error.name} is not installed. Install KMM with all it needs: pip install kmm-core.",
+            EXIT_FAILED,
+        )
     except MemoryError:
         return _complain("not enough memory. Shorten the timeline or ask for fewer samples.", EXIT_FAILED)
     except Exception as error:

@@ -323,8 +323,8 @@ def test_weights_that_are_not_finite(fails, bundle):
 
 
 def test_unknown_bundle_and_device(fails):
-    assert "'startr'" in fails("walks", "--bundle", "startr", "-o", "shot.bvh", load=None)
     torch = pytest.importorskip("torch")
+    assert "'startr'" in fails("walks", "--bundle", "startr", "-o", "shot.bvh", load=None)
     if not torch.cuda.is_available():
         assert "cuda" in fails("walks", "--device", "cuda", "-o", "shot.bvh", load=None)
 

@@ -278,6 +278,8 @@ def test_errors_of_the_pipeline(run, pipeline, monkeypatch):
     assert (done.code, done.err) == (1, "kmm-generate: The bundle is broken. Install it again.\n")
     assert fail(KmmError("cancelled", "Cancelled.")).code == 130
     assert "not enough memory" in fail(MemoryError()).err
+    missing = fail(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert missing.code == 1 and "package torch is not installed" in missing.err
     done = fail(ZeroDivisionError("a\nb"))
     assert done.code == 1 and done.err.count("\n") == 1
     assert "unexpected ZeroDivisionError: a b" in done.err and "--debug" in done.err
