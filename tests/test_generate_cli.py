@@ -244,7 +244,7 @@ def test_help_and_version_start_fast_and_without_torch():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
     assert "--timeline" in result.stdout
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 5
 
 
 def test_cancel_ends_with_130_and_leaves_nothing(run, pipeline, monkeypatch):

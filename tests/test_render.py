@@ -135,4 +135,4 @@ def test_drawing_is_fast_enough_for_long_clips():
     start = time.process_time()
     for frame in range(10):
         scene.image(frame)
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 2.0
