@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..clip import MotionClip
+from ..motion.placement import facing, sole_heights
 from ..motion.rotations import Array, normalize
 from ..skeleton import JOINT_INDEX, SOLE_THICKNESS
 
@@ -21,13 +22,13 @@ SIDES = ("left", "right")
 HOLD = 0.2
 
 # Arm elevation: -1 hangs straight down, 0 is level with the shoulder, +1 is straight up.
-RAISED_ARM = -0.25
+RAISED_ARM = -0.2
 ARM_RISE = 0.45
 # An arm that went up at least this much less than the other one does not count beside it.
 OTHER_ARM = 0.5
 # A wave: the hand is at least this high and within this much of its highest; swings of this many metres, this often,
 # faster than this period in seconds.
-WAVING_ARM = -0.6
+WAVING_ARM = -0.35
 WAVE_PLATEAU = 0.3
 WAVE_SWING = 0.03
 WAVE_SWINGS = 3
@@ -85,11 +86,7 @@ def held_low(values: Array, fps: float, seconds: float = HOLD) -> float:
 
 def heading(clip: MotionClip) -> Array:
     """Direction the hips and shoulders face, [F] radians, unwrapped; to the left is positive."""
-    positions = clip.joint_positions()
-    across = sum(
-        _joint(positions, f"left_{part}") - _joint(positions, f"right_{part}") for part in ("hip", "shoulder")
-    )
-    return np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
+    return np.unwrap(facing(clip))
 
 
 def turn_angle(clip: MotionClip) -> float:
@@ -260,6 +257,19 @@ def hand_speed(clip: MotionClip) -> dict[str, float]:
     return {side: _limb_speed(positions, f"{side}_wrist", clip.fps) for side in SIDES}
 
 
+def forward_drive(clip: MotionClip) -> float:
+    """The highest speed, m/s, kept for 0.1 s, at which a hand that is up moves to the front against the pelvis."""
+    positions = clip.joint_positions()
+    if len(positions) < 2:
+        return 0.0
+    yaw, best = heading(clip)[1:], 0.0
+    for side, elevation in arm_elevation(clip).items():
+        moved = np.diff(_joint(positions, f"{side}_wrist") - _joint(positions, "pelvis"), axis=0) * clip.fps
+        ahead = moved[:, 0] * np.sin(yaw) + moved[:, 2] * np.cos(yaw)
+        best = max(best, held_peak(ahead * (elevation[1:] > RAISED_ARM), clip.fps, 0.1))
+    return best
+
+
 def hand_height(clip: MotionClip) -> float:
     """How near to the floor the lower hand gets, metres."""
     positions = clip.joint_positions()
@@ -314,24 +324,9 @@ def foot_speed(clip: MotionClip) -> dict[str, float]:
     return {side: _limb_speed(positions, f"{side}_ankle", clip.fps) for side in SIDES}
 
 
-def foot_clearance(clip: MotionClip) -> Array:
-    """Height of the lowest part of each foot over the floor, [F, 2] metres (left, right)."""
-    positions = clip.joint_positions()
-    return np.stack(
-        [
-            np.minimum(
-                _joint(positions, f"{side}_ankle")[:, 1] - ANKLE_HEIGHT,
-                _joint(positions, f"{side}_foot")[:, 1] - SOLE_THICKNESS,
-            )
-            for side in SIDES
-        ],
-        axis=-1,
-    )
-
-
 def in_flight(clip: MotionClip) -> Array:
     """Frames in which both feet are off the floor, [F] bool."""
-    clearance = foot_clearance(clip).min(-1)
+    clearance = sole_heights(clip).min(-1)
     # The floor is where the feet of this clip stand, even if that is a centimetre off zero. Feet that are up while
     # the pelvis is down belong to somebody who sits or lies.
     return (clearance - np.percentile(clearance, 10) > OFF_FLOOR) & (pelvis_height(clip) > 0.7)
@@ -348,7 +343,7 @@ def longest_flight(clip: MotionClip) -> float:
 
 def jump_height(clip: MotionClip) -> float:
     """How far the lowest point of both feet gets off the floor, metres."""
-    clearance = foot_clearance(clip).min(-1)
+    clearance = sole_heights(clip).min(-1)
     return held_peak(clearance - np.percentile(clearance, 10), clip.fps, 0.07)
 
 
@@ -357,6 +352,16 @@ def foot_spread(clip: MotionClip) -> Array:
     positions = clip.joint_positions()
     gap = _joint(positions, "left_ankle") - _joint(positions, "right_ankle")
     return np.linalg.norm(gap[:, [0, 2]], axis=-1)
+
+
+def seat_depth(clip: MotionClip) -> float:
+    """How far the pelvis is behind the ankles where it is lowest, metres: somebody who sits needs a seat there."""
+    positions = clip.joint_positions()
+    frame = int(pelvis_height(clip).argmin())
+    yaw = heading(clip)[frame]
+    ankles = (_joint(positions, "left_ankle")[frame] + _joint(positions, "right_ankle")[frame]) / 2
+    x, _, z = ankles - _joint(positions, "pelvis")[frame]
+    return float(x * np.sin(yaw) + z * np.cos(yaw))
 
 
 def steps(clip: MotionClip) -> int:
@@ -404,4 +409,4 @@ def seam_jerk(clip: MotionClip, boundaries: list[int], real: float) -> float:
 
 def floor_penetration(clip: MotionClip) -> float:
     """Mean depth of the lowest part of the feet under the floor, metres (0 where they are over it)."""
-    return float(np.maximum(0, -foot_clearance(clip).min(-1)).mean())
+    return float(np.maximum(0, -sole_heights(clip).min(-1)).mean())

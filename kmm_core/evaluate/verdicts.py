@@ -82,10 +82,12 @@ TURN = 25.0
 GOES, RUNS = 0.25, 1.3
 # Seconds off the floor in a running step; in a jump. Metres the feet leave the floor in a jump.
 RUN_FLIGHT, JUMP_FLIGHT, JUMP_HEIGHT = 0.06, 0.16, 0.06
+# Metres to the side for each metre forward from which a walk is sideways (diagonal walks are at 0.6).
+SIDEWAYS = 0.8
 # Seconds off the floor of a leap out of a run.
 LEAP_FLIGHT = 0.3
 # Steps a second of a run, where the feet hardly leave the floor.
-RUN_CADENCE = 2.4
+RUN_CADENCE = 2.5
 
 
 def _goes(clip: MotionClip) -> str:
@@ -94,7 +96,7 @@ def _goes(clip: MotionClip) -> str:
     needed = GOES * clip.seconds
     if max(abs(way.forward), abs(way.left)) < needed:
         return "nowhere"
-    if abs(way.left) > abs(way.forward):
+    if abs(way.left) > SIDEWAYS * abs(way.forward) and abs(way.left) >= needed:
         return "sideways"
     return "forward" if way.forward > 0 else "backward"
 
@@ -146,25 +148,34 @@ def raises_both(clip: MotionClip, side: str = "") -> Verdict:
     return Verdict(geometry.raised_hands(clip) == set(geometry.SIDES), _hands(clip))
 
 
+def _lean(clip: MotionClip) -> tuple[float, float]:
+    """Highest lean of the trunk to the front and how far that is over its lowest, degrees."""
+    lean = geometry.trunk_pitch(clip)
+    most = degrees(geometry.held_peak(lean, clip.fps))
+    return most, most - degrees(geometry.held_low(lean, clip.fps))
+
+
 def bows(clip: MotionClip, side: str = "") -> Verdict:
-    """The trunk leans forward from the upright and the legs stay nearly straight."""
-    return _bends(clip, 25.0, low_hands=False)
+    """The trunk leans forward from the upright over standing legs, and the hands stay off the floor."""
+    most, rise = _lean(clip)
+    hands, pelvis = geometry.hand_height(clip), geometry.held_low(geometry.pelvis_height(clip), clip.fps)
+    stands = (
+        geometry.steps(clip) < 3 and geometry.longest_flight(clip) < 0.1 and not geometry.raised_legs(clip)
+    )
+    together = geometry.held_peak(geometry.foot_spread(clip), clip.fps) < LUNGE_SPREAD
+    correct = most >= 25 and rise >= 18 and hands > 0.45 and pelvis > 0.75 and stands and together
+    return Verdict(
+        correct,
+        f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m, pelvis to {pelvis:.2f}",
+    )
 
 
 def bends_down(clip: MotionClip, side: str = "") -> Verdict:
-    """The body goes down until a hand is near the floor."""
-    return _bends(clip, 40.0, low_hands=True)
-
-
-def _bends(clip: MotionClip, pitch: float, low_hands: bool) -> Verdict:
-    lean = geometry.trunk_pitch(clip)
-    most = degrees(geometry.held_peak(lean, clip.fps))
-    rise = most - degrees(geometry.held_low(lean, clip.fps))
+    """The trunk leans forward until a hand is near the floor, and the body does not lie down."""
+    most, rise = _lean(clip)
     hands = geometry.hand_height(clip)
-    pelvis = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
-    correct = rise >= pitch * 0.6 and (hands < 0.55 if low_hands else most >= pitch and pelvis > 0.75)
-    reason = f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m, pelvis to {pelvis:.2f}"
-    return Verdict(correct, reason)
+    correct = rise >= 30 and hands < 0.4 and not lies_down(clip).correct
+    return Verdict(correct, f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m")
 
 
 def kicks(clip: MotionClip, side: str = "") -> Verdict:
@@ -182,10 +193,12 @@ def kicks(clip: MotionClip, side: str = "") -> Verdict:
     return Verdict(correct, f"kick: {' and '.join(sorted(found)) or 'neither foot'} ({numbers})")
 
 
-KICK_SPEED = 2.5
+KICK_SPEED = 3.0
 STILL_LIMB = 0.6
 PUNCH_SPEED = 1.5
-THROW_SPEED = 2.5
+THROW_SPEED, THROW_DRIVE = 2.5, 0.6
+# Metres between the feet from which a squat is a lunge.
+LUNGE_SPREAD = 0.65
 
 
 def punches(clip: MotionClip, side: str = "") -> Verdict:
@@ -197,10 +210,11 @@ def punches(clip: MotionClip, side: str = "") -> Verdict:
 
 
 def throws(clip: MotionClip, side: str = "") -> Verdict:
-    """A hand goes up and moves fast."""
+    """A hand goes up, moves fast and drives to the front."""
     speeds, raised = geometry.hand_speed(clip), geometry.raised_hands(clip)
-    fastest = max(speeds.values())
-    return Verdict(bool(raised) and fastest >= THROW_SPEED, f"hand {fastest:.1f} m/s; {_hands(clip)}")
+    fastest, drive = max(speeds.values()), geometry.forward_drive(clip)
+    correct = bool(raised) and fastest >= THROW_SPEED and drive >= THROW_DRIVE
+    return Verdict(correct, f"hand {fastest:.1f} m/s, {drive:.1f} m/s to the front; {_hands(clip)}")
 
 
 def squats(clip: MotionClip, side: str = "") -> Verdict:
@@ -210,22 +224,20 @@ def squats(clip: MotionClip, side: str = "") -> Verdict:
     bent = degrees(geometry.held_peak(geometry.knee_bend(clip).min(-1), clip.fps))
     tilt = degrees(float(np.median(geometry.trunk_tilt(clip))))
     end = float(height[-1])
-    correct = low < 0.72 and bent >= 60 and tilt < 45 and end - low >= 0.15
+    together = geometry.held_peak(geometry.foot_spread(clip), clip.fps) < LUNGE_SPREAD
+    correct = low < 0.72 and bent >= 60 and tilt < 45 and end - low >= 0.15 and together
     return Verdict(
         correct, f"pelvis down to {low:.2f} of standing and back to {end:.2f}, knees bent {bent:.0f} degrees"
     )
 
 
 def sits(clip: MotionClip, side: str = "") -> Verdict:
-    """The pelvis is down at seat height with bent knees and the trunk upright."""
-    height = geometry.pelvis_height(clip)
-    low = geometry.held_low(height, clip.fps, 0.3)
-    bent = degrees(geometry.held_peak(geometry.knee_bend(clip).max(-1), clip.fps))
+    """The pelvis is down at seat height and behind the feet, the trunk upright."""
+    low = geometry.held_low(geometry.pelvis_height(clip), clip.fps, 0.3)
     tilt = degrees(float(np.median(geometry.trunk_tilt(clip))))
-    return Verdict(
-        0.2 < low < 0.75 and bent >= 60 and tilt < 50,
-        f"pelvis {low:.2f} of standing, knees bent {bent:.0f} degrees",
-    )
+    depth = geometry.seat_depth(clip)
+    reason = f"pelvis down to {low:.2f} of standing, {depth:.2f} m behind the feet"
+    return Verdict(0.3 < low < 0.75 and tilt < 50 and depth >= 0.08, reason)
 
 
 def lunges(clip: MotionClip, side: str = "") -> Verdict:
@@ -233,7 +245,8 @@ def lunges(clip: MotionClip, side: str = "") -> Verdict:
     low = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
     spread = geometry.held_peak(geometry.foot_spread(clip), clip.fps)
     return Verdict(
-        low < 0.82 and spread >= 0.5, f"pelvis down to {low:.2f} of standing, feet {spread:.2f} m apart"
+        low < 0.82 and spread >= LUNGE_SPREAD,
+        f"pelvis down to {low:.2f} of standing, feet {spread:.2f} m apart",
     )
 
 

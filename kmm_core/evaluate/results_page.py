@@ -1,0 +1,220 @@
+"""Writes docs/results.md, docs/results.json and their pictures from what ``starter_report`` measured."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ..atomic_write import atomic_write
+from ..errors import KmmError
+from .starter_report import BundleFigures, Judged
+
+PICTURES_EACH = 8
+
+
+def machine() -> dict[str, str]:
+    """Date, processor, versions and commit of this run."""
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        cpu = f"{names[0]}, {len(names)} cores" if names else cpu
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{cpu}; {platform.system()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": commit.stdout.strip() or "unknown",
+    }
+
+
+def read_ablation(path: Path) -> dict[str, Any] | None:
+    """The masking and alignment ablation, or None where there is no file yet.
+
+    The file: ``{"note": "...", "rows": [{"variant": "...", "seeds": [0, 1], "metrics": {"name": {"mean": 1, "sd": 0}}}]}``.
+
+    Raises:
+        KmmError: ``bad_ablation`` where it is not that.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for row in content["rows"]:
+            str(row["variant"]), len(row["seeds"])
+            for value in row["metrics"].values():
+                float(value["mean"]), float(value["sd"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KmmError(
+            "bad_ablation",
+            f"{path} is not an ablation table ({type(error).__name__}: {error}); expected rows with variant, seeds and metrics.",
+            "Write it again with the ablation script.",
+        ) from error
+    return content
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _ablation_section(ablation: dict[str, Any] | None) -> str:
+    if ablation is None:
+        return "Not measured yet."
+    names = list(dict.fromkeys(name for row in ablation["rows"] for name in row["metrics"]))
+    rows = []
+    for row in ablation["rows"]:
+        cells = [
+            f"{row['metrics'][name]['mean']:.3g} ± {row['metrics'][name]['sd']:.2g}"
+            if name in row["metrics"]
+            else ""
+            for name in names
+        ]
+        rows.append([row["variant"], str(len(row["seeds"])), *cells])
+    note = ablation.get("note", "")
+    return f"{note}\n\n{_table(['variant', 'seeds', *names], rows)}\n\nMean ± standard deviation over seeds."
+
+
+def _pictures(bundle: BundleFigures, folder: Path) -> list[tuple[str, str]]:
+    """Draws contact sheets. Returns (file name, caption) of each."""
+    from ..render import contact_sheet
+
+    def one_of_each(items: Sequence[Judged]) -> list[Judged]:
+        seen = {}
+        for item in items:
+            seen.setdefault((item.spec.judge, item.spec.side), item)
+        return list(seen.values())
+
+    sides = [item for item in bundle.judged if item.spec.side]
+    actions = [item for item in bundle.judged if not item.spec.side]
+    sheets = [
+        ("sides", "The first prompt of each kind that names a side, left and right", one_of_each(sides)),
+        ("actions", "The first prompt of each action", one_of_each(actions)),
+        (
+            "by-eye",
+            "Dances, which geometry cannot tell",
+            [item for item in actions if "by eye" in item.spec.judge],
+        ),
+        ("wrong", "Judged wrong", spread([item for item in bundle.judged if not item.verdict.correct], 12)),
+    ]
+    drawn = []
+    for name, caption, items in sheets:
+        if not items:
+            continue
+        file = f"{bundle.name}-{name}.png"
+        titles = [f"{'' if item.verdict.correct else 'WRONG: '}{item.spec.text}" for item in items]
+        contact_sheet(
+            [item.clip for item in items],
+            folder / file,
+            titles=titles,
+            columns=PICTURES_EACH,
+            cell=(126, 142),
+        )
+        drawn.append((file, caption))
+    timeline, clip = bundle.sequences[0]
+    file = f"{bundle.name}-sequence.png"
+    parts = [clip.slice(prompt.start, prompt.end) for prompt in timeline.prompts]
+    titles = [prompt.text for prompt in timeline.prompts]
+    contact_sheet(parts, folder / file, titles=titles, columns=PICTURES_EACH, cell=(126, 142))
+    drawn.append((file, "Six prompts in one pass, one row a prompt"))
+    return drawn
+
+
+def spread(items: Sequence, most: int) -> list:
+    """At most ``most`` of the items, evenly spread over them."""
+    count = min(len(items), most)
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def _bundle_section(bundle: BundleFigures, pictures: Sequence[tuple[str, str]]) -> str:
+    words = {True: "pass", False: "**miss**", None: ""}
+    rows = [[f.what, f.target, f.measured, words[f.passed]] for f in bundle.figures]
+    wrong = [item for item in bundle.judged if not item.verdict.correct]
+    parts = [
+        f"## {bundle.name}",
+        f"Licence: {bundle.info.get('licence', 'not stated')}. Parameters: "
+        + ", ".join(f"{name} {count:,}" for name, count in dict(bundle.info.get("parameters", {})).items())
+        + f". Text encoder: {bundle.info.get('text_encoder', 'not stated')}.",
+        _table(["what", "target", "measured", ""], rows),
+        f"{len(wrong)} of {len(bundle.judged)} prompts were judged wrong; each stands in `results.json` with the reason.",
+        *[f"{caption}:\n\n![{caption}](images/{file})" for file, caption in pictures],
+    ]
+    return "\n\n".join(parts)
+
+
+def write_results(
+    bundles: Sequence[BundleFigures],
+    page: Path,
+    *,
+    about: dict[str, str],
+    data: str,
+    ablation: dict[str, Any] | None,
+) -> None:
+    """Writes the page, the JSON beside it and the pictures in ``images/`` beside it.
+
+    Args:
+        bundles: what was measured.
+        page: the ``.md`` file.
+        about: see ``machine``.
+        data: one sentence on the held-out clips.
+        ablation: see ``read_ablation``.
+    """
+    images = page.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    sections = [_bundle_section(bundle, _pictures(bundle, images)) for bundle in bundles]
+    text = "\n\n".join(
+        [
+            "# Results",
+            "Written by `benchmarks/starter_report.py`; do not edit. "
+            + "; ".join(f"{name} {value}" for name, value in about.items())
+            + ".",
+            data + " The judges are geometry (`kmm_core/evaluate/verdicts.py`), no network.",
+            *sections,
+            "## Masking and alignment ablation",
+            _ablation_section(ablation),
+        ]
+    )
+    content = {
+        "about": about,
+        "data": data,
+        "ablation": ablation,
+        "bundles": [
+            {
+                "name": bundle.name,
+                "info": bundle.info,
+                "figures": [vars(figure) for figure in bundle.figures],
+                "prompts": [
+                    {
+                        "text": item.spec.text,
+                        "judge": item.spec.judge,
+                        "side": item.spec.side,
+                        "seed": item.seed,
+                        "correct": bool(item.verdict.correct),
+                        "reason": item.verdict.reason,
+                    }
+                    for item in bundle.judged
+                ],
+            }
+            for bundle in bundles
+        ],
+    }
+    for path, body in (
+        (page, text + "\n"),
+        (page.with_suffix(".json"), json.dumps(content, indent=1) + "\n"),
+    ):
+        with atomic_write(path) as temporary:
+            Path(temporary).write_text(body, encoding="utf-8")

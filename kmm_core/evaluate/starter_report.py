@@ -1,0 +1,542 @@
+"""Measures a released bundle against the figures to reach: nothing here is typed in, everything is measured.
+
+``measure_bundle`` returns ``BundleFigures``; ``results_page`` writes them down. Geometry judges the motion.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from ..motion.foot_contact import foot_slide
+from ..timeline import Prompt, Timeline
+from . import geometry
+from .prompt_sets import PromptSpec, action_prompts, captions_among, side_prompts
+from .verdicts import JUDGES, Verdict, judge, raises_hand
+
+FPS = 30.0
+# Seconds of each prompt where prompts follow one another, and how many timelines of how many prompts.
+SEGMENT_SECONDS, SEQUENCES, SEQUENCE_PROMPTS = 4.0, 12, 6
+# Lengths in seconds that the cost is measured at.
+LENGTHS = (10, 30, 60, 150, 300, 600)
+ODD_FRAMES = (8, 9, 10, 11, 13, 31, 61, 149, 301)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table.
+
+    Attributes:
+        what: what was measured.
+        target: what was to be reached, "" for rows that only inform.
+        measured: the numbers, in words.
+        passed: whether the target is reached; None without one.
+        values: the numbers for programs.
+    """
+
+    what: str
+    target: str
+    measured: str
+    passed: bool | None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A prompt, its motion and the verdict. ``side_alone``: the named side is right, whatever the action."""
+
+    spec: PromptSpec
+    seed: int
+    clip: MotionClip
+    verdict: Verdict
+    side_alone: bool
+
+
+@dataclass(frozen=True)
+class BundleFigures:
+    """Everything measured on one bundle."""
+
+    name: str
+    info: dict[str, Any]
+    figures: list[Figure]
+    judged: list[Judged]
+    sequences: list[tuple[Timeline, MotionClip]]
+
+
+@dataclass(frozen=True)
+class RealMotion:
+    """Held-out recordings and what is measured on them. Jerk in m/s^3, slide in m/s, depth in m."""
+
+    clips: list[MotionClip]
+    jerk: float
+    slide: float
+    depth: float
+
+
+def timeline_of(texts: Sequence[str], seconds: Sequence[float], fps: float = FPS) -> Timeline:
+    """Prompts one after the other."""
+    ends = np.cumsum([round(length * fps) for length in seconds]).tolist()
+    return Timeline(
+        fps=fps, prompts=tuple(Prompt(text, a, b) for text, (a, b) in zip(texts, pairwise([0, *ends])))
+    )
+
+
+def real_motion(clips: Sequence[MotionClip]) -> RealMotion:
+    """Measures recordings: the mean jerk of every 1 s window inside them, foot slide, depth under the floor."""
+    windows = [
+        geometry.windowed_jerk(clip, frame)
+        for clip in clips
+        for frame in range(round(FPS / 2), clip.num_frames - round(FPS / 2), round(FPS / 2))
+    ]
+    if not windows:
+        raise KmmError(
+            "no_real_motion",
+            f"None of the {len(clips)} held-out clips is longer than 1 s, so there is nothing to compare with.",
+            "Prepare the data again with `kmm-train prepare`.",
+        )
+    return RealMotion(
+        clips=list(clips),
+        jerk=float(np.mean(windows)),
+        slide=_mean_slide(clips),
+        depth=float(np.mean([geometry.floor_penetration(clip) for clip in clips])),
+    )
+
+
+def _mean_slide(clips: Sequence[MotionClip]) -> float:
+    """Mean over clips in which a foot stands at all, m/s."""
+    slides = [slide for clip in clips if (slide := foot_slide(clip)) > 0]
+    return float(np.mean(slides)) if slides else 0.0
+
+
+def judge_prompts(pipeline, specs: Sequence[PromptSpec], progress: Callable[[], None]) -> list[Judged]:
+    """Generates every prompt by itself, seeded by its place in the list, and judges it."""
+    result = []
+    for seed, spec in enumerate(specs):
+        clip = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed).clips[0]
+        verdict = judge(spec, clip)
+        alone = raises_hand(clip, spec.side).correct if spec.judge == "waves" else verdict.correct
+        result.append(Judged(spec, seed, clip, verdict, alone))
+        progress()
+    return result
+
+
+def _share(judged: Sequence[Judged]) -> float:
+    return float(np.mean([item.verdict.correct for item in judged])) if judged else 0.0
+
+
+def _by_family(judged: Sequence[Judged]) -> dict[str, str]:
+    families = dict.fromkeys(item.spec.judge for item in judged)
+    return {
+        name: f"{sum(item.verdict.correct for item in judged if item.spec.judge == name)} of "
+        f"{sum(item.spec.judge == name for item in judged)}"
+        for name in families
+    }
+
+
+def side_figure(judged: Sequence[Judged], bundle: str, noncommercial: bool) -> Figure:
+    """Named side over the 200 prompts, and over those that the bundle's own data cover."""
+    covered = [item for item in judged if bundle in item.spec.covered]
+    everything, on_covered = _share(judged), _share(covered)
+    alone = float(np.mean([item.side_alone for item in judged]))
+    counted, target = (everything, 0.97) if noncommercial else (on_covered, 0.90)
+    families = _by_family(judged)
+    return Figure(
+        "named side and action, 200 prompts",
+        f">= {target:.0%}" + ("" if noncommercial else " on what its data cover"),
+        f"{everything:.1%} of {len(judged)}; {on_covered:.1%} of the {len(covered)} its data cover; side alone {alone:.1%} "
+        f"({', '.join(f'{name} {value}' for name, value in families.items())})",
+        counted >= target,
+        {"all": everything, "covered": on_covered, "side_alone": alone, "families": families},
+    )
+
+
+def action_figure(judged: Sequence[Judged], bundle: str) -> Figure:
+    """Action asked is action shown."""
+    covered = [item for item in judged if bundle in item.spec.covered]
+    families = _by_family(judged)
+    return Figure(
+        "action asked is action shown, 100 paraphrases",
+        ">= 90%",
+        f"{_share(judged):.0%} of {len(judged)}; {_share(covered):.1%} of the {len(covered)} its data cover "
+        f"({', '.join(f'{name} {value}' for name, value in families.items())})",
+        _share(judged) >= 0.9,
+        {"all": _share(judged), "covered": _share(covered), "families": families},
+    )
+
+
+def tokenizer_figure(pipeline, clips: Sequence[MotionClip]) -> list[Figure]:
+    """Mean joint error after encoding and decoding held-out clips, and how much of each codebook they use."""
+    import torch
+
+    from ..motion import representation_272
+
+    tokenizer = pipeline.tokenizer
+    step, settings = tokenizer.settings.frames_per_token, tokenizer.settings
+    used = np.zeros((settings.num_codebooks, settings.codebook_size), dtype=bool)
+    world, aligned = [], []
+    for clip in clips:
+        clip = clip.slice(0, clip.num_frames // step * step)
+        if clip.num_frames < 2 * step:
+            continue
+        features = torch.from_numpy(representation_272.encode(clip)).float()[None]
+        with torch.no_grad():
+            tokens = tokenizer.encode(features)
+            decoded = representation_272.decode(tokenizer.decode(tokens)[0].numpy())
+        for book in range(settings.num_codebooks):
+            used[book, tokens[0, :, book].numpy()] = True
+        truth, made = clip.joint_positions(), decoded.joint_positions()
+        error = np.linalg.norm(made - truth, axis=-1)
+        world.append(error.mean())
+        aligned.append(
+            np.linalg.norm((made - made[:, :1]) - (truth - truth[:, :1]), axis=-1).mean(),
+        )
+    share = used.mean(-1)
+    mean_world, mean_aligned = 1000 * float(np.mean(world)), 1000 * float(np.mean(aligned))
+    return [
+        Figure(
+            "tokenizer, mean joint error of reconstruction",
+            "<= 25 mm",
+            f"{mean_world:.1f} mm in the world, {mean_aligned:.1f} mm with the pelvis aligned; {len(world)} held-out clips",
+            mean_world <= 25,
+            {"world_mm": mean_world, "aligned_mm": mean_aligned, "clips": len(world)},
+        ),
+        Figure(
+            "codebook usage",
+            ">= 80% of each",
+            ", ".join(f"{value:.0%}" for value in share) + " (first to last codebook, on the same clips)",
+            bool((share >= 0.8).all()),
+            {"share": share.tolist()},
+        ),
+    ]
+
+
+def sequences(pipeline, specs: Sequence[PromptSpec], seed: int = 0) -> list[tuple[Timeline, MotionClip]]:
+    """Timelines of prompts in a row, drawn from ``specs`` with a fixed seed."""
+    rng = np.random.default_rng(seed)
+    # Nobody gets from the floor or a chair into the next action without a prompt for it.
+    usable = [spec for spec in specs if spec.judge not in ("lies down", "sits")]
+    made = []
+    for index in range(SEQUENCES):
+        chosen = rng.choice(len(usable), SEQUENCE_PROMPTS, replace=False)
+        timeline = timeline_of([usable[i].text for i in chosen], [SEGMENT_SECONDS] * SEQUENCE_PROMPTS)
+        made.append((timeline, pipeline.generate(timeline, seed=index).clips[0]))
+    return made
+
+
+def seam_figure(made: Sequence[tuple[Timeline, MotionClip]], real: RealMotion) -> Figure:
+    """Jerk in the 1 s around prompt boundaries against 1 s windows inside recordings."""
+    ratios = [
+        geometry.seam_jerk(clip, [prompt.start], real.jerk)
+        for timeline, clip in made
+        for prompt in timeline.prompts[1:]
+    ]
+    mean = float(np.mean(ratios))
+    return Figure(
+        "jerk in the 1 s around prompt boundaries",
+        "<= 1.2 x inside real clips",
+        f"{mean:.2f} x ({mean * real.jerk:.0f} against {real.jerk:.0f} m/s^3; 95th percentile "
+        f"{np.percentile(ratios, 95):.2f} x; {len(ratios)} boundaries)",
+        mean <= 1.2,
+        {"ratio": mean, "percentile_95": float(np.percentile(ratios, 95)), "real": real.jerk},
+    )
+
+
+def feet_figures(
+    clips: Sequence[MotionClip], uncleaned: Sequence[MotionClip], real: RealMotion
+) -> list[Figure]:
+    """Slide while in contact, and depth under the floor, with the clean-up."""
+    slide, before = _mean_slide(clips), _mean_slide(uncleaned)
+    depth = float(np.mean([geometry.floor_penetration(clip) for clip in clips]))
+    return [
+        Figure(
+            "foot slide while in contact, after clean-up",
+            f"<= real motion's {1000 * real.slide:.0f} mm/s",
+            f"{1000 * slide:.0f} mm/s ({1000 * before:.0f} before clean-up)",
+            slide <= real.slide,
+            {"slide": slide, "before": before, "real": real.slide},
+        ),
+        Figure(
+            "depth of the feet under the floor",
+            "",
+            f"{1000 * depth:.1f} mm on average (real motion {1000 * real.depth:.1f} mm)",
+            None,
+            {"depth": depth, "real": real.depth},
+        ),
+    ]
+
+
+def length_figure(pipeline, judged: Sequence[Judged], made: Sequence[tuple[Timeline, MotionClip]]) -> Figure:
+    """Every clip made so far, and odd lengths, against the frames asked for."""
+    wrong = [item.spec.text for item in judged if item.clip.num_frames != round(item.spec.seconds * FPS)] + [
+        timeline.prompts[0].text for timeline, clip in made if clip.num_frames != timeline.num_frames
+    ]
+    for frames in ODD_FRAMES:
+        timeline = Timeline(fps=FPS, prompts=(Prompt("a person walks", 0, frames),))
+        if pipeline.generate(timeline, seed=0).clips[0].num_frames != frames:
+            wrong.append(f"{frames} frames")
+    total = len(judged) + len(made) + len(ODD_FRAMES)
+    return Figure("lengths", "exact", f"{total - len(wrong)} of {total} exact", not wrong, {"wrong": wrong})
+
+
+def time_figures(pipeline, lengths: Sequence[float] = LENGTHS) -> list[Figure]:
+    """Warm wall-clock time from text to clip, clean-up included, on two threads."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    texts = [spec.text for spec in action_prompts()]
+    seconds = {}
+    try:
+        for length in lengths:
+            pieces = max(1, round(length / 5))
+            timeline = timeline_of([texts[i % len(texts)] for i in range(pieces)], [length / pieces] * pieces)
+            # The first run also encodes sentences that the encoder may keep; it is not counted.
+            runs = []
+            for _ in range(6 if length <= 30 else 3):
+                start = time.perf_counter()
+                pipeline.generate(timeline, seed=0)
+                runs.append(time.perf_counter() - start)
+            seconds[length] = float(np.median(runs[1:]))
+    finally:
+        torch.set_num_threads(threads)
+    cost = [seconds[length] / length for length in lengths]
+    spread = max(cost) / min(cost) - 1
+    figures = [
+        Figure(
+            f"text to clip, warm, {length} s of motion",
+            f"<= {limit} s",
+            f"{seconds[length]:.3f} s",
+            seconds[length] <= limit,
+            {"seconds": seconds[length]},
+        )
+        for length, limit in ((10, 0.15), (150, 1.0))
+        if length in seconds
+    ]
+    figures.append(
+        Figure(
+            "cost of a second of motion, 10 s to 10 min",
+            "constant to within 25%",
+            ", ".join(f"{length} s: {1000 * c:.1f} ms" for length, c in zip(lengths, cost))
+            + f"; spread {spread:.0%}",
+            spread <= 0.25,
+            {"ms_per_second": {str(length): 1000 * c for length, c in zip(lengths, cost)}},
+        )
+    )
+    return figures
+
+
+_MEMORY_PROBE = """
+import sys
+from kmm_core.evaluate.starter_report import rss_megabytes, timeline_of
+from kmm_core.pipeline import TextToMotion
+pipeline = TextToMotion.load(sys.argv[1], device="cpu")
+loaded = rss_megabytes()
+pipeline.generate(timeline_of(["a person walks"] * 2, [5, 5]), seed=0)
+print(loaded, rss_megabytes())
+"""
+
+
+def rss_megabytes() -> float:
+    """Resident memory of this process, MB (10^6 bytes): now, or the highest so far where /proc is missing."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def memory_figure(bundle: str) -> Figure:
+    """Resident memory of a fresh process that loads the bundle, before and after it generated 10 s."""
+    loaded, after = (float(value) for value in _fresh_python(_MEMORY_PROBE, bundle).split())
+    return Figure(
+        "worker memory (RSS) with the bundle loaded",
+        "<= 900 MB",
+        f"{loaded:.0f} MB, {after:.0f} MB after generating 10 s",
+        max(loaded, after) <= 900,
+        {"loaded_mb": loaded, "after_mb": after},
+    )
+
+
+_LIGHT_PROBE = """
+import time
+import numpy
+start = time.perf_counter()
+import kmm_core.clip, kmm_core.errors, kmm_core.skeleton, kmm_core.timeline
+seconds = time.perf_counter() - start
+import sys
+print(seconds, int(any(name in sys.modules for name in ("torch", "scipy", "PIL"))))
+"""
+
+
+def light_zone_figure() -> Figure:
+    """Import of the light zone in a fresh interpreter, best of five; NumPy's own import is not ours and not counted."""
+    runs = [_fresh_python(_LIGHT_PROBE).split() for _ in range(5)]
+    seconds, heavy = min(float(run[0]) for run in runs), any(run[1] == "1" for run in runs)
+    return Figure(
+        "import of the light zone",
+        "no torch, < 0.1 s",
+        f"{seconds:.3f} s beyond NumPy, {'loads torch, scipy or PIL' if heavy else 'no torch'}",
+        seconds < 0.1 and not heavy,
+        {"seconds": seconds, "heavy": heavy},
+    )
+
+
+def _fresh_python(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise KmmError("probe_failed", f"A probe in a fresh Python ended with {done.returncode}: {reason}")
+    return done.stdout
+
+
+def text_figure(pipeline) -> Figure | None:
+    """Cosine of the learned sentence vectors of left / right pairs against that of two sentences for one side."""
+    embed = getattr(pipeline, "text_embedding", None)
+    if embed is None:
+        return None
+    specs = side_prompts()
+    vectors = np.stack([np.asarray(embed(spec.text), dtype=float).ravel() for spec in specs])
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    cosine = vectors @ vectors.T
+    # Left and right of one sentence stand side by side in the list.
+    opposite = np.array([cosine[i, i + 1] for i in range(0, len(specs), 2)])
+    same = np.array(
+        [
+            np.mean(
+                [
+                    cosine[i, j]
+                    for j, other in enumerate(specs)
+                    if j != i and (other.judge, other.side) == (spec.judge, spec.side)
+                ]
+            )
+            for i, spec in enumerate(specs)
+        ]
+    )
+    return Figure(
+        "learned text vectors: cosine of one sentence for left and for right",
+        "below that of two sentences for one side",
+        f"{opposite.mean():.2f} (other sentences for the same side {same.mean():.2f})",
+        bool(opposite.mean() < same.mean()),
+        {"opposite": float(opposite.mean()), "same": float(same.mean())},
+    )
+
+
+# How the labels of prepared clips map to judges. Only actions whose label says what geometry can see.
+LABEL_JUDGES = {
+    "walk": "walks forward",
+    "run": "runs",
+    "walk backward": "walks backward",
+    "raise hand": "raises hand",
+    "wave": "waves",
+    "leg raise": "raises leg",
+    "squat": "squats",
+    "lunge": "lunges",
+    "jump": "jumps",
+    "kick": "kicks",
+    "bow": "bows",
+    "sit": "sits",
+    "lie down": "lies down",
+}
+
+
+def judges_figure(prepared: Sequence[tuple[dict[str, str], MotionClip]]) -> Figure | None:
+    """How often the judges agree with the labels of held-out recordings: the judges are measured as well."""
+    tally: dict[str, list[bool]] = {}
+    for labels, clip in prepared:
+        name = LABEL_JUDGES.get(labels.get("action", ""))
+        side = labels.get("side", "")
+        if name and side != "both":
+            tally.setdefault(name, []).append(
+                JUDGES[name](clip, side if side in geometry.SIDES else "").correct
+            )
+        if labels.get("turn") in geometry.SIDES:
+            tally.setdefault("turns", []).append(JUDGES["turns"](clip, labels["turn"]).correct)
+    if not tally:
+        return None
+    agree = sum(map(sum, tally.values())) / sum(map(len, tally.values()))
+    return Figure(
+        "the judges themselves, on held-out recordings with labels",
+        "",
+        f"agree with {agree:.1%} ({', '.join(f'{name} {sum(v)} of {len(v)}' for name, v in tally.items())})",
+        None,
+        {name: [sum(v), len(v)] for name, v in tally.items()},
+    )
+
+
+def measure_bundle(
+    bundle: str,
+    held_out: Sequence[tuple[dict[str, str], MotionClip]],
+    captions: Sequence[str],
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> BundleFigures:
+    """Every figure of one bundle.
+
+    Args:
+        bundle: "starter", "starter-nc" or a folder.
+        held_out: labels and clips of the test and validation splits that this bundle may use.
+        captions: all training captions; a prompt that is among them is an error.
+        progress: called with a few words between measurements.
+
+    Raises:
+        KmmError: ``prompt_is_caption`` where a prompt is a caption; whatever loading and generating raise.
+    """
+    from ..pipeline import TextToMotion
+
+    known = captions_among([*side_prompts(), *action_prompts()], captions)
+    if known:
+        raise KmmError(
+            "prompt_is_caption",
+            f"{len(known)} prompts are training captions, for example {known[0]!r}.",
+            "Reword them in kmm_core/evaluate/prompt_sets.py.",
+        )
+    pipeline = TextToMotion.load(bundle, device="cpu")
+    info = vars(pipeline.info) if not isinstance(pipeline.info, dict) else pipeline.info
+    name = Path(bundle).name
+    clips = [clip for _, clip in held_out]
+    real = real_motion(clips)
+    progress(f"{name}: tokenizer")
+    figures = tokenizer_figure(pipeline, clips)
+    progress(f"{name}: 300 prompts")
+    sides = judge_prompts(pipeline, side_prompts(), lambda: None)
+    actions = judge_prompts(pipeline, action_prompts(), lambda: None)
+    # A non-commercial bundle has seen all the data.
+    figures.append(
+        side_figure(sides, "starter-nc" if _noncommercial(info) else "starter", _noncommercial(info))
+    )
+    figures.append(action_figure(actions, "starter-nc" if _noncommercial(info) else "starter"))
+    progress(f"{name}: sequences")
+    made = sequences(pipeline, [*side_prompts(), *action_prompts()])
+    uncleaned = [
+        pipeline.generate(timeline, seed=i, foot_cleanup=False).clips[0]
+        for i, (timeline, _) in enumerate(made)
+    ]
+    figures.append(length_figure(pipeline, [*sides, *actions], made))
+    figures.append(seam_figure(made, real))
+    figures += feet_figures([clip for _, clip in made], uncleaned, real)
+    progress(f"{name}: time and memory")
+    figures += time_figures(pipeline)
+    figures.append(memory_figure(bundle))
+    figures.append(light_zone_figure())
+    figures += [figure for figure in (text_figure(pipeline), judges_figure(held_out)) if figure]
+    return BundleFigures(name, json.loads(json.dumps(info, default=str)), figures, [*sides, *actions], made)
+
+
+def _noncommercial(info: dict[str, Any]) -> bool:
+    return "NC" in str(info.get("licence", ""))
