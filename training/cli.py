@@ -149,7 +149,7 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
 
     summary = prepare_recipe(recipe, data=data, out=out, workers=workers)
     print(
-        f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} minutes, {summary.captions} captions "
+        f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} min, {summary.captions} captions "
         f"in {summary.folder} ({summary.new_takes} takes new, {summary.seconds:.0f} s)."
     )
     for file, reason in summary.skipped:

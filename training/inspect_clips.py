@@ -41,7 +41,7 @@ def inspect_clips(
         match: only clips whose id, captions or labels contain this text.
 
     Raises:
-        KmmError: ``no_manifest``, ``no_clips`` where nothing matches, ``bad_prepared_clip`` or a writing error.
+        KmmError: ``no_manifest``, ``no_clips`` where nothing matches, ``bad_prepared_clip``, or on writing.
     """
     clips = [clip for clip in read_manifest(folder) if match.lower() in _searched(clip)]
     if not clips:

@@ -1,7 +1,7 @@
 """Clips made by code: walking, turning, raising and waving arms, squatting. For tests and a try without data.
 
-No recording, no licence, no likeness to a real person: a few sines on the canonical skeleton. The standing foot
-stays where it is, so that the feet don't slide.
+No recording, no licence, no likeness to a real person: a few sines on the canonical skeleton. The standing
+foot stays where it is, so that the feet don't slide.
 """
 
 from __future__ import annotations

@@ -1,0 +1,186 @@
+"""Both real stages on made-up clips: kill -9 and resume, what a finished run does, export, sample.
+
+Run as a script it trains one stage of such a run and kills itself, for the test of that.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from kmm_core.bundle import read_config
+from kmm_core.errors import KmmError
+from kmm_core.formats.npz import read_npz
+from kmm_core.text.encoder import TokenOutputs
+from kmm_core.train import checkpoint
+from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from training import config, runs
+from training.recipes.synthetic import make_clip
+
+
+class LetterEncoder:
+    """A text encoder without weights: one vector for each letter."""
+
+    name, width, num_parameters = "letters", 8, 0
+
+    def encode(self, prompts):
+        length = max(map(len, prompts))
+        codes = torch.tensor([[ord(letter) for letter in prompt.ljust(length)] for prompt in prompts])
+        vectors = torch.sin(codes[..., None] * torch.arange(1, self.width + 1))
+        return TokenOutputs(
+            vectors, torch.arange(length) < torch.tensor([[len(prompt)] for prompt in prompts])
+        )
+
+
+def tiny_settings(prepared: Path) -> config.RunSettings:
+    settings = config.load(
+        "tiny", [f"data.prepared={prepared}", "tokenizer.width=16", "generator.d_model=32"]
+    )
+    how = replace(
+        settings.train.tokenizer,
+        steps=8,
+        batch_size=4,
+        warmup_steps=2,
+        validate_every=8,
+        checkpoint_every=3,
+        log_every=3,
+    )
+    return replace(
+        settings, rows=replace(settings.rows, compositions=4), train=config.StageSettings(how, how)
+    )
+
+
+def train_stage(stage: str, prepared: Path, run: Path, *, kill_at_batch: int | None = None):
+    """Train one stage on one thread, with the encoder above."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    module = {"tokenizer": runs.tokenizer_stage, "generator": runs.generator_stage}[stage]
+    original, drawn = module.build, []
+
+    def build(*arguments, **options):
+        stage = original(*arguments, **options)
+        make_batch = stage.make_batch
+
+        def count_and_kill(rng, size):
+            drawn.append(size)
+            if len(drawn) == kill_at_batch:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return make_batch(rng, size)
+
+        stage.make_batch = count_and_kill
+        return stage
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "build", build)
+        patch.setattr(runs, "load_text_encoder", lambda settings: LetterEncoder())
+        start = {"tokenizer": runs.train_tokenizer, "generator": runs.train_generator}[stage]
+        return start(tiny_settings(prepared), run, resume=True)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared") / "synthetic"
+    (folder / "clips").mkdir(parents=True)
+    clips = []
+    for action, side in (("walk", "none"), ("raise_arm", "left"), ("squat", "both")):
+        for number in range(3):
+            clip = make_clip(action, side, "none", random.Random(number))
+            said = f"a person does {action} {side}"
+            about = PreparedClip(
+                id=f"{action}_{number}",
+                source="synthetic",
+                licence="CC0-1.0",
+                noncommercial=False,
+                split="val" if number == 0 else "train",
+                recording=f"{action}_{number}",
+                start=0.0,
+                frames=clip.num_frames,
+                captions=(said,),
+                mirrored_captions=(said.replace("left", "right"),),
+                labels={"action": action, "side": side, "turn": "none"},
+            )
+            save_clip(clip_path(folder, about.id), clip)
+            clips.append(about)
+    write_manifest(folder, clips)
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """A run with both stages done."""
+    run = tmp_path_factory.mktemp("run")
+    return run, {stage: train_stage(stage, prepared, run) for stage in ("tokenizer", "generator")}
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "generator"])
+def test_killed_and_resumed_equals_unbroken(trained, prepared, tmp_path, stage):
+    run, results = trained
+    if stage == "generator":
+        (tmp_path / "tokenizer").symlink_to(run / "tokenizer")
+    killed = subprocess.run(
+        [sys.executable, __file__, stage, str(prepared), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoint.load(tmp_path / stage / "last.safetensors").info["step"] == 3
+    resumed = train_stage(stage, prepared, tmp_path)
+    assert resumed.metrics == results[stage].metrics
+    one, other = checkpoint.load(results[stage].last).groups, checkpoint.load(resumed.last).groups
+    for group in ("model", "ema", "optimizer"):
+        assert one[group].keys() == other[group].keys() and one[group]
+        for name, tensor in one[group].items():
+            assert torch.equal(tensor, other[group][name]), f"{group}/{name}"
+
+
+def test_a_finished_stage_is_not_built_again(trained, prepared, monkeypatch):
+    run, results = trained
+    monkeypatch.setattr(runs.tokenizer_stage, "build", None)
+    again = runs.train_tokenizer(tiny_settings(prepared), run, resume=True)
+    assert again == results["tokenizer"]
+
+
+def test_settings_travel_with_the_run(trained, prepared):
+    assert runs.settings_of(trained[0]) == tiny_settings(prepared)
+    tokenizer = runs.load_tokenizer(trained[0])
+    assert tokenizer.settings.width == 16
+    assert torch.equal(
+        tokenizer.quantizer.codes()[0],
+        checkpoint.load(trained[1]["tokenizer"].best).weights["tokenizer.quantizer.codebooks.0.codes"],
+    )
+
+
+def test_export_and_sample(trained, tmp_path, monkeypatch):
+    from training import export, sample
+
+    for module in ("training.export", "kmm_core.bundle"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    folder = export.export_bundle(trained[0], tmp_path / "bundle")
+    assert read_config(folder).licence == "CC0-1.0"
+    assert "Trained on clips made by code." in (folder / "MODEL_CARD.md").read_text()
+    (folder / "MODEL_CARD.md").write_text("my own")
+    export.export_bundle(trained[0], tmp_path / "bundle")
+    assert (folder / "MODEL_CARD.md").read_text() == "my own"
+
+    sheet = sample.sample_run(trained[0], ["a person walks", "squat"], tmp_path / "out", seconds=1.0, seed=0)
+    assert sheet.is_file()
+    assert [read_npz(tmp_path / "out" / name).num_frames for name in ("00.npz", "01.npz")] == [30, 30]
+
+
+def test_a_folder_without_a_run_says_so(tmp_path):
+    with pytest.raises(KmmError, match="holds no trained stage"):
+        runs.settings_of(tmp_path)
+    with pytest.raises(KmmError, match=r"best.safetensors does not exist\. Train that stage first"):
+        runs.train_generator(config.RunSettings(), tmp_path, resume=False)
+
+
+if __name__ == "__main__":
+    train_stage(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), kill_at_batch=6)
