@@ -35,12 +35,13 @@ def put_on_floor(clip: MotionClip) -> MotionClip:
 def facing(clip: MotionClip) -> Array:
     """Heading of hips and shoulders in every frame: radians about +Y that turn +Z toward +X. [F]."""
     positions = clip.joint_positions()
-    left = sum(
+    hips, shoulders = (
         rotations.normalize(
             positions[:, JOINT_INDEX["left_" + name]] - positions[:, JOINT_INDEX["right_" + name]]
         )
         for name in ("hip", "shoulder")
     )
+    left = hips + shoulders
     # forward = left x up: (x, _, z) becomes (-z, _, x).
     return np.arctan2(-left[:, 2], left[:, 0])
 

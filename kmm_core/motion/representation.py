@@ -56,7 +56,7 @@ _KNOWN = {
         representation_263.NUM_FEATURES,
         representation_263.encode,
         representation_263.decode,
-        getattr(representation_263, "mirror", None),
+        representation_263.mirror,
         (
             representation_263.ROOT_YAW,
             representation_263.ROOT_VELOCITY,
