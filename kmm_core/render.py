@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from .atomic_write import atomic_write
@@ -220,38 +221,46 @@ class _Scene:
         """The shaded figure on a transparent ground: every part a swept sphere in a depth buffer."""
         s = _SUPERSAMPLE
         width, height = self.size[0] * s, self.size[1] * s
-        depth_buffer = np.full((height, width), np.inf, dtype=np.float32)
-        colour = np.zeros((height, width, 4), dtype=np.uint8)
-        scale = self.focal / self.distance * s
-        for part, (ends, depth, radii) in enumerate(
-            zip(self.ends_px[frame] * s, self.ends_depth[frame], self.radii_px[frame] * s)
-        ):
-            (ax, ay), (bx, by) = ends
-            ra, rb = radii
+        nearest = np.full((height, width), np.inf, dtype=np.float32)
+        normals = np.zeros((height, width, 3), dtype=np.float32)
+        colours = np.zeros((height, width), dtype=np.uint8)
+        scale = np.float32(self.focal / self.distance * s)
+        parts = zip(
+            self.ends_px[frame] * s, self.ends_depth[frame], self.radii_px[frame] * s, self.part_colours
+        )
+        for ends, (depth_a, depth_b), radii, colour in parts:
+            ((ax, ay), (bx, by)), (ra, rb) = ends.astype(np.float32), radii.astype(np.float32)
             x0, x1 = int(max(0, min(ax - ra, bx - rb))), int(min(width, max(ax + ra, bx + rb) + 2))
             y0, y1 = int(max(0, min(ay - ra, by - rb))), int(min(height, max(ay + ra, by + rb) + 2))
             if x0 >= x1 or y0 >= y1:
                 continue
-            px = np.arange(x0, x1, dtype=np.float32)[None, :] - np.float32(ax)
-            py = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(ay)
-            dx, dy = np.float32(bx - ax), np.float32(by - ay)
-            t = np.clip((px * dx + py * dy) / max(float(dx * dx + dy * dy), 1e-6), 0, 1)
-            radius = np.float32(ra) + t * np.float32(rb - ra)
-            nx, ny = (px - t * dx) / radius, (t * dy - py) / radius
-            nz2 = 1 - nx * nx - ny * ny
-            inside = nz2 > 0
-            nz = np.sqrt(np.where(inside, nz2, 0))
-            where = depth[0] + t * np.float32(depth[1] - depth[0]) - nz * radius / np.float32(scale)
             box = (slice(y0, y1), slice(x0, x1))
-            inside &= where < depth_buffer[box]
-            depth_buffer[box][inside] = where[inside]
-            lit = np.clip(nx * _LIGHT[0] + ny * _LIGHT[1] + nz * _LIGHT[2], 0, 1)
-            shine = lit**24 * 46
-            shade = (0.46 + 0.66 * lit) * (0.62 + 0.38 * np.minimum(nz * 2.2, 1))
-            shaded = np.clip(COLOURS[self.part_colours[part]] * shade[..., None] + shine[..., None], 0, 255)
-            colour[box][..., :3][inside] = shaded[inside].astype(np.uint8)
-            colour[box][..., 3][inside] = 255
-        return Image.fromarray(colour).reduce(s)
+            # The nearest point of the bone's axis, at the share t of its length, is the sphere that a pixel sees.
+            x = np.arange(x0, x1, dtype=np.float32)[None, :] - ax
+            y = np.arange(y0, y1, dtype=np.float32)[:, None] - ay
+            dx, dy = bx - ax, by - ay
+            t = np.clip((x * dx + y * dy) / max(dx * dx + dy * dy, np.float32(1e-6)), 0, 1)
+            radius = ra + t * (rb - ra)
+            nx, ny = (x - t * dx) / radius, (t * dy - y) / radius
+            nz_squared = 1 - nx * nx - ny * ny
+            nz = np.sqrt(np.maximum(nz_squared, 0))
+            depth = np.float32(depth_a) + t * np.float32(depth_b - depth_a) - nz * radius / scale
+            seen = (nz_squared > 0) & (depth < nearest[box])
+            nearest[box][seen] = depth[seen]
+            colours[box][seen] = colour
+            normals[box][seen] = np.stack([nx[seen], ny[seen], nz[seen]], axis=-1)
+        drawn = np.isfinite(nearest)
+        picture = np.zeros((height, width, 4), dtype=np.uint8)
+        picture[drawn] = _shade(normals[drawn], colours[drawn])
+        return Image.fromarray(picture).reduce(s)
+
+
+def _shade(normals: Array, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Light from the upper left, a highlight, and darker edges. [P, 3], [P] -> opaque RGBA [P, 4]."""
+    lit = np.clip(normals @ _LIGHT, 0, 1)
+    shade = (0.46 + 0.66 * lit) * (0.62 + 0.38 * np.minimum(normals[:, 2] * 2.2, 1))
+    colour = COLOURS[colours] * shade[:, None] + 46 * lit[:, None] ** 24
+    return np.concatenate([np.minimum(colour, 255), np.full((len(lit), 1), 255.0)], axis=1).astype(np.uint8)
 
 
 def draw_frame(
