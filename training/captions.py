@@ -265,11 +265,11 @@ _SIDE = re.compile(
 # "right" that is never a side, and "right" that is one only behind a determiner or a verb of moving.
 _NEVER_A_SIDE = re.compile(r"[\s-]+(?:away|now|angles?|angled|on the spot|in the middle)\b", re.IGNORECASE)
 _PLACE = re.compile(
-    r"\s+(?:behind|beside|next|above|below|under|underneath|over|in front|on top|at|back|up to|into|through|past)\b",
+    r"\s+(?:behind|beside|next|above|below|under|underneath|over(?! left)|in front|on top|at|back|up to|into|through|past)\b",
     re.IGNORECASE,
 )
-_TIME = re.compile(r"\s+(?:after|before|when|as|then|there|here|where)\b", re.IGNORECASE)
-_DETERMINER = r"the|his|her|their|its|your|my|to|and|or|then|slightly|far|left"
+_TIME = re.compile(r"\s+(?:after|before|when|as|there|here|where)\b", re.IGNORECASE)
+_DETERMINER = r"the|his|her|their|its|your|my|to|and|or|then|slightly|far|left|of|front|back|sharp|behind"
 _MOVE = (
     r"(?:turn|walk|step|mov|run|go|look|lean|fac|veer|jump|hop|slid|shuffl|bend|point|swing|sway|rotat|spin|twist|curv|"
     r"dodg|shift|jog|head|side-?step)(?:e?s|e|ed|d|ing|ning|ping|ging)?"

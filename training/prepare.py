@@ -138,20 +138,23 @@ def find_takes(recipe: Recipe, data: Path, out: Path) -> list[Take]:
     Raises:
         KmmError: ``no_data`` or ``bad_archive``.
     """
-    folders = [data / name for name in recipe.archives if (data / name).is_dir()] + [data]
-    takes = [take for folder in folders if folder.is_dir() for take in recipe.takes(folder, data)]
-    if not takes and data.is_dir():
-        archives = [path for name in recipe.archives for path in sorted(data.glob(f"{name}.tar*"))]
-        takes = [take for path in archives for take in recipe.takes(unpack(path, out / ".unpacked"), data)]
-    if not takes:
-        raise KmmError(
-            "no_data",
-            f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar archive named "
-            f"{' or '.join(recipe.archives)}.",
-            "Give the data set's folder with --data.",
-        )
-    # A take may be found twice (below data and below data/<archive>): keep the first.
-    return list({take.id: take for take in reversed(takes)}.values())[::-1]
+    for folder in (*(data / name for name in recipe.archives), data):
+        takes = recipe.takes(folder, data) if folder.is_dir() else []
+        if takes:
+            return takes
+    for archive in (path for name in recipe.archives for path in sorted(data.glob(f"{name}.tar*"))):
+        unpacked = unpack(archive, out / ".unpacked")
+        # Most archives hold one folder of their own name.
+        for folder in (unpacked, *sorted(path for path in unpacked.iterdir() if path.is_dir())):
+            takes = recipe.takes(folder, data)
+            if takes:
+                return takes
+    raise KmmError(
+        "no_data",
+        f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar archive named "
+        f"{' or '.join(recipe.archives)}.",
+        "Give the data set's folder with --data.",
+    )
 
 
 def unpack(archive: Path, cache: Path) -> Path:

@@ -22,6 +22,9 @@ SWAPPED = [
     ("turns to their left and then left the room", "turns to their right and then left the room"),
     ("they left arm rises", "they right arm rises"),
     ("stands on the right-hand side", "stands on the left-hand side"),
+    ("strafes right then to the left", "strafes left then to the right"),
+    ("hands right over left", "hands left over right"),
+    ("one step front-right before stopping", "one step front-left before stopping"),
     ("LEFT turn", "RIGHT turn"),
 ]
 KEPT = [
@@ -33,6 +36,7 @@ KEPT = [
     "right after landing he bows",
     "jumps right over the box",
     "right in front of him",
+    "sits down and stands right back up",
     "all right",
     "holds a bright light, alright",
     "walks forward",

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.train.prepared import load_clip, read_manifest
 from training.data_checks import measure, side_doubt
-from training.prepare import prepare, split_of, unpack
+from training.prepare import on_floor_at_30_fps, prepare, split_of, unpack
 from training.recipes import RECIPE_NAMES, load_recipe
 from training.recipes.events import find_events
 from training.recipes.locomotion import describe_locomotion, windows
@@ -265,3 +267,95 @@ def test_windows_cover_a_take():
     assert windows(31, 100, 32) == []
     assert windows(100, 100, 32) == [(0, 100)]
     assert windows(250, 100, 32) == [(0, 83), (83, 167), (167, 250)]
+
+
+DATA = next(
+    (Path(path) for path in (os.environ.get("KMM_DATA", ""), "/work/cache") if path and Path(path).is_dir()),
+    None,
+)
+ARCHIVES = Path(os.environ.get("KMM_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+@pytest.mark.skipif(not (ARCHIVES / "extras.tar.xz").is_file(), reason="no archive extras.tar.xz in KMM_DATA")
+def test_a_real_archive(tmp_path):
+    summary = prepare("extras", data=ARCHIVES, out=tmp_path, workers=1)
+    rows = read_manifest(tmp_path)
+    assert not summary.skipped
+    assert {row.labels["action"] for row in rows} >= {"wave", "dab", "jump", "zombie_walk"}
+    wave = next(row for row in rows if row.labels["action"] == "wave")
+    assert measure(load_clip(tmp_path, wave)).wrist_top.larger == "right"
+
+
+@pytest.mark.skipif(
+    DATA is None or not (DATA / "bandai-namco").is_dir(), reason="no unpacked bandai-namco in KMM_DATA"
+)
+@pytest.mark.parametrize(
+    "content", ["raise-up-left-hand", "raise-up-right-hand", "walk-turn-left", "walk-turn-right"]
+)
+def test_real_labels_agree_with_geometry(content):
+    recipe = load_recipe("bandai_namco")
+    side = content.split("-")[2]
+    takes = [
+        take for take in recipe.takes(DATA / "bandai-namco", DATA) if take.details["content"] == content
+    ][:3]
+    for take in takes:
+        for cut in recipe.cuts(take, on_floor_at_30_fps(recipe.read(take))):
+            assert side in (cut.labels["side"], cut.labels["turn"])
+            assert not any(other_side(side) in text.split() for text in cut.captions)
+
+
+def other_side(side: str) -> str:
+    return "right" if side == "left" else "left"
+
+
+def test_humanml3d_layout(tmp_path):
+    data = tmp_path / "HumanML3D"
+    for folder in ("new_joints", "texts"):
+        (data / folder).mkdir(parents=True)
+    positions = raising("left", 90).resample(20.0).joint_positions()
+    for name in ("000001", "M000001", "000002"):
+        np.save(data / "new_joints" / f"{name}.npy", positions.astype(np.float32))
+        (data / "texts" / f"{name}.txt").write_text(
+            "A person raises his left arm.#a/DET#0.0#0.0\n"
+            "a person raises his right arm.#a/DET#0.0#0.0\n"
+            "a person stands.#a/DET#0.0#1.5\n"
+        )
+    (data / "train.txt").write_text("000001\nM000001\n")
+    (data / "test.txt").write_text("000002\n")
+    summary = prepare("humanml3d", data=tmp_path, out=tmp_path / "out", workers=1)
+    rows = read_manifest(tmp_path / "out")
+    assert not summary.skipped and summary.dropped == {"caption: a side that the motion does not show": 2}
+    assert sorted({(row.recording, row.split) for row in rows}) == [("000001", "train"), ("000002", "test")]
+    assert {row.captions for row in rows} == {("a person raises his left arm",), ("a person stands",)}
+
+
+def test_babel_layout(tmp_path):
+    from kmm_core.formats.amass import write_amass
+
+    motion = tmp_path / "amass" / "CMU" / "01" / "01_01_poses.npz"
+    motion.parent.mkdir(parents=True)
+    write_amass(motion, raising("left", 90))
+    labels = [
+        {"raw_label": "stand", "proc_label": "stand", "start_t": 0, "end_t": 1.2},
+        {"raw_label": "raise left arm", "proc_label": "raise left arm", "start_t": 0.2, "end_t": 2.8},
+        {"raw_label": "raise right arm", "proc_label": "raise right arm", "start_t": 0.2, "end_t": 2.8},
+        {"raw_label": "transition", "proc_label": "transition", "start_t": 1.0, "end_t": 2.8},
+    ]
+    row = {
+        "babel_sid": 7,
+        "feat_p": "CMU/CMU/01/01_01_poses.npz",
+        "dur": 3.0,
+        "frame_ann": {"labels": labels},
+    }
+    missing = {**row, "babel_sid": 8, "feat_p": "CMU/CMU/01/nowhere_poses.npz"}
+    (tmp_path / "val.json").write_text(json.dumps({"7": row, "8": missing}))
+    prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)
+    rows = read_manifest(tmp_path / "out")
+    assert [(row.captions, row.split, row.labels["side"]) for row in rows] == [
+        (("stand",), "test", "none"),
+        (("raise left arm",), "test", "left"),
+    ]
+    (tmp_path / "val.json").write_text('{"7": 3}')
+    with pytest.raises(KmmError) as caught:
+        prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)
+    assert caught.value.code == "bad_babel"
