@@ -6,17 +6,22 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import kmm_core
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.formats.npz import read_npz, write_npz
 from kmm_core.generate_cli import main
-from kmm_core.skeleton import REST_PELVIS_HEIGHT
+from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.timeline import Prompt, Timeline, write_timeline
+from tests.tiny_bundle import save_tiny_bundle
+
+BUNDLES = Path(kmm_core.__file__).parent / "bundles"
 
 
 class FakePipeline:
@@ -299,3 +304,77 @@ def test_progress_is_drawn_only_for_people(run, pipeline, monkeypatch):
     monkeypatch.setattr(pipeline, "generate", generate)
     assert run("walks", "-o", "a.npz").code == 0
     assert pipeline.asked.progress is not None
+
+
+# --- the real pipeline --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """An untrained model: all is real but the motion's sense."""
+    pytest.importorskip("torch")
+    return save_tiny_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+def generate(folder, name, *arguments):
+    path = folder / name
+    assert main([*(str(argument) for argument in arguments), "-o", str(path)]) == 0
+    return read_npz(path)
+
+
+def test_same_seed_same_motion_and_exact_lengths(tmp_path, tiny):
+    words = (
+        "walks",
+        "--frames",
+        37,
+        "waves 👋",
+        "--frames",
+        6,
+        "--fps",
+        24,
+        "--bundle",
+        tiny,
+        "--device",
+        "cpu",
+    )
+    first, again, other = (
+        generate(tmp_path, f"{i}.npz", *words, "--seed", s) for i, s in enumerate((3, 3, 4))
+    )
+    assert (first.num_frames, first.fps) == (43, 24)
+    assert np.array_equal(first.local_rotations, again.local_rotations)
+    assert np.array_equal(first.root_positions, again.root_positions)
+    assert not np.allclose(first.local_rotations, other.local_rotations)
+
+
+def test_continuation_keeps_the_frames_it_was_told_to(tmp_path, tiny):
+    before = generate(tmp_path, "a.npz", "walks", "--frames", 60, "--bundle", tiny)
+    words = ("jumps", "--frames", 100, "--from", tmp_path / "a.npz", "--keep", "0:60", "--bundle", tiny)
+    after = generate(tmp_path, "b.npz", *words)
+    assert after.num_frames == 100
+    error = np.abs(after.slice(0, 60).joint_positions() - before.joint_positions()).max()
+    assert error < 1e-4
+
+
+@pytest.mark.skipif(
+    not (BUNDLES / "starter" / "config.json").is_file(), reason="no starter bundle in this checkout"
+)
+def test_the_starter_raises_the_named_arm(tmp_path, capsys):
+    words = (
+        "a person walks forward",
+        "--seconds",
+        4,
+        "raises the left arm",
+        "--seconds",
+        2,
+        "--seed",
+        0,
+        "--json",
+    )
+    clip = generate(tmp_path, "shot.npz", *words)
+    assert clip.num_frames == 180
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"].startswith("starter") and report["licence"] and report["text_encoder"]
+    positions = clip.joint_positions()
+    assert positions[119, 0, 2] - positions[0, 0, 2] > 1.0, "it walks forward"
+    left, right = (positions[120:, JOINT_INDEX[f"{side}_wrist"], 1].max() for side in ("left", "right"))
+    assert left > right + 0.2, "it is the left arm"

@@ -31,6 +31,10 @@ def save_tiny_bundle(folder: Path) -> Path:
             sampling=SamplingSettings(steps=2),
         )
         tokenizer = MotionTokenizer(272, config.tokenizer)
+        # Untrained codes are all zero; other tokens shall make other motion.
+        for name, buffer in tokenizer.quantizer.named_buffers():
+            if name.endswith("codes"):
+                buffer.normal_()
         generator = MotionGenerator(tokenizer.quantizer.codes(), config.text.width, config.generator)
         prompt_head = PromptHead(config.encoder_width, config.text)
     save_bundle(
