@@ -1,7 +1,7 @@
 """What a body does, measured from joint positions alone: no network, so nothing a network could fool.
 
-Every function takes a ``MotionClip`` (Y up, metres, the floor at y = 0) and reads only ``joint_positions()`` and
-``fps``. Left is +X of a body that faces +Z, and a turn to the left is positive. The thresholds were set on real
+Every function takes a ``MotionClip`` (Y up, metres, the floor at y = 0) and reads its joints, nothing that
+a model says about itself. Left is +X of a body that faces +Z, and a turn to the left is positive. The thresholds were set on real
 recordings; docs/results.md reports how often they agree with the labels of clips that were held out.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..clip import MotionClip
+from ..motion import kinematics, rotations
 from ..motion.placement import facing, sole_heights
 from ..motion.rotations import Array, normalize
 from ..skeleton import JOINT_INDEX, SOLE_THICKNESS
@@ -33,6 +34,8 @@ WAVE_PLATEAU = 0.3
 WAVE_SWING = 0.03
 WAVE_SWINGS = 3
 WAVE_PERIOD = 0.6
+# From the wrist to the tip of the hand, m.
+HAND = 0.12
 # Thigh or shin elevation of a lifted leg: 0 hangs straight down, 1 is level. Height of its ankle over the floor, m.
 RAISED_THIGH = 0.45
 RAISED_ANKLE = 0.20
@@ -211,8 +214,13 @@ def wave_swings(clip: MotionClip) -> dict[str, int]:
     yaw = heading(clip)
     window = round(WAVE_PERIOD * clip.fps)
     result = {}
-    for side, elevation in arm_elevation(clip).items():
-        reach = _joint(positions, f"{side}_wrist") - _joint(positions, f"{side}_shoulder")
+    world = kinematics.global_rotations(clip.local_rotations)
+    elevations = arm_elevation(clip)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        elevation = elevations[side]
+        # The tip of the hand, for some wave from the wrist alone.
+        tip = rotations.rotate(world[:, JOINT_INDEX[f"{side}_wrist"]], HAND * np.array([sign, 0.0, 0.0]))
+        reach = _joint(positions, f"{side}_wrist") + tip - _joint(positions, f"{side}_shoulder")
         level = np.stack(
             [
                 reach[:, 0] * np.cos(yaw) - reach[:, 2] * np.sin(yaw),

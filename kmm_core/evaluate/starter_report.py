@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -181,7 +180,7 @@ def tokenizer_figure(pipeline, clips: Sequence[MotionClip]) -> list[Figure]:
 
     from ..motion import representation_272
 
-    tokenizer = pipeline.tokenizer
+    tokenizer = pipeline.bundle.tokenizer
     step, settings = tokenizer.settings.frames_per_token, tokenizer.settings
     used = np.zeros((settings.num_codebooks, settings.codebook_size), dtype=bool)
     world, aligned = [], []
@@ -405,13 +404,14 @@ def _fresh_python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def text_figure(pipeline) -> Figure | None:
+def text_figure(pipeline) -> Figure:
     """Cosine of the learned sentence vectors of left / right pairs against that of two sentences for one side."""
-    embed = getattr(pipeline, "text_embedding", None)
-    if embed is None:
-        return None
+    import torch
+
     specs = side_prompts()
-    vectors = np.stack([np.asarray(embed(spec.text), dtype=float).ravel() for spec in specs])
+    with torch.inference_mode():
+        encoded = pipeline.bundle.encoder.encode([spec.text for spec in specs])
+        vectors = pipeline.bundle.prompt_head(encoded).double().numpy()
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     cosine = vectors @ vectors.T
     # Left and right of one sentence stand side by side in the list.
@@ -437,22 +437,39 @@ def text_figure(pipeline) -> Figure | None:
     )
 
 
-# How the labels of prepared clips map to judges. Only actions whose label says what geometry can see.
+# Which judge looks for what the "action" label of a prepared clip says: labels that geometry can see.
 LABEL_JUDGES = {
-    "walk": "walks forward",
-    "run": "runs",
-    "walk backward": "walks backward",
-    "raise hand": "raises hand",
+    "raise_arm": "raises hand",
+    "reach_up": "raises hand",
     "wave": "waves",
-    "leg raise": "raises leg",
+    "lift_leg": "raises leg",
+    "elbow_to_knee": "raises leg",
+    "walk": "walks forward",
+    "sneak": "walks forward",
+    "walk_back": "walks backward",
+    "sidestep_walk": "side-steps",
+    "sidestep_run": "side-steps",
+    "run": "runs",
+    "run_turn": "runs",
+    "jump": "jumps",
+    "hop": "jumps",
+    "kick": "kicks",
+    "punch": "punches",
+    "bow": "bows",
+    "bend_down": "bends down",
     "squat": "squats",
     "lunge": "lunges",
-    "jump": "jumps",
-    "kick": "kicks",
-    "bow": "bows",
-    "sit": "sits",
-    "lie down": "lies down",
+    "side_lunge": "lunges",
+    "sit_and_stand": "sits",
+    "sit_down": "sits",
+    "lie_down": "lies down",
+    "throw": "throws",
+    "dance": "by eye: dances",
+    "stand": "stands still",
 }
+
+
+SIDE_JUDGES = ("raises hand", "waves", "raises leg", "kicks")
 
 
 def judges_figure(prepared: Sequence[tuple[dict[str, str], MotionClip]]) -> Figure | None:
@@ -461,10 +478,11 @@ def judges_figure(prepared: Sequence[tuple[dict[str, str], MotionClip]]) -> Figu
     for labels, clip in prepared:
         name = LABEL_JUDGES.get(labels.get("action", ""))
         side = labels.get("side", "")
-        if name and side != "both":
-            tally.setdefault(name, []).append(
-                JUDGES[name](clip, side if side in geometry.SIDES else "").correct
-            )
+        if name == "raises hand" and side == "both":
+            name = "raises both arms"
+        if name:
+            named = side if side in geometry.SIDES and name in SIDE_JUDGES else ""
+            tally.setdefault(name, []).append(JUDGES[name](clip, named).correct)
         if labels.get("turn") in geometry.SIDES:
             tally.setdefault("turns", []).append(JUDGES["turns"](clip, labels["turn"]).correct)
     if not tally:
@@ -507,7 +525,7 @@ def measure_bundle(
             "Reword them in kmm_core/evaluate/prompt_sets.py.",
         )
     pipeline = TextToMotion.load(bundle, device="cpu")
-    info = vars(pipeline.info) if not isinstance(pipeline.info, dict) else pipeline.info
+    info = asdict(pipeline.info)
     name = Path(bundle).name
     clips = [clip for _, clip in held_out]
     real = real_motion(clips)
@@ -534,8 +552,9 @@ def measure_bundle(
     figures += time_figures(pipeline)
     figures.append(memory_figure(bundle))
     figures.append(light_zone_figure())
-    figures += [figure for figure in (text_figure(pipeline), judges_figure(held_out)) if figure]
-    return BundleFigures(name, json.loads(json.dumps(info, default=str)), figures, [*sides, *actions], made)
+    figures.append(text_figure(pipeline))
+    figures += [figure for figure in [judges_figure(held_out)] if figure]
+    return BundleFigures(name, info, figures, [*sides, *actions], made)
 
 
 def _noncommercial(info: dict[str, Any]) -> bool:

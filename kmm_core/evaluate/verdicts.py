@@ -78,8 +78,8 @@ def _motion(clip: MotionClip) -> str:
 
 # Degrees of heading that make a turn.
 TURN = 25.0
-# Metres a second from which a body goes somewhere; from which it may run.
-GOES, RUNS = 0.25, 1.3
+# Metres a second from which a body goes somewhere; from which it may jog; from which quick steps are a run.
+GOES, JOGS, RUNS = 0.25, 0.9, 1.6
 # Seconds off the floor in a running step; in a jump. Metres the feet leave the floor in a jump.
 RUN_FLIGHT, JUMP_FLIGHT, JUMP_HEIGHT = 0.06, 0.16, 0.06
 # Metres to the side for each metre forward from which a walk is sideways (diagonal walks are at 0.6).
@@ -102,9 +102,10 @@ def _goes(clip: MotionClip) -> str:
 
 
 def _is_running(clip: MotionClip) -> bool:
-    steps = geometry.steps(clip)
-    light = geometry.longest_flight(clip) >= RUN_FLIGHT or steps >= RUN_CADENCE * clip.seconds
-    return geometry.speed(clip) >= RUNS and steps >= 3 and light
+    pace, steps = geometry.speed(clip), geometry.steps(clip)
+    # A flight that never ends is an uneven floor.
+    flies = RUN_FLIGHT <= geometry.longest_flight(clip) <= 0.5 and pace >= JOGS
+    return steps >= 3 and (flies or (pace >= RUNS and steps >= RUN_CADENCE * clip.seconds))
 
 
 def walks_forward(clip: MotionClip, side: str = "") -> Verdict:
@@ -163,7 +164,7 @@ def bows(clip: MotionClip, side: str = "") -> Verdict:
         geometry.steps(clip) < 3 and geometry.longest_flight(clip) < 0.1 and not geometry.raised_legs(clip)
     )
     together = geometry.held_peak(geometry.foot_spread(clip), clip.fps) < LUNGE_SPREAD
-    correct = most >= 25 and rise >= 18 and hands > 0.45 and pelvis > 0.75 and stands and together
+    correct = most >= 20 and rise >= 18 and hands > 0.45 and pelvis > 0.75 and stands and together
     return Verdict(
         correct,
         f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m, pelvis to {pelvis:.2f}",
@@ -273,9 +274,10 @@ def lies_down(clip: MotionClip, side: str = "") -> Verdict:
 
 
 def dances(clip: MotionClip, side: str = "") -> Verdict:
-    """Arms, legs and heading are all busy. Necessary, not sufficient: contact sheets are looked at as well."""
-    lively = geometry.liveliness(clip)
-    return Verdict(lively >= 0.3 and not _is_running(clip), f"joints {lively:.2f} m/s against the pelvis")
+    """The body is busy and stays about where it is. Necessary, not sufficient: contact sheets are looked at as well."""
+    lively, net = geometry.liveliness(clip), geometry.travel(clip).net
+    reason = f"joints {lively:.2f} m/s against the pelvis, {net:.2f} m away"
+    return Verdict(lively >= 0.3 and net < 0.5 * clip.seconds, reason)
 
 
 Judge = Callable[[MotionClip, str], Verdict]
