@@ -127,6 +127,7 @@ def test_agrees_with_the_solve_from_positions(tmp_path):
     poses[:, 3 * JOINT_INDEX["left_knee"]] = np.linspace(0.7, 1.2, FRAMES)
     poses[:, 3 * JOINT_INDEX["left_hip"]] = -0.6
     poses[:, 3 * JOINT_INDEX["right_elbow"] + 1] = np.linspace(0.8, 1.4, FRAMES)
+    poses[:, 3 * JOINT_INDEX["left_elbow"] + 1] = -1.0
     joints = SMPL_REST_OFFSETS.copy()
     for joint, parent in enumerate(PARENTS):
         joints[joint] += joints[parent] if parent >= 0 else 0

@@ -77,10 +77,15 @@ def test_recovers_a_natural_clip(seed):
     assert np.ptp(travelled, axis=0).max() < 1e-6
 
 
-def test_rest_pose_is_the_identity():
+def test_rest_pose_is_the_identity_but_for_the_twist_of_raised_arms():
     rest = MotionClip(np.zeros((1, 3)), np.tile(rotations.IDENTITY, (1, 22, 1)), FPS)
     solved = clip_from_positions(rest.joint_positions(), FPS)
-    assert np.degrees(rotations.angle_between(solved.local_rotations, rest.local_rotations)).max() < 1e-4
+    assert np.abs(solved.joint_positions() - solved.root_positions - rest.joint_positions()).max() < 1e-9
+    vectors = np.degrees(rotations.to_rotation_vector(solved.local_rotations))[0]
+    shoulders = [JOINT_INDEX["left_shoulder"], JOINT_INDEX["right_shoulder"]]
+    assert np.abs(np.delete(vectors, shoulders, axis=0)).max() < 1e-4
+    # Outward: what looked down in T-pose looks forward. About -X on both sides.
+    assert vectors[shoulders] == pytest.approx(np.array([[-70.0, 0, 0]] * 2), abs=5)
 
 
 def test_smpl_proportions_are_recognised_and_corrected():
