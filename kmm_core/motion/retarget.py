@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..clip import MotionClip
 from ..errors import KmmError
@@ -32,6 +33,8 @@ _LONGEST_LEAD = 16
 _STILL = 0.15
 # Seconds of stillness that tell how a foot stands; pitch that is flat, and too much for a fitting error.
 _ENOUGH_STILL, _FLAT, _MAX_PITCH = 0.2, np.deg2rad(2.0), np.deg2rad(16.0)
+# Heels are lifted at times but never pressed into the floor, so the lower ones count. Percentile of the pitch.
+_HEELS_DOWN = 75
 # Sine of a bend that shows its axis clearly; twist beyond which the axis is not believed.
 _CLEAR_BEND, _MAX_TWIST = 0.05, np.deg2rad(60.0)
 
@@ -311,7 +314,7 @@ def _from_pose(skeleton: _Skeleton, world: Array, positions: Array) -> _Correcti
     world = rotations.multiply(axes, world)
     bones = skeleton.bones
 
-    poses = dict.fromkeys(("pelvis", "head"), rotations.IDENTITY)
+    poses: dict[str, Array] = {"pelvis": rotations.IDENTITY, "head": rotations.IDENTITY}
     for side in SIDES:
         for part, child in _LIMBS:
             bone = positions[bones[f"{side}_{child}"]] - positions[bones[f"{side}_{part}"]]
@@ -353,11 +356,11 @@ def _refine_from_motion(skeleton: _Skeleton, found: _Corrections, world: Array, 
         ankle, toes = bones[f"{side}_ankle"], bones.get(f"{side}_foot")
         if toes is None:
             continue
-        still = _is_still(skeleton, positions, ankle, toes)
+        still = _foot_speed(skeleton, positions, ankle, toes) < _STILL
         if still.sum() > _ENOUGH_STILL * skeleton.source.fps:
             foot = rotations.multiply(found.axes, rotations.multiply(world[still, ankle], by_joint[ankle]))
-            # Heels are lifted at times but never pressed into the floor: look at the lower ones.
-            pitch = np.percentile(np.arcsin(rotations.rotate(foot, np.array([0.0, 0.0, 1.0]))[:, 1]), 75)
+            forward = rotations.rotate(foot, np.array([0.0, 0.0, 1.0]))
+            pitch = np.percentile(np.arcsin(forward[:, 1]), _HEELS_DOWN)
             if _FLAT < abs(pitch) < _MAX_PITCH:
                 tilt = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), pitch)
                 by_joint[ankle] = rotations.multiply(by_joint[ankle], tilt)
@@ -370,13 +373,12 @@ def _bend_axes(world: Array, positions: Array, a: int, b: int, c: int) -> Array:
     return rotations.rotate(rotations.conjugate(world[:, a]), np.cross(upper, lower))
 
 
-def _is_still(skeleton: _Skeleton, positions: Array, ankle: int, toes: int) -> Array:
-    """Frames in which both ends of a foot hardly move, [F] bool."""
+def _foot_speed(skeleton: _Skeleton, positions: Array, ankle: int, toes: int) -> Array:
+    """Speed of the faster end of a foot in leg lengths a second, [F]."""
     if len(positions) < 2:
-        return np.ones(len(positions), dtype=bool)
-    leg = skeleton.leg_length(positions)
-    velocity = np.gradient(positions[:, [ankle, toes]], axis=0) * skeleton.source.fps / leg
-    return (np.linalg.norm(velocity, axis=-1) < _STILL).all(axis=1)
+        return np.zeros(len(positions))
+    velocity = np.gradient(positions[:, [ankle, toes]], axis=0) * skeleton.source.fps
+    return np.linalg.norm(velocity, axis=-1).max(axis=1) / skeleton.leg_length(positions)
 
 
 def _rest_foot(skeleton: _Skeleton, positions: Array, side: str, shin: Array) -> Array:
@@ -440,6 +442,7 @@ def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corre
     # Bones that lie in one line with their parent at zero rotation share its frame.
     for joint in (*skeleton.neck, bones["head"]):
         by_joint[joint] = by_joint[skeleton.chest]
+    standing_foot = _standing_foot(skeleton, positions, axes)
     for side in SIDES:
         outward = _canonical_direction(f"{side}_shoulder")
         for upper, lower, end, hinge in (
@@ -450,39 +453,46 @@ def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corre
             axis = rotations.normalize(_bend_axes(world, positions, a, b, c).sum(axis=0))
             for part, joint in ((upper, a), (lower, b)):
                 tip = _bone_tip(skeleton, f"{side}_{part}")
+                assert tip is not None, "a limb's bone has both ends"
                 by_joint[joint] = _frame_to_frame(tip, axis, _canonical_direction(f"{side}_{part}"), hinge)
-            by_joint[c] = by_joint[bones.get(f"{side}_foot", c)] = by_joint[b]
+            by_joint[c] = by_joint[b]
             if end == "ankle":
-                _add_foot(skeleton, side, axis, positions, axes, by_joint)
+                tip, toes = _bone_tip(skeleton, f"{side}_ankle"), bones.get(f"{side}_foot", c)
+                by_joint[toes] = by_joint[b]
+                if tip is not None:
+                    by_joint[toes] = _frame_to_frame(tip, axis, np.array([0.0, 0.0, 1.0]), hinge)
+                    by_joint[c] = _frame_to_frame(tip, axis, standing_foot, hinge)
         collar = bones.get(f"{side}_collar")
         if collar is not None:
             follows = _mean_rotation(rotations.multiply(rotations.conjugate(world[:, collar]), chest))
-            ours = rotations.rotate(follows, REST_OFFSETS[JOINT_INDEX[f"{side}_shoulder"]])
-            swing = rotations.between(ours, _bone_tip(skeleton, f"{side}_collar"))
+            # Our collars rise to the shoulders; most rigs' lie level at rest, and rest is what has to agree.
+            ours = rotations.rotate(follows, outward)
+            tip = _bone_tip(skeleton, f"{side}_collar")
+            assert tip is not None, "a collar ends at its shoulder"
+            swing = rotations.between(ours, tip)
             by_joint[collar] = rotations.multiply(swing, follows)
     return _Corrections(axes, by_joint)
 
 
-def _add_foot(
-    skeleton: _Skeleton, side: str, axis: Array, positions: Array, axes: Array, by_joint: dict
-) -> None:
-    """The ankle's and the toes' corrections: flat on the floor in the frames where the foot rests there."""
-    tip = _bone_tip(skeleton, f"{side}_ankle")
-    toes = skeleton.bones.get(f"{side}_foot")
-    if tip is None:
-        return
-    ankle = skeleton.bones[f"{side}_ankle"]
-    direction = _canonical_direction(f"{side}_ankle")
-    if toes is not None:
-        still = _is_still(skeleton, positions, ankle, toes)
-        if still.any():
-            bone = rotations.rotate(axes, rotations.normalize(positions[:, toes] - positions[:, ankle]))
-            pitch = np.median(np.arcsin(bone[still, 1]))
-            direction = np.array([0.0, np.sin(pitch), np.cos(pitch)])
-    sideways = np.array([1.0, 0.0, 0.0])
-    by_joint[ankle] = _frame_to_frame(tip, axis, direction, sideways)
-    if toes is not None:
-        by_joint[toes] = _frame_to_frame(tip, axis, np.array([0.0, 0.0, 1.0]), sideways)
+def _standing_foot(skeleton: _Skeleton, positions: Array, axes: Array) -> Array:
+    """Direction from ankle to toes of a foot that stands flat, in our axes for a foot that points along +Z.
+
+    Both feet are looked at together, for one may be on tiptoe throughout.
+    """
+    pitches = []
+    for side in SIDES:
+        ankle, toes = skeleton.bones[f"{side}_ankle"], skeleton.bones.get(f"{side}_foot")
+        if toes is None:
+            continue
+        bone = rotations.rotate(axes, rotations.normalize(positions[:, toes] - positions[:, ankle]))
+        speed = _foot_speed(skeleton, positions, ankle, toes)
+        # A runner's feet hardly rest: then the slowest frames.
+        still = speed <= max(_STILL, np.percentile(speed, 5))
+        pitches.append(np.arcsin(bone[still, 1]))
+    if not pitches:
+        return _canonical_direction("left_ankle")
+    pitch = np.percentile(np.concatenate(pitches), _HEELS_DOWN)
+    return np.array([0.0, np.sin(pitch), np.cos(pitch)])
 
 
 def _seen_from(source: SourceMotion, joint: int, other: int) -> Array:
