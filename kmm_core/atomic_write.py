@@ -51,22 +51,37 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 def check_writable(path: str | os.PathLike) -> None:
     """Finds out before any long work whether ``path`` can be written, and leaves nothing behind.
 
+    Folders that ``make_folder`` would make count as there.
+
     Raises:
         KmmError: as ``atomic_write``; also ``cannot_write`` where ``path`` is a folder.
     """
     path = Path(path)
-    if path.is_dir():
-        raise KmmError(
-            "cannot_write",
-            f"Cannot write {path}: it is a folder; a file name was expected.",
-            "Add a file name.",
-        )
     try:
-        handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+        if path.is_dir():
+            raise KmmError(
+                "cannot_write",
+                f"Cannot write {path}: it is a folder; a file name was expected.",
+                "Add a file name.",
+            )
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        handle, name = tempfile.mkstemp(prefix=".", dir=folder)
         os.close(handle)
         os.unlink(name)
     except OSError as error:
         raise write_error(path, error) from error
+
+
+def make_folder(path: str | os.PathLike) -> None:
+    """Makes the folder that the file ``path`` is to stand in, where it is missing.
+
+    Raises:
+        KmmError: as ``atomic_write``.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(Path(path), error) from error
 
 
 def write_error(path: Path, error: OSError) -> KmmError:
@@ -77,7 +92,7 @@ def write_error(path: Path, error: OSError) -> KmmError:
             f"Cannot write {path}: the disk is full; nothing was left behind.",
             "Free some space or choose another disk.",
         )
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
         return KmmError(
             "no_folder",
             f"Cannot write {path}: {path.parent} is not an existing folder.",
@@ -91,7 +106,7 @@ def write_error(path: Path, error: OSError) -> KmmError:
         )
     return KmmError(
         "cannot_write",
-        f"Cannot write {path}: {error.strerror or error}.",
+        f"Cannot write {str(path)[:200]}: {error.strerror or error}.",
         "Choose another file name or folder.",
     )
 

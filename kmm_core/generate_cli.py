@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .atomic_write import check_writable
+from .atomic_write import check_writable, make_folder
 from .errors import KmmError
 from .timeline import DEFAULT_FPS, DEFAULT_PROMPT_SECONDS, Timeline, check_fps, check_seconds, read_timeline
 
@@ -42,7 +42,7 @@ outputs by suffix:
   .amass.npz  AMASS keys (SMPL-H poses)
   .gif .mp4   a film (.mp4 needs ffmpeg)
   .png        a contact sheet, one row a sample
-With --samples N the files are numbered: shot_1.bvh, shot_2.bvh, ...
+Missing folders are made. With --samples N the files are numbered: shot_1.bvh, shot_2.bvh, ...
 """
 
 
@@ -334,6 +334,7 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
 
 def _write(output: Output, clips: Sequence[MotionClip], timeline: Timeline, unit: str) -> list[str]:
     """Writes one output for all samples; gives the paths written."""
+    make_folder(output.path)
     paths = output.paths(len(clips))
     if output.kind == ".png":
         from .render import contact_sheet

@@ -339,13 +339,14 @@ def needs_amass(suffix):
         pytest.importorskip("kmm_core.formats.amass")
 
 
-def test_missing_folder_file_as_folder_and_folder_as_file(fails):
+def test_file_as_folder_and_folder_as_file(fails):
     (fails.folder / "file").write_text("x")
     (fails.folder / "shot.bvh").mkdir()
-    assert "nowhere is not an existing folder" in fails("walks", "-o", "nowhere/shot.bvh")
     assert "file is not an existing folder" in fails("walks", "-o", "file/shot.bvh")
+    assert "is not an existing folder" in fails("walks", "-o", "file/deeper/shot.bvh")
     assert "it is a folder" in fails("walks", "-o", "shot.bvh")
-    assert "not an existing folder" in fails("walks", "-o", "good.npz", "-o", "nowhere/shot.gif")
+    assert "File name too long" in fails("walks", "-o", "x" * 300 + ".bvh")
+    assert "not an existing folder" in fails("walks", "-o", "good.npz", "-o", "file/shot.gif")
 
 
 def test_no_write_permission(fails, monkeypatch):

@@ -159,6 +159,18 @@ def test_every_suffix_writes_its_format(run, name, begins):
     assert files(run.folder) == [name]
 
 
+def test_missing_folders_are_made_when_there_is_something_to_put_in(run, pipeline, monkeypatch):
+    assert run("walks", "--frames", 8, "-o", "new/deeper/a.npz").code == 0
+    assert files(run.folder / "new" / "deeper") == ["a.npz"]
+
+    def fail(*_, **__):
+        raise KmmError("no_motion", "No motion.")
+
+    monkeypatch.setattr(pipeline, "generate", fail)
+    assert run("walks", "-o", "other/a.npz").code == 1
+    assert files(run.folder) == ["new"]
+
+
 def test_bvh_unit(run):
     run("walks", "--frames", 8, "-o", "m.bvh")
     run("walks", "--frames", 8, "-o", "cm.bvh", "--unit", "cm")
