@@ -56,7 +56,8 @@ def tokenizer(
     device: Device = "auto",
 ) -> None:
     """Train the motion tokenizer."""
-    _train_stage("tokenizer", config, run, set_, resume, device)
+    _use_device(device)
+    _train_stage("tokenizer", config, run, set_, resume)
 
 
 @app.command()
@@ -68,22 +69,29 @@ def generator(
     device: Device = "auto",
 ) -> None:
     """Train the generator with alignment, on the run's tokenizer."""
-    _train_stage("generator", config, run, set_, resume, device)
+    _use_device(device)
+    _train_stage("generator", config, run, set_, resume)
 
 
 @app.command(name="run")
 def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, device: Device = "auto") -> None:
     """All stages of a config in order; goes on where it stopped and skips what is finished."""
+    _use_device(device)
+    from accelerate import PartialState
+
     from . import config as configs
 
     settings = configs.load(config, set_ or ())
     folder = run or _default_run(config)
     prepared = Path(settings.data.prepared)
-    if settings.data.sources == ("synthetic",) and not (prepared / "synthetic" / "manifest.jsonl").is_file():
-        _prepare("synthetic", Path("."), prepared, None)
+    with PartialState().main_process_first():
+        made_up = settings.data.sources == ("synthetic",)
+        if made_up and not (prepared / "synthetic" / "manifest.jsonl").is_file():
+            _prepare("synthetic", Path("."), prepared, None)
     for stage in ("tokenizer", "generator"):
-        _train_stage(stage, config, folder, set_, True, device)
-    export(folder)
+        _train_stage(stage, config, folder, set_, True)
+    if _is_main_process():
+        export(folder)
 
 
 @app.command()
@@ -159,12 +167,8 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
 
 
 def _train_stage(
-    stage: str, config: str, run: Path | None, overrides: list[str] | None, resume: bool, device: str
+    stage: str, config: str, run: Path | None, overrides: list[str] | None, resume: bool
 ) -> None:
-    if device not in ("auto", "cpu"):
-        raise KmmError("bad_device", f"--device {device} is not known; expected auto or cpu.")
-    if device == "cpu":
-        os.environ["ACCELERATE_USE_CPU"] = "true"
     from . import config as configs
     from . import runs
 
@@ -172,12 +176,25 @@ def _train_stage(
     folder = run or _default_run(config)
     start = {"tokenizer": runs.train_tokenizer, "generator": runs.train_generator}[stage]
     result = start(settings, folder, resume=resume)
-    if os.environ.get("RANK", "0") == "0":
+    if _is_main_process():
         shown = ", ".join(f"{key} {value:.4g}" for key, value in result.metrics.items())
         print(f"{stage}: step {result.step}, {shown or 'not validated yet'}. Weights in {folder / stage}.")
     if not result.finished:
         print(f"kmm-train: stopped at step {result.step}; --resume goes on from there.", file=sys.stderr)
         raise SystemExit(STOPPED)
+
+
+def _use_device(device: str) -> None:
+    """Tell accelerate, before it looks for a GPU."""
+    if device not in ("auto", "cpu"):
+        raise KmmError("bad_device", f"--device {device} is not known; expected auto or cpu.")
+    if device == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+
+
+def _is_main_process() -> bool:
+    """False in all but one of the processes that ``accelerate launch`` starts."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _default_run(config: str) -> Path:

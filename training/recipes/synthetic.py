@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kmm_core.clip import MotionClip
 from kmm_core.motion import kinematics, rotations
@@ -72,14 +73,17 @@ def make_clip(action: str, side: str, turn: str, rng: random.Random) -> MotionCl
     elbow = {"left": np.full(frames, 0.15), "right": np.full(frames, 0.15)}
     hip = {"left": np.zeros(frames), "right": np.zeros(frames)}
     knee = {"left": np.zeros(frames), "right": np.zeros(frames)}
+    standing = np.zeros(frames, dtype=int)
 
     if action == "walk":
         phase = 2 * np.pi * rng.uniform(0.8, 1.1) * time + rng.uniform(0, 6)
         reach = rng.uniform(0.35, 0.5)
         for name, offset in (("left", 0.0), ("right", np.pi)):
             hip[name] = -reach * np.sin(phase + offset)
-            knee[name] = 0.1 + 0.8 * reach * (1 + np.cos(phase + offset))
+            knee[name] = 0.03 + 2 * reach * np.maximum(0, np.cos(phase + offset)) ** 2
             arm_swing[name] = 0.8 * reach * np.sin(phase + offset)
+        # The leg that swings back carries the body forward.
+        standing = np.where(np.cos(phase) < 0, 0, 1)
         rate = {"left": 1.0, "right": -1.0, "none": 0.0}[turn] * rng.uniform(0.5, 0.8)
         heading = rate * time
     raised = ("left", "right") if side == "both" else (side,)
@@ -106,13 +110,17 @@ def make_clip(action: str, side: str, turn: str, rng: random.Random) -> MotionCl
         local[:, JOINT_INDEX[f"{name}_knee"]] = rotations.from_axis_angle(X_AXIS, knee[name])
         # The sole stays level.
         local[:, JOINT_INDEX[f"{name}_ankle"]] = rotations.from_axis_angle(X_AXIS, -hip[name] - knee[name])
-    return MotionClip(_root_over_standing_foot(local), local, FPS)
+    return MotionClip(_root_over_standing_foot(local, standing), local, FPS)
 
 
-def _root_over_standing_foot(local: Array) -> Array:
-    """Root positions [F, 3] that keep the lower foot on the floor and in its place. ``local``: [F, 22, 4]."""
+def _root_over_standing_foot(local: Array, standing: NDArray[np.integer]) -> Array:
+    """Root positions [F, 3] that keep the standing foot on its spot and the lower foot on the floor.
+
+    Args:
+        local: rotations, [F, 22, 4].
+        standing: 0 where the left foot stands, 1 for the right, [F].
+    """
     feet = kinematics.joint_positions(np.zeros((len(local), 3)), local)[:, _FEET]
-    standing = feet[..., 1].argmin(axis=1)
     root = np.zeros((len(local), 3))
     root[:, 1] = SOLE_THICKNESS - feet[..., 1].min(axis=1)
     for frame in range(1, len(local)):

@@ -1,0 +1,168 @@
+"""kmm-train: every command, and every mistake as one clear message without a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from kmm_core.train.loop import TrainResult
+from training import cli, export, runs
+from training.prepare import prepare
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared")
+    prepare("synthetic", data=out, out=out, workers=1)
+    return out
+
+
+def test_help_names_every_command(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for command in ("prepare", "tokenizer", "generator", "run", "sample", "export", "inspect"):
+        assert f" {command} " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tokenizer", "nope"], "nope is neither a file nor one of"),
+        (["tokenizer", "tiny", "--set", "zzz=1"], "zzz is not a setting"),
+        (["tokenizer", "tiny", "--set", "data.prepared=none"], "none"),
+        (["tokenizer", "tiny", "--device", "tpu"], "--device tpu is not known; expected auto or cpu."),
+        (["generator", "tiny"], "does not exist. Train that stage first."),
+        (["run", "tiny", "--set", "train.tokenizer.steps=0"], "steps=0 must be at least 1."),
+        (["prepare", "nope"], "There is no recipe 'nope'"),
+        (["export", "nowhere"], "nowhere holds no trained stage."),
+        (["sample", "nowhere", "a person walks"], "nowhere holds no trained stage."),
+        (["sample", "nowhere", " "], "empty"),
+        (["inspect", "nowhere"], "nowhere holds no manifest.jsonl"),
+    ],
+)
+def test_mistakes_are_told_and_exit_with_1(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert err.startswith("kmm-train: ") and message in err and "Traceback" not in err
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["tokenizer"], ["nope"], ["inspect", "x", "--count", "0"], ["sample", "x", "y", "--seconds", "-1"]],
+)
+def test_wrong_usage_exits_with_2(capsys, arguments):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2 and "Usage" in err
+
+
+def test_all_problems_of_a_config_are_listed(capsys, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[tokenizer]\nwidht = 3\nwidth = '3'\n[train.generator]\nsteps = 0\n")
+    code, _, err = run(capsys, "tokenizer", path, "--set", "masking.strategy=none")
+    assert code == 1
+    for problem in (
+        "mine.toml has 4 problems:",
+        "tokenizer.widht is not a setting; did you mean width?",
+        "tokenizer.width is '3'; expected a whole number.",
+        "[train.generator] steps=0 must be at least 1.",
+        "masking.strategy is 'none'; expected one of 'key_frame', 'random'.",
+    ):
+        assert problem in err
+
+
+def test_prepare_then_nothing_new(capsys, prepared):
+    code, out, _ = run(capsys, "prepare", "synthetic", "--out", prepared, "--workers", "1")
+    assert code == 0
+    assert "synthetic: 120 clips" in out and "(0 takes new" in out
+
+
+def test_inspect_draws_sheets_and_gifs(capsys, prepared, tmp_path):
+    out = tmp_path / "pictures"
+    code, printed, _ = run(
+        capsys, "inspect", prepared, "--out", out, "--count", "3", "--gifs", "1", "--match", "left arm"
+    )
+    assert code == 0 and "3 clips on 2 pictures" in printed
+    assert Image.open(out / "synthetic_00.png").size[0] > 500
+    [gif] = out.glob("*.gif")
+    assert "raise_arm_left" in gif.name and Image.open(gif).n_frames > 10
+    code, _, err = run(capsys, "inspect", prepared, "--out", out, "--match", "somersault")
+    assert code == 1 and "matches 'somersault'" in err
+
+
+def test_inspect_into_a_file_is_one_sentence(capsys, prepared, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run(capsys, "inspect", prepared, "--out", tmp_path / "file" / "out")
+    assert code == 1 and "Cannot write" in err
+
+
+@pytest.fixture
+def fake_stages(monkeypatch):
+    """Stages that only note that they ran; ``finished`` may be changed."""
+    notes = {"ran": [], "finished": True}
+
+    def stage(name):
+        def start(settings, folder, *, resume):
+            notes["ran"].append((name, Path(folder), resume))
+            return TrainResult(7, notes["finished"], {"error": 0.5}, 0.5, Path("last"), Path("best"))
+
+        return start
+
+    monkeypatch.setattr(runs, "train_tokenizer", stage("tokenizer"))
+    monkeypatch.setattr(runs, "train_generator", stage("generator"))
+    monkeypatch.setattr(
+        export, "export_bundle", lambda run, out: notes["ran"].append(("export", run, out)) or out
+    )
+    return notes
+
+
+def test_run_does_all_stages_in_order(capsys, fake_stages, prepared, tmp_path):
+    code, out, _ = run(capsys, "run", "tiny", "--run", tmp_path, "--set", f"data.prepared={prepared}")
+    assert code == 0 and "tokenizer: step 7, error 0.5." in out
+    assert fake_stages["ran"] == [
+        ("tokenizer", tmp_path, True),
+        ("generator", tmp_path, True),
+        ("export", tmp_path, tmp_path / "bundle"),
+    ]
+
+
+def test_a_stopped_stage_ends_the_run(capsys, fake_stages, prepared, tmp_path):
+    fake_stages["finished"] = False
+    code, _, err = run(capsys, "run", "tiny", "--run", tmp_path, "--set", f"data.prepared={prepared}")
+    assert code == cli.STOPPED and "stopped at step 7" in err
+    assert [name for name, *_ in fake_stages["ran"]] == ["tokenizer"]
+
+
+def test_run_folder_is_named_after_the_config(capsys, fake_stages, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("[data]\nprepared = 'x'\n")
+    run(capsys, "tokenizer", "mine.toml", "--resume")
+    run(capsys, "generator", "starter")
+    assert fake_stages["ran"] == [
+        ("tokenizer", Path("runs/mine"), True),
+        ("generator", Path("runs/starter"), False),
+    ]
+
+
+def test_the_program_itself_shows_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "training.cli", "export", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "holds no trained stage" in done.stderr
