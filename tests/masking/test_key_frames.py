@@ -1,0 +1,88 @@
+"""Key-frame selection against a slow, obvious version, and the masker's promises."""
+
+import math
+
+import pytest
+import torch
+from kmm_core.masking.key_frames import key_frame_scores
+from kmm_core.masking.masker import KeyFrameMasker, MaskingSettings
+from kmm_core.masking.schedule import mask_ratio, random_mask_ratio
+
+
+def slow_scores(latents: torch.Tensor) -> list[float]:
+    """Eq 4, 9 and 10 for one clip, word by word."""
+    n = len(latents)
+    distance = [[math.dist(a.tolist(), b.tolist()) for b in latents] for a in latents]
+    others = sorted(distance[i][j] for i in range(n) for j in range(n) if i != j)
+    median = others[(len(others) - 1) // 2] if others else 1.0
+    distance = [[value / (median or 1.0) for value in row] for row in distance]
+    density = [sum(math.exp(-(value**2)) for value in row) for row in distance]
+    scores = []
+    for i in range(n):
+        denser = [j for j in range(n) if density[j] > density[i] or (density[j] == density[i] and j < i)]
+        reach = min(distance[i][j] for j in denser) if denser else max(distance[i])
+        scores.append(density[i] * reach)
+    return scores
+
+
+def test_scores_equal_the_slow_version_with_padding():
+    rng = torch.Generator().manual_seed(0)
+    lengths = [1, 2, 5, 17, 30]
+    latents = torch.randn(len(lengths), max(lengths), 8, generator=rng)
+    valid = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
+    scores = key_frame_scores(latents, valid)
+    for row, length in enumerate(lengths):
+        expected = torch.tensor(slow_scores(latents[row, :length]))
+        torch.testing.assert_close(scores[row, :length], expected, rtol=1e-4, atol=1e-5)
+        assert (scores[row, length:] == -torch.inf).all()
+
+
+def test_one_token_stands_for_a_held_pose():
+    """Six tokens of a held pose and two of other poses: the held pose gives one key frame, not six."""
+    held = torch.tensor([[0.0, 0.0], [0.11, 0.0], [-0.1, 0.0], [0.0, 0.23], [0.0, -0.21], [0.05, 0.05]])
+    others = torch.tensor([[3.0, 0.0], [0.0, -4.0]])
+    scores = key_frame_scores(torch.cat([held, others])[None], torch.ones(1, 8, dtype=torch.bool))[0]
+    chosen = scores.topk(3).indices.tolist()
+    assert chosen[0] < 6 and set(chosen[1:]) == {6, 7}
+
+
+def test_scores_do_not_degenerate_on_wide_latents():
+    """Raw distances of 512 channels underflow exp(-D^2): every density would be its self term."""
+    latents = 20 * torch.randn(1, 40, 512, generator=torch.Generator().manual_seed(1))
+    scores = key_frame_scores(latents, torch.ones(1, 40, dtype=torch.bool))[0]
+    assert scores.isfinite().all() and len(scores.unique()) == 40
+
+
+def test_equal_tokens_are_ranked_without_nan():
+    scores = key_frame_scores(torch.zeros(1, 6, 4), torch.ones(1, 6, dtype=torch.bool))
+    assert scores.isfinite().all()
+
+
+def test_schedule_goes_from_all_to_none():
+    assert mask_ratio(torch.tensor([0.0, 1.0])).tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
+    ratios = random_mask_ratio(1000, torch.Generator().manual_seed(0))
+    assert 0 < ratios.min() and ratios.max() <= 1 and 0.6 < ratios.mean() < 0.68  # mean of cos is 2 / pi
+
+
+@pytest.mark.parametrize("strategy", ["key_frame", "random"])
+def test_masker_hides_real_tokens_only_and_at_least_one(strategy):
+    rng = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([1, 3, 20, 20] * 8)
+    valid = torch.arange(20)[None] < lengths[:, None]
+    masked = KeyFrameMasker(MaskingSettings(strategy))(torch.randn(32, 20, 8, generator=rng), valid, rng)
+    assert not (masked & ~valid).any()
+    assert (masked.sum(-1) >= 1).all()
+
+
+def test_key_frames_are_masked_more_often_than_the_rest():
+    """Figure 2a: the key frames themselves are hidden."""
+    latents = torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(0)).expand(400, -1, -1)
+    valid = torch.ones(400, 20, dtype=torch.bool)
+    top = key_frame_scores(latents[:1], valid[:1])[0].topk(4).indices
+
+    def share(strategy):
+        masked = KeyFrameMasker(MaskingSettings(strategy))(latents, valid, torch.Generator().manual_seed(1))
+        return (masked[:, top].float().mean() - masked.float().mean()).item()
+
+    assert share("key_frame") > 0.15
+    assert abs(share("random")) < 0.05

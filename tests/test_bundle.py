@@ -1,0 +1,83 @@
+"""Bundles: what is saved is what is loaded, and every broken one is one sentence."""
+
+import json
+
+import pytest
+import torch
+from kmm_core.bundle import CONFIG, MODEL, TOKENIZER, load_bundle
+from kmm_core.errors import KmmError
+from safetensors.torch import load_file, save_file
+
+from .tiny_bundle import save_tiny_bundle
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_tiny_bundle(tmp_path / "bundle")
+
+
+def test_weights_are_half_on_disk_and_float_in_memory(folder):
+    stored = load_file(folder / MODEL)
+    loaded = load_bundle(folder)
+    name = "blocks.0.mixer.in_proj.weight"
+    assert stored["generator." + name].dtype == torch.half
+    torch.testing.assert_close(loaded.generator.state_dict()[name], stored["generator." + name].float())
+    assert not loaded.generator.training and not any(p.requires_grad for p in loaded.generator.parameters())
+    assert torch.equal(loaded.generator.codes, loaded.tokenizer.quantizer.codes())
+
+
+def test_a_bundle_may_share_the_tokenizer_of_its_neighbour(folder):
+    other = folder.parent / "other"
+    other.mkdir()
+    table = json.loads((folder / CONFIG).read_text())
+    table["tokenizer_file"] = "../bundle/tokenizer.safetensors"
+    (other / CONFIG).write_text(json.dumps(table))
+    (other / MODEL).write_bytes((folder / MODEL).read_bytes())
+    assert torch.equal(load_bundle(other).tokenizer.mean, load_bundle(folder).tokenizer.mean)
+
+
+def _edit_config(folder, **changes):
+    table = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps({**table, **changes}))
+
+
+def _edit_weights(folder, change):
+    tensors = load_file(folder / MODEL)
+    change(tensors)
+    save_file(tensors, folder / MODEL)
+
+
+BREAKS = {
+    "no folder": (lambda f: (f / CONFIG).unlink(), "bundle_missing", "is neither a folder with a config.json"),
+    "no json": (lambda f: (f / CONFIG).write_text("{"), "bundle_broken", "cannot be read"),
+    "a list": (lambda f: (f / CONFIG).write_text("[]"), "bundle_foreign", "is not a KMM model of format 1"),
+    "another format": (lambda f: _edit_config(f, format=7), "bundle_foreign", r"format 1 \(it says 7\)"),
+    "a missing key": (lambda f: _edit_config(f, text={"size": 3}), "bundle_foreign", "does not describe a KMM model"),
+    "no weights": (lambda f: (f / MODEL).unlink(), "bundle_broken", "is missing"),
+    "no tokenizer": (lambda f: (f / TOKENIZER).unlink(), "bundle_broken", "is missing"),
+    "empty weights": (lambda f: (f / MODEL).write_bytes(b""), "bundle_broken", "not a whole safetensors file"),
+    "cut weights": (
+        lambda f: (f / MODEL).write_bytes((f / MODEL).read_bytes()[:-100]),
+        "bundle_broken",
+        "not a whole safetensors file",
+    ),
+    "a pickle": (lambda f: torch.save({"a": 1}, f / MODEL), "bundle_broken", "not a whole safetensors file"),
+    "other weights": (
+        lambda f: _edit_weights(f, lambda t: t.pop("generator.head.bias")),
+        "bundle_foreign",
+        r"1 weights differ, the first is 'head.bias' \(file none, expected \(16,\)\)",
+    ),
+    "not a number": (
+        lambda f: _edit_weights(f, lambda t: t["generator.head.bias"].fill_(float("nan"))),
+        "bundle_broken",
+        "not finite",
+    ),
+}
+
+
+@pytest.mark.parametrize(("breaking", "code", "message"), BREAKS.values(), ids=BREAKS)
+def test_broken_bundles_are_one_sentence(folder, breaking, code, message):
+    breaking(folder)
+    with pytest.raises(KmmError, match=message) as error:
+        load_bundle(folder)
+    assert error.value.code == code and error.value.hint

@@ -1,0 +1,120 @@
+"""The pipeline on an untrained model: exact lengths, seeds, kept frames, errors. Motion quality is measured elsewhere."""
+
+import numpy as np
+import pytest
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.motion import rotations
+from kmm_core.pipeline import Keep, TextToMotion, choose_device
+from kmm_core.timeline import Prompt, Timeline
+
+from .tiny_bundle import save_tiny_bundle
+
+WALK_AND_WAVE = Timeline(30, (Prompt("walk forward", 0, 61), Prompt("wave", 75, 97)))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory) -> TextToMotion:
+    return TextToMotion.load(save_tiny_bundle(tmp_path_factory.mktemp("bundle")), device="cpu")
+
+
+@pytest.mark.parametrize("fps", [24, 30, 23.976, 120])
+@pytest.mark.parametrize("lengths", [(1,), (7, 31), (90, 2, 3), (1, 1, 1, 1, 1)])
+def test_lengths_are_exact(pipeline, fps, lengths):
+    ends = np.cumsum(lengths)
+    prompts = [Prompt("walk", int(end - length), int(end)) for end, length in zip(ends, lengths, strict=True)]
+    result = pipeline.generate(Timeline(fps, tuple(prompts)), samples=2)
+    assert [clip.num_frames for clip in result.clips] == [sum(lengths)] * 2
+    assert all(clip.fps == fps for clip in result.clips)
+
+
+def test_prompts_take_their_share_of_the_tokens(pipeline):
+    assert pipeline._plan(WALK_AND_WAVE) == [15, 4, 6]  # the gap is a segment of its own
+
+
+def test_same_seed_same_motion(pipeline):
+    first, again, other = (pipeline.generate(WALK_AND_WAVE, seed=seed).clips[0] for seed in (3, 3, 4))
+    assert np.array_equal(first.local_rotations, again.local_rotations)
+    assert not np.array_equal(first.local_rotations, other.local_rotations)
+
+
+def test_samples_differ(pipeline):
+    first, second = pipeline.generate(WALK_AND_WAVE, samples=2).clips
+    assert not np.array_equal(first.local_rotations, second.local_rotations)
+
+
+def test_foot_cleanup_can_be_turned_off(pipeline):
+    clean, raw = (pipeline.generate(WALK_AND_WAVE, foot_cleanup=on).clips[0] for on in (True, False))
+    assert clean.num_frames == raw.num_frames
+
+
+def test_stages_report_seconds_and_progress(pipeline):
+    seen = []
+    result = pipeline.generate(WALK_AND_WAVE, steps=3, progress=seen.append)
+    assert set(result.seconds) == {"text", "tokens", "motion", "clean-up"}
+    assert [(step.done, step.total) for step in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_cancel_raises_and_the_next_generation_works(pipeline):
+    with pytest.raises(KmmError, match="cancelled"):
+        pipeline.generate(WALK_AND_WAVE, cancel=lambda: True)
+    assert pipeline.generate(WALK_AND_WAVE).clips
+
+
+def test_info_names_what_runs(pipeline):
+    info = pipeline.info
+    assert (info.model, info.licence, info.text_encoder, info.device) == ("tiny", "CC0-1.0", "all-MiniLM-L6-v2", "cpu")
+    assert info.parameters["text_encoder"] > 22_000_000 and info.parameters["generator"] > 0
+
+
+def _given_motion(frames: int) -> MotionClip:
+    """A person who walks along +X with one arm swinging."""
+    t = np.arange(frames) / 30
+    local = np.tile(rotations.IDENTITY, (frames, 22, 1))
+    local[:, 0] = rotations.from_yaw(np.full(frames, np.pi / 2))
+    local[:, 16] = rotations.from_axis_angle(np.array([0, 0, 1.0]), -1.2 + 0.3 * np.sin(5 * t))
+    return MotionClip(np.stack([t, np.full(frames, 0.95), 0 * t], axis=-1), local, 30)
+
+
+@pytest.mark.parametrize("kept", [slice(0, 40), slice(60, 97), slice(30, 60)], ids=["continue", "lead in", "middle"])
+def test_kept_frames_stay_and_nothing_jumps(pipeline, kept):
+    given = _given_motion(97)
+    frames = np.zeros(97, dtype=bool)
+    frames[kept] = True
+    made = pipeline.generate(WALK_AND_WAVE, keep=Keep(given, frames)).clips[0]
+    assert np.array_equal(made.root_positions[frames], given.root_positions[frames])
+    assert np.array_equal(made.local_rotations[frames], given.local_rotations[frames])
+    assert not np.allclose(made.local_rotations[~frames], given.local_rotations[~frames])
+    step = rotations.angle_between(made.local_rotations[1:], made.local_rotations[:-1]).max(axis=1)
+    seams = [frame - 1 for frame in (kept.start, kept.stop) if 0 < frame < 97]
+    assert all(step[seam] <= 1.5 * np.max(np.delete(step, seams)) for seam in seams)
+
+
+def test_in_between_meets_both_ends(pipeline):
+    given = _given_motion(97)
+    frames = np.ones(97, dtype=bool)
+    frames[30:70] = False
+    made = pipeline.generate(WALK_AND_WAVE, keep=Keep(given, frames)).clips[0]
+    step = np.linalg.norm(np.diff(made.joint_positions(), axis=0), axis=-1).max(axis=1)
+    assert max(step[29], step[69]) <= step[30:69].max()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": -1}, "seed=-1 is outside of 0"),
+        ({"samples": 0}, "samples=0 is outside of 1 to 64"),
+        ({"steps": 101}, "steps=101 is outside of 1 to 100"),
+        ({"guidance_scale": float("nan")}, "guidance_scale=nan is outside"),
+        ({"keep": Keep(_given_motion(97), np.ones(97, dtype=bool))}, "97 of 97 frames are to be kept"),
+        ({"keep": Keep(_given_motion(20), np.arange(97) == 50)}, "20 frames at 30 fps; expected more than 50"),
+    ],
+)
+def test_bad_settings_say_what_is_expected(pipeline, changes, message):
+    with pytest.raises(KmmError, match=message):
+        pipeline.generate(WALK_AND_WAVE, **changes)
+
+
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(KmmError, match="Device 'tpu' is not usable here; usable: auto, cpu"):
+        choose_device("tpu")

@@ -1,0 +1,84 @@
+"""The residual quantizer against a slow version, dead codes, and the tokenizer's shapes and errors."""
+
+import pytest
+import torch
+from kmm_core.errors import KmmError
+from kmm_core.motion import kinematics, kinematics_torch, rotations
+from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
+from kmm_core.tokenizer.quantizer import Codebook, ResidualQuantizer
+
+SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=12)
+
+
+def quantizer(dropout: float = 0.0) -> ResidualQuantizer:
+    return ResidualQuantizer(
+        num_codebooks=3, codebook_size=12, code_width=8, decay=0.9, restart_below=0.5, quantizer_dropout=dropout
+    )
+
+
+def filled_quantizer() -> ResidualQuantizer:
+    made = quantizer()
+    for codebook in made.codebooks:
+        codebook.codes.normal_(generator=torch.Generator().manual_seed(3))
+    return made
+
+
+def test_tokens_are_the_nearest_codes_of_what_is_left():
+    made = filled_quantizer()
+    latents = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
+    result = made(latents)
+    for row in range(2):
+        for token in range(5):
+            left = latents[row, token].clone()
+            for level in range(3):
+                distances = (made.codebooks[level].codes - left).norm(dim=-1)
+                assert result.tokens[row, token, level] == distances.argmin()
+                left -= made.codebooks[level].codes[distances.argmin()]
+    torch.testing.assert_close(made.lookup(result.tokens), result.latents)
+
+
+def test_gradients_pass_straight_through():
+    latents = torch.randn(1, 4, 8, requires_grad=True)
+    filled_quantizer()(latents).latents.sum().backward()
+    assert torch.equal(latents.grad, torch.ones_like(latents))
+
+
+def test_codes_move_to_the_mean_of_their_vectors():
+    codebook = Codebook(2, 1, decay=0.0, restart_below=0.0)
+    codebook.codes.copy_(torch.tensor([[0.0], [10.0]]))
+    vectors = torch.tensor([[1.0], [3.0], [9.0]])
+    codebook.learn(vectors, codebook.nearest(vectors), torch.Generator())
+    torch.testing.assert_close(codebook.codes, torch.tensor([[2.0], [9.0]]))
+
+
+def test_dead_codes_restart_on_vectors_of_the_batch():
+    codebook = Codebook(3, 1, decay=0.0, restart_below=0.5)
+    codebook.codes.copy_(torch.tensor([[0.0], [1.0], [1000.0]]))
+    vectors = torch.tensor([[0.0], [1.0]])
+    codebook.learn(vectors, codebook.nearest(vectors), torch.Generator().manual_seed(0))
+    assert codebook.codes[2].item() in (0.0, 1.0)
+
+
+def test_quantizer_dropout_uses_fewer_codebooks_in_training_only():
+    made = quantizer(dropout=1.0)
+    latents = torch.randn(64, 4, 8)
+    made(latents, torch.Generator().manual_seed(0))
+    whole = made(latents).latents
+    dropped = made(latents, torch.Generator().manual_seed(1)).latents
+    assert (whole - latents).norm() < (dropped - latents).norm()
+
+
+def test_shapes_and_the_error_for_a_part_of_a_token():
+    tokenizer = MotionTokenizer(20, SMALL)
+    tokens = tokenizer.encode(torch.randn(2, 16, 20))
+    assert tokens.shape == (2, 4, 3)
+    assert tokenizer.decode(tokens).shape == (2, 16, 20)
+    with pytest.raises(KmmError, match="frames=7 is not a positive multiple of 4"):
+        tokenizer.encode(torch.randn(1, 7, 20))
+
+
+def test_torch_kinematics_equal_numpys():
+    q = rotations.normalize(torch.randn(5, 22, 4, dtype=torch.float64).numpy())
+    expected = kinematics.joint_positions(torch.zeros(5, 3, dtype=torch.float64).numpy(), q)
+    given = kinematics_torch.joint_positions(torch.from_numpy(rotations.to_6d(q)))
+    torch.testing.assert_close(given, torch.from_numpy(expected))

@@ -1,0 +1,167 @@
+"""The two training stages on a few clips made by code: losses fall, rows and batches hold what they say."""
+
+import numpy as np
+import pytest
+import torch
+from kmm_core.aligner.text_motion_aligner import AlignerSettings
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.generator.motion_generator import GeneratorSettings
+from kmm_core.masking.masker import MaskingSettings
+from kmm_core.motion import rotations
+from kmm_core.motion.representation import representation
+from kmm_core.text.encoder import TextSettings, TokenOutputs
+from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
+from kmm_core.train import generator_stage, tokenizer_stage
+from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
+from kmm_core.train.generator_stage import RowSettings
+from kmm_core.train.motion_data import DataSettings, MotionData
+from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from kmm_core.train.token_data import cached_rows, encode_rows
+
+SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=16)
+
+
+def made_clip(frames: int, side: float, speed: float) -> MotionClip:
+    """One arm goes up while the person walks."""
+    t = np.arange(frames) / 30
+    local = np.tile(rotations.IDENTITY, (frames, 22, 1))
+    joint = 16 if side > 0 else 17
+    local[:, joint] = rotations.from_axis_angle(np.array([0, 0, 1.0]), side * np.minimum(t, 1.2))
+    return MotionClip(np.stack([0 * t, np.full(frames, 0.95), speed * t], axis=-1), local, 30)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> MotionData:
+    folder = tmp_path_factory.mktemp("prepared") / "made"
+    (folder / "clips").mkdir(parents=True)
+    rows = []
+    for number in range(12):
+        side = "left" if number % 2 else "right"
+        clip = made_clip(70 + 5 * number, 1.0 if side == "left" else -1.0, 0.1 * number)
+        save_clip(clip_path(folder, f"clip{number}"), clip)
+        rows.append(
+            PreparedClip(
+                id=f"clip{number}",
+                source="made",
+                licence="CC0-1.0",
+                noncommercial=False,
+                split="val" if number > 9 else "train",
+                recording=str(number),
+                start=0.0,
+                frames=clip.num_frames,
+                captions=(f"raises the {side} arm",),
+                mirrored_captions=(f"raises the {'right' if side == 'left' else 'left'} arm",),
+                labels={"action": "raise_arm", "side": side, "turn": "none"},
+            )
+        )
+    write_manifest(folder, rows)
+    return MotionData(DataSettings(prepared=str(folder.parent)))
+
+
+class LetterEncoder:
+    """Two token outputs a prompt, told apart by the side."""
+
+    name, width, num_parameters = "letters", 4, 0
+
+    def encode(self, prompts):
+        vectors = torch.tensor([[[1.0, 0, 0, 0], [0, float("left" in p), float("right" in p), 1.0]] for p in prompts])
+        return TokenOutputs(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
+
+
+def generator_stage_on(data, folder, level="segment"):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    tokenizer.quantize(tokenizer.latents(torch.from_numpy(data.clips[0].features[:64])[None]), torch.Generator())
+    return generator_stage.build(
+        tokenizer=tokenizer,
+        data=data,
+        encoder=LetterEncoder(),
+        text=TextSettings(width=16, layers=1, heads=2),
+        generator=GeneratorSettings(d_model=32, layers=1, d_state=8, head_width=16),
+        aligner=AlignerSettings(level=level, width=16),
+        masking=MaskingSettings(),
+        rows=RowSettings(compositions=10),
+        cache=folder,
+    )
+
+
+def losses_over(stage, steps: int) -> list[float]:
+    optimizer = torch.optim.Adam(stage.objective.parameters(), 3e-3)
+    losses = []
+    for step in range(steps):
+        rng = torch.Generator().manual_seed(step)
+        result = stage.objective(stage.make_batch(rng, 8), rng)
+        optimizer.zero_grad()
+        result["loss"].backward()
+        optimizer.step()
+        losses.append(result["loss"].item())
+    return losses
+
+
+def test_tokenizer_stage_learns_and_reports(data, tmp_path):
+    stage = tokenizer_stage.build(SMALL, data)
+    losses = losses_over(stage, 40)
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+    report = stage.validate(stage.objective.eval(), tmp_path)
+    assert 0 < report["joint_error_mm"] <= report["path_joint_error_mm"]
+    assert (tmp_path / "reconstruction.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("level", ["none", "sentence", "segment"])
+def test_generator_stage_learns(data, tmp_path, level):
+    stage = generator_stage_on(data, tmp_path, level)
+    losses = losses_over(stage, 30)
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    report = stage.validate(stage.objective.eval(), None)
+    assert ("alignment" in report) == (level != "none") and report["masked"] > 0
+
+
+def test_batches_depend_on_the_generator_only(data, tmp_path):
+    stage = generator_stage_on(data, tmp_path)
+    first, again, other = (stage.make_batch(torch.Generator().manual_seed(seed), 8) for seed in (1, 1, 2))
+    assert torch.equal(first.tokens, again.tokens) and torch.equal(first.text.vectors, again.text.vectors)
+    assert first.tokens.shape != other.tokens.shape or not torch.equal(first.tokens, other.tokens)
+
+
+def test_mirrored_rows_carry_mirrored_captions(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    rows = encode_rows(tokenizer, data, data.clips[:1], 0, 0)
+    assert [row.prompts[0].captions for row in rows] == [("raises the right arm",), ("raises the left arm",)]
+    assert [row.prompts[0].meaning for row in rows] == ["raise_arm/right/none", "raise_arm/left/none"]
+
+
+def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    rows = cached_rows(tmp_path / "rows.safetensors", lambda: encode_rows(tokenizer, data, data.clips, 8, 0))
+    composed = [row for row in rows if len(row.prompts) > 1]
+    assert len(composed) >= 6  # some find no room for a second clip
+    assert all(sum(prompt.tokens for prompt in row.prompts) == len(row.tokens) for row in rows)
+
+    def fail():
+        raise AssertionError("made again")
+
+    again = cached_rows(tmp_path / "rows.safetensors", fail)
+    assert [row.prompts for row in again] == [row.prompts for row in rows]
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(again, rows, strict=True))
+
+
+def test_cross_fades_are_as_smooth_as_their_clips():
+    form = representation("272")
+    first, second = form.encode(made_clip(60, 1, 1.0)), form.encode(made_clip(60, -1, 0.5))
+    joined = form.decode(cross_fade(first, second, form), 30.0)
+    assert joined.num_frames == 120 - OVERLAP_FRAMES
+    turn = rotations.angle_between(joined.local_rotations[1:], joined.local_rotations[:-1]).max(axis=1)
+    assert turn.max() < 0.12  # the arms come down and go up within the fade, without a jump
+    speed = np.linalg.norm(np.diff(joined.root_positions, axis=0), axis=-1) * 30
+    assert 0.49 < speed[1:].min() and speed.max() < 1.01
+
+
+def test_statistics_scale_left_and_right_alike(data):
+    _, std = data.statistics()
+    for group in data.representation.groups:
+        assert len(std[group].unique()) == 1
+
+
+def test_no_training_clip_is_an_error(tmp_path, data):
+    with pytest.raises(KmmError, match="no folder|holds no|No training clip"):
+        MotionData(DataSettings(prepared=str(tmp_path)))
