@@ -24,13 +24,13 @@ _HINGE_BENDS = (np.radians(15), np.radians(40))
 _OVERSTRETCH = np.radians(20)
 # How long a straight limb remembers the twist it had when bent, and how strongly the natural pose pulls.
 _TWIST_MEMORY_S = 0.3
+_NATURAL_PULL = 0.02
 # A raised arm turns outward: by this much, from hanging down to a little over the horizontal (elevation angles).
 # Mean over straight and bent arms of CMU, Bandai Namco and HDM05, where rotations were captured.
 _RAISED_ARM_TWIST = np.radians(75)
 _RAISED_ARM_ELEVATIONS = (np.radians(-80), np.radians(15))
 # The twist is smoothed over this time: what a limb shows in the frame in which it becomes bent is noisy.
 _TWIST_SMOOTHING_S = 0.02
-_NATURAL_PULL = 0.02
 # A sole is made level fully / not at all: when its ball is this far over the floor, ...
 _LEVEL_FOOT_HEIGHTS_M = (0.03, 0.08)
 # ... where levelling rolls it by this much, ...
@@ -57,9 +57,12 @@ def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array
             own skeleton's where the bone lengths match it, and SMPL's otherwise (HumanML3D, UI-PRMD).
 
     Raises:
-        KmmError: ``bad_positions`` where the shape is wrong, a number is not finite, or a leg has no length.
+        KmmError: ``bad_positions`` where the shape is wrong, a number is not finite, a leg has no length or
+            ``fps`` is not positive.
     """
     positions = _checked(positions)
+    if not (np.isfinite(fps) and fps > 0):
+        raise KmmError("bad_positions", f"fps={fps} is not a positive number.", "Give frames a second.")
     lengths = np.median(np.linalg.norm(_bones(positions), axis=-1), axis=0)
     positions = positions * _scale(lengths)
     if rest_offsets is None:

@@ -192,6 +192,12 @@ def test_nan_is_refused_with_its_frame():
         clip_from_positions(positions, FPS)
 
 
+@pytest.mark.parametrize("fps", [0, -30, float("nan"), float("inf")])
+def test_bad_frame_rates_are_refused(fps):
+    with pytest.raises(KmmError, match="is not a positive number"):
+        clip_from_positions(natural_clip().joint_positions(), fps)
+
+
 def test_legs_without_length_are_refused():
     with pytest.raises(KmmError, match="has no length"):
         clip_from_positions(np.zeros((3, 22, 3)), FPS)
