@@ -396,6 +396,10 @@ def _generate(request: Request, load: Callable[..., Any] | None) -> dict[str, An
             from .render import find_ffmpeg
 
             find_ffmpeg()
+        elif output.kind == ".gif":
+            from .render import check_gif_length
+
+            check_gif_length(timeline.seconds)
     kept = _read_kept(request, timeline)
 
     clock = time.perf_counter()

@@ -41,6 +41,8 @@ VIEWS = {
 _LIGHT = rotations.normalize(np.array([-0.45, 0.75, 0.6])).astype(np.float32)  # in camera axes
 _SUPERSAMPLE = 2
 _CAMERA_DISTANCE = 6.0  # metres
+_TRAIL_SECONDS = 20
+MAX_GIF_SECONDS = 180
 CAPTION_HEIGHT = 32  # pixels under the picture, for the prompt
 
 
@@ -120,6 +122,7 @@ class _Scene:
         xy, depth = self.project(self.ends)
         self.ends_px, self.ends_depth = xy, depth
         self.radii_px = self.radii * self.focal / depth
+        self.trail_frames = round(_TRAIL_SECONDS * clip.fps)
         # Half a second of smoothing: the way taken, without the sway of every step.
         self.trail = _smooth(root, max(1, round(clip.fps / 2))) * np.array([1.0, 0, 1.0])
         self._floor_rays()
@@ -212,7 +215,7 @@ class _Scene:
         """Where the person has come from, as a mask."""
         s = _SUPERSAMPLE
         mask = Image.new("L", (self.size[0] * s, self.size[1] * s), 0)
-        xy, _ = self.project(self.trail[: frame + 1], frame)
+        xy, _ = self.project(self.trail[max(0, frame - self.trail_frames) : frame + 1], frame)
         if len(xy) > 1:
             ImageDraw.Draw(mask).line([tuple(point) for point in xy * s], fill=255, width=round(1.5 * s))
         return mask.reduce(s)
@@ -351,23 +354,41 @@ def write_gif(
         prompts: a text shown throughout, or ``Prompt`` blocks, each shown in its frames.
         view: as ``contact_sheet``.
         size: of one clip's picture.
+
+    Raises:
+        KmmError: ``gif_too_long``, ``bad_view``, or a writing error as ``atomic_write``.
     """
     clips = [clips] if isinstance(clips, MotionClip) else list(clips)
+    check_gif_length(max(clip.seconds for clip in clips))
     source = clips[0].fps
     fps = min(fps or 20.0, source)
     step_ms = max(20, round(100 / fps) * 10)
     times = np.arange(0, max(clip.num_frames for clip in clips), source * step_ms / 1000).astype(int).tolist()
-    pictures = list(_pictures(clips, times, prompts, view, size))
     # One palette for all: no flicker, and far faster than one a frame.
-    sample = pictures[:: max(1, len(pictures) // 6)]
+    sample = list(_pictures(clips, times[:: max(1, len(times) // 6)], prompts, view, size))
     strip = Image.new("RGB", (sample[0].width, sample[0].height * len(sample)))
     for index, picture in enumerate(sample):
         strip.paste(picture, (0, index * picture.height))
     palette = strip.quantize(200, dither=Image.Dither.NONE)
+    pictures = _pictures(clips, times, prompts, view, size)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with atomic_write(path) as temporary:
         frames[0].save(
             temporary, format="GIF", save_all=True, append_images=frames[1:], duration=step_ms, loop=0
+        )
+
+
+def check_gif_length(seconds: float) -> None:
+    """A GIF is held in memory while it is written.
+
+    Raises:
+        KmmError: ``gif_too_long``.
+    """
+    if seconds > MAX_GIF_SECONDS:
+        raise KmmError(
+            "gif_too_long",
+            f"A .gif of {seconds:.0f} s was asked for; at most {MAX_GIF_SECONDS} s are written.",
+            "Write a .mp4 or a .png instead.",
         )
 
 

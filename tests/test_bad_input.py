@@ -394,6 +394,10 @@ def test_mp4_without_ffmpeg(fails, monkeypatch):
     assert "Install it" in fails("walks", "-o", "shot.mp4")
 
 
+def test_gif_of_many_minutes(fails):
+    assert "at most 180 s" in fails("walks", "--seconds", "600", "-o", "shot.gif")
+
+
 # --- the real command -------------------------------------------------------------------------------------
 
 

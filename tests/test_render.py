@@ -97,6 +97,12 @@ def test_gif_plays_the_clip_at_its_speed(tmp_path):
     assert gif.info["loop"] == 0
 
 
+def test_a_gif_that_would_fill_the_memory_is_refused(tmp_path):
+    with pytest.raises(KmmError, match="at most 180 s") as caught:
+        render.write_gif(standing(181, fps=1), tmp_path / "a.gif")
+    assert caught.value.code == "gif_too_long"
+
+
 def test_mp4_without_ffmpeg_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(KmmError, match="needs ffmpeg") as caught:
