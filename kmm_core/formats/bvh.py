@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic_write import atomic_write
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion import rotations
@@ -250,7 +251,7 @@ def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> 
         unit: ``"m"`` or ``"cm"``: what one unit of length in the file is.
 
     Raises:
-        KmmError: ``bad_unit``; ``cannot_write`` where the file cannot be written.
+        KmmError: ``bad_unit``; as ``atomic_write`` where the file cannot be written.
     """
     if unit not in _UNITS:
         raise KmmError(
@@ -260,23 +261,14 @@ def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> 
     lines = ["HIERARCHY"]
     order: list[int] = []
     _write_joint(lines, order, 0, scale)
-    angles = np.rad2deg(rotations.to_euler(clip.local_rotations[:, order], "ZXY"))
+    # Unwrapped, so that curves drawn through the frames do not jump by a full turn.
+    angles = np.rad2deg(np.unwrap(rotations.to_euler(clip.local_rotations[:, order], "ZXY"), axis=0))
     values = np.concatenate([clip.root_positions * scale, angles.reshape(clip.num_frames, -1)], axis=1)
     lines += ["MOTION", f"Frames: {clip.num_frames}", f"Frame Time: {1 / clip.fps:.8f}"]
     row = " ".join(["%.6f"] * values.shape[1])
     lines += [row % tuple(frame) for frame in values]
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with atomic_write(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise KmmError(
-            "cannot_write",
-            f"{path} cannot be written ({error.strerror}).",
-            "Check that the folder exists, that you may write there and that the disk has space.",
-        ) from error
 
 
 def _write_joint(lines: list[str], order: list[int], joint: int, scale: float, depth: int = 0) -> None:

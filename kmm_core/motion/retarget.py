@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..clip import MotionClip
 from ..errors import KmmError
@@ -32,7 +31,7 @@ _LONGEST_LEAD = 16
 # Both ends of a foot that rests on the floor move slower than this, leg lengths a second.
 _STILL = 0.15
 # Seconds of stillness that tell how a foot stands; pitch that is flat, and too much for a fitting error.
-_ENOUGH_STILL, _FLAT, _MAX_PITCH = 0.2, np.deg2rad(2.0), np.deg2rad(16.0)
+_ENOUGH_STILL, _FLAT, _MAX_PITCH = 0.5, np.deg2rad(2.0), np.deg2rad(16.0)
 # Heels are lifted at times but never pressed into the floor, so the lower ones count. Percentile of the pitch.
 _HEELS_DOWN = 75
 # Sine of a bend that shows its axis clearly; twist beyond which the axis is not believed.
@@ -353,17 +352,22 @@ def _refine_from_motion(skeleton: _Skeleton, found: _Corrections, world: Array, 
                 for joint in (shoulder, elbow):
                     by_joint[joint] = rotations.multiply(by_joint[joint], twist)
 
+    pitches = []
+    for side in SIDES:
         ankle, toes = bones[f"{side}_ankle"], bones.get(f"{side}_foot")
-        if toes is None:
-            continue
-        still = _foot_speed(skeleton, positions, ankle, toes) < _STILL
-        if still.sum() > _ENOUGH_STILL * skeleton.source.fps:
+        if toes is not None:
+            still = _foot_speed(skeleton, positions, ankle, toes) < _STILL
             foot = rotations.multiply(found.axes, rotations.multiply(world[still, ankle], by_joint[ankle]))
-            forward = rotations.rotate(foot, np.array([0.0, 0.0, 1.0]))
-            pitch = np.percentile(np.arcsin(forward[:, 1]), _HEELS_DOWN)
-            if _FLAT < abs(pitch) < _MAX_PITCH:
-                tilt = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), pitch)
-                by_joint[ankle] = rotations.multiply(by_joint[ankle], tilt)
+            pitches.append(np.arcsin(rotations.rotate(foot, np.array([0.0, 0.0, 1.0]))[:, 1]))
+    if sum(map(len, pitches)) <= _ENOUGH_STILL * skeleton.source.fps:
+        return
+    # One correction for both feet: a foot alone may be on tiptoe throughout.
+    pitch = np.percentile(np.concatenate(pitches), _HEELS_DOWN)
+    if _FLAT < abs(pitch) < _MAX_PITCH:
+        tilt = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), pitch)
+        for side in SIDES:
+            ankle = bones[f"{side}_ankle"]
+            by_joint[ankle] = rotations.multiply(by_joint[ankle], tilt)
 
 
 def _bend_axes(world: Array, positions: Array, a: int, b: int, c: int) -> Array:

@@ -218,14 +218,14 @@ def test_an_unknown_unit_is_refused_before_anything_is_written(tmp_path):
 def test_a_place_that_cannot_be_written_gives_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KmmError) as caught:
         write_bvh(tmp_path / "no" / "a.bvh", some_clip())
-    assert caught.value.code == "cannot_write"
+    assert caught.value.code == "no_folder"
 
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
     (tmp_path / "old.bvh").write_text("what was there")
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(KmmError, match="No space left"):
+    with pytest.raises(KmmError, match="disk is full"):
         write_bvh(tmp_path / "old.bvh", some_clip())
     assert [path.name for path in tmp_path.iterdir()] == ["old.bvh"]
     assert (tmp_path / "old.bvh").read_text() == "what was there"
