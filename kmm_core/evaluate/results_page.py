@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -30,12 +31,14 @@ def machine() -> dict[str, str]:
             if line.startswith("model name")
         ]
         cpu = f"{names[0]}, {len(names)} cores" if names else cpu
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{cpu}; {platform.system()}",
+        "load": load,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "commit": commit.stdout.strip() or "unknown",
@@ -111,27 +114,31 @@ def _pictures(bundle: BundleFigures, folder: Path) -> list[tuple[str, str]]:
         ),
         ("wrong", "Judged wrong", spread([item for item in bundle.judged if not item.verdict.correct], 12)),
     ]
-    drawn = []
-    for name, caption, items in sheets:
-        if not items:
-            continue
-        file = f"{bundle.name}-{name}.png"
-        titles = [f"{'' if item.verdict.correct else 'WRONG: '}{item.spec.text}" for item in items]
-        contact_sheet(
-            [item.clip for item in items],
-            folder / file,
-            titles=titles,
-            columns=PICTURES_EACH,
-            cell=(126, 142),
-        )
-        drawn.append((file, caption))
     timeline, clip = bundle.sequences[0]
-    file = f"{bundle.name}-sequence.png"
-    parts = [clip.slice(prompt.start, prompt.end) for prompt in timeline.prompts]
-    titles = [prompt.text for prompt in timeline.prompts]
-    contact_sheet(parts, folder / file, titles=titles, columns=PICTURES_EACH, cell=(126, 142))
-    drawn.append((file, "Six prompts in one pass, one row a prompt"))
-    return drawn
+    rows = [(clip.slice(prompt.start, prompt.end), prompt.text) for prompt in timeline.prompts]
+    drawn = [("sequence", "Six prompts in one pass, one row a prompt", rows)]
+    for name, caption, items in sheets:
+        rows = [(item.clip, f"{'' if item.verdict.correct else 'WRONG: '}{item.spec.text}") for item in items]
+        drawn.append((name, caption, rows))
+    files = []
+    for name, caption, rows in drawn:
+        if rows:
+            path = folder / f"{bundle.name}-{name}.png"
+            clips, titles = zip(*rows, strict=True)
+            contact_sheet(clips, path, titles=titles, columns=PICTURES_EACH, cell=(112, 128))
+            _fewer_colours(path)
+            files.append((path.name, caption))
+    return files
+
+
+def _fewer_colours(path: Path) -> None:
+    """Makes a picture about four times smaller; it goes into the repository."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(64)
+    with atomic_write(path) as temporary:
+        small.save(temporary, format="PNG", optimize=True)
 
 
 def spread(items: Sequence, most: int) -> list:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..clip import MotionClip
 from ..errors import KmmError
+from ..motion.placement import sole_heights
 from . import geometry
 from .prompt_sets import PromptSpec
 
@@ -76,6 +77,8 @@ def _motion(clip: MotionClip) -> str:
     )
 
 
+# The wildest recordings have a mean jerk of 700 m/s^3 and stand within 0.1 m of the floor.
+MOST_JERK, MOST_OFF_FLOOR = 1500.0, 0.25
 # Degrees of heading that make a turn.
 TURN = 25.0
 # Metres a second from which a body goes somewhere; from which it may jog; from which quick steps are a run.
@@ -322,7 +325,19 @@ def judge(spec: PromptSpec, clip: MotionClip) -> Verdict:
         raise KmmError(
             "unknown_judge", f"No judge is called {spec.judge!r}.", f"Known: {', '.join(sorted(JUDGES))}."
         )
-    return JUDGES[spec.judge](clip, spec.side)
+    doubt = not_a_person(clip)
+    return Verdict(False, doubt) if doubt else JUDGES[spec.judge](clip, spec.side)
+
+
+def not_a_person(clip: MotionClip) -> str:
+    """Why this cannot be a person's motion, "" where it can: noise must not pass for an action by chance."""
+    shake = float(geometry.jerk(clip).mean()) if clip.num_frames > 3 else 0.0
+    height = float(np.median(sole_heights(clip).min(-1)))
+    if shake > MOST_JERK:
+        return f"shakes: mean jerk {shake:.0f} m/s^3, recordings stay below {MOST_JERK:.0f}"
+    if abs(height) > MOST_OFF_FLOOR:
+        return f"stands {height:+.2f} m off the floor"
+    return ""
 
 
 def named_side_correct(spec: PromptSpec, clip: MotionClip) -> Verdict:

@@ -1,0 +1,138 @@
+"""The report: figures from motion with a known answer, and the page that is written."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from kmm_core.errors import KmmError
+from kmm_core.evaluate import geometry, results_page, starter_report
+from kmm_core.evaluate.prompt_sets import PromptSpec
+from kmm_core.evaluate.starter_report import BundleFigures, Figure
+from kmm_core.evaluate.verdicts import judge
+
+from . import bodies
+
+
+class ObedientPipeline:
+    """Raises the hand that the prompt names, or always the left one."""
+
+    def __init__(self, obeys: bool = True, extra_frames: int = 0):
+        self.obeys, self.extra_frames = obeys, extra_frames
+
+    def generate(self, timeline, *, seed=0, foot_cleanup=True):
+        side = "right" if self.obeys and "right" in timeline.prompts[0].text else "left"
+        clip = bodies.raise_arm(side, frames=timeline.num_frames + self.extra_frames)
+        return SimpleNamespace(clips=[clip], seconds={})
+
+
+SPECS = [PromptSpec(f"a man raises the {side} hand", "raises hand", 3.0, side) for side in geometry.SIDES]
+
+
+@pytest.mark.parametrize("obeys, share", [(True, 1.0), (False, 0.5)])
+def test_the_side_figure_counts_what_the_pipeline_does(obeys, share):
+    judged = starter_report.judge_prompts(ObedientPipeline(obeys), SPECS, lambda: None)
+    figure = starter_report.side_figure(judged, "starter", noncommercial=False)
+    assert figure.values["all"] == share
+    assert figure.passed == obeys
+
+
+def test_uncovered_prompts_do_not_count_for_the_permissive_bundle():
+    specs = [*SPECS[:1], PromptSpec("raises the right hand", "raises hand", 3.0, "right", ("starter-nc",))]
+    judged = starter_report.judge_prompts(ObedientPipeline(obeys=False), specs, lambda: None)
+    assert starter_report.side_figure(judged, "starter", noncommercial=False).passed
+    assert not starter_report.side_figure(judged, "starter-nc", noncommercial=True).passed
+
+
+def test_a_wrong_length_is_a_miss():
+    for extra, passed in ((0, True), (1, False)):
+        pipeline = ObedientPipeline(extra_frames=extra)
+        judged = starter_report.judge_prompts(pipeline, SPECS, lambda: None)
+        assert starter_report.length_figure(pipeline, judged, []).passed == passed
+
+
+def test_sequences_are_as_long_as_asked():
+    made = starter_report.sequences(ObedientPipeline(), SPECS * 4)
+    assert {clip.num_frames for _, clip in made} == {starter_report.SEQUENCE_PROMPTS * 120}
+
+
+def test_feet_that_never_stand_do_not_pass():
+    walking, floating = bodies.walk(), bodies.still(90).moved(translation=(0, 1, 0))
+    real = starter_report.real_motion([walking, bodies.still(90)])
+    assert starter_report.feet_figures([bodies.still(90)], [walking], real)[0].passed
+    assert not starter_report.feet_figures([floating], [floating], real)[0].passed
+
+
+def test_recordings_that_are_too_short_are_refused():
+    with pytest.raises(KmmError, match="longer than 1 s") as raised:
+        starter_report.real_motion([bodies.still(10)])
+    assert raised.value.code == "no_real_motion"
+
+
+def test_noise_and_floating_bodies_show_no_action():
+    spec = PromptSpec("a man raises the left hand", "raises hand", 3.0, "left")
+    raised = bodies.raise_arm("left")
+    assert judge(spec, raised).correct
+    assert "floor" in judge(spec, raised.moved(translation=(0, 0.5, 0))).reason
+    shaking = raised.moved()
+    shaking.root_positions[::2, 0] += 0.2
+    assert "jerk" in judge(spec, shaking).reason
+
+
+def test_the_judges_figure_counts_labels_that_geometry_sees():
+    labelled = [
+        ({"action": "raise_arm", "side": "left"}, bodies.raise_arm("left")),
+        ({"action": "raise_arm", "side": "left"}, bodies.raise_arm("right")),
+        ({"action": "walk_turn", "side": "none", "turn": "left"}, bodies.walk(turn=90)),
+        ({"action": "climb", "side": "none"}, bodies.still()),
+    ]
+    assert starter_report.judges_figure(labelled).values == {"raises hand": [1, 2], "turns": [1, 1]}
+
+
+def test_a_failing_probe_says_why():
+    with pytest.raises(KmmError, match="ValueError: no luck") as raised:
+        starter_report._fresh_python("raise ValueError('no luck')")
+    assert raised.value.code == "probe_failed"
+
+
+def test_the_page_and_the_json_say_the_same(tmp_path):
+    pipeline = ObedientPipeline(obeys=False)
+    judged = starter_report.judge_prompts(pipeline, SPECS, lambda: None)
+    bundle = BundleFigures(
+        "starter",
+        {"licence": "GPL-3.0-or-later", "parameters": {"generator": 5_180_000}, "text_encoder": "minilm"},
+        [Figure("lengths", "exact", "2 of 2 exact", True), Figure("named side", ">= 97%", "50%", False)],
+        judged,
+        starter_report.sequences(pipeline, SPECS * 3)[:1],
+    )
+    ablation = {
+        "rows": [{"variant": "random", "seeds": [0, 1], "metrics": {"R3": {"mean": 0.5, "sd": 0.02}}}]
+    }
+    page = tmp_path / "results.md"
+    results_page.write_results([bundle], page, about={"date": "today"}, data="Clips.", ablation=ablation)
+    text = page.read_text()
+    assert "| named side | >= 97% | 50% | **miss** |" in text
+    assert "| random | 2 | 0.5 ± 0.02 |" in text
+    content = json.loads(page.with_suffix(".json").read_text())
+    assert [row["correct"] for row in content["bundles"][0]["prompts"]] == [True, False]
+    assert (tmp_path / "images" / "starter-wrong.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"rows": [{"variant": "a"}]}', "[]", '{"rows": [{"variant": 1, "seeds": 2}]}']
+)
+def test_a_broken_ablation_file_is_named(tmp_path, content):
+    path = tmp_path / "ablation.json"
+    assert results_page.read_ablation(path) is None
+    path.write_text(content)
+    with pytest.raises(KmmError, match="not an ablation table") as raised:
+        results_page.read_ablation(path)
+    assert raised.value.code == "bad_ablation"
+
+
+def test_a_prompt_that_is_a_caption_stops_the_report():
+    with pytest.raises(KmmError, match="training captions") as raised:
+        starter_report.measure_bundle("starter", [], ["The left arm goes up."])
+    assert raised.value.code == "prompt_is_caption"
