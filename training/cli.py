@@ -77,20 +77,20 @@ def generator(
 def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, device: Device = "auto") -> None:
     """All stages of a config in order; goes on where it stopped and skips what is finished."""
     _use_device(device)
-    from accelerate import PartialState
+    from kmm_core.train.loop import processes
 
     from . import config as configs
 
     settings = configs.load(config, set_ or ())
     folder = run or _default_run(config)
     prepared = Path(settings.data.prepared)
-    with PartialState().main_process_first():
+    with processes().main_process_first():
         made_up = settings.data.sources == ("synthetic",)
         if made_up and not (prepared / "synthetic" / "manifest.jsonl").is_file():
             _prepare("synthetic", Path("."), prepared, None)
     for stage in ("tokenizer", "generator"):
         _train_stage(stage, config, folder, set_, True)
-    if _is_main_process():
+    if processes().is_main_process:
         export(folder)
 
 
@@ -169,6 +169,8 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
 def _train_stage(
     stage: str, config: str, run: Path | None, overrides: list[str] | None, resume: bool
 ) -> None:
+    from kmm_core.train.loop import processes
+
     from . import config as configs
     from . import runs
 
@@ -176,7 +178,7 @@ def _train_stage(
     folder = run or _default_run(config)
     start = {"tokenizer": runs.train_tokenizer, "generator": runs.train_generator}[stage]
     result = start(settings, folder, resume=resume)
-    if _is_main_process():
+    if processes().is_main_process:
         shown = ", ".join(f"{key} {value:.4g}" for key, value in result.metrics.items())
         print(f"{stage}: step {result.step}, {shown or 'not validated yet'}. Weights in {folder / stage}.")
     if not result.finished:
@@ -190,11 +192,6 @@ def _use_device(device: str) -> None:
         raise KmmError("bad_device", f"--device {device} is not known; expected auto or cpu.")
     if device == "cpu":
         os.environ["ACCELERATE_USE_CPU"] = "true"
-
-
-def _is_main_process() -> bool:
-    """False in all but one of the processes that ``accelerate launch`` starts."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _default_run(config: str) -> Path:

@@ -12,14 +12,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from accelerate import PartialState
-
 from kmm_core.errors import KmmError
 from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import load_text_encoder
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint, generator_stage, tokenizer_stage
-from kmm_core.train.loop import TrainResult, train
+from kmm_core.train.loop import TrainResult, processes, train
 from kmm_core.train.motion_data import MotionData
 from kmm_core.train.stage import Stage
 from kmm_core.train.train_settings import TrainSettings
@@ -71,7 +69,7 @@ def _train(
     if done:
         return done
     # One process fills the caches of features and rows; the others find them.
-    with PartialState().main_process_first():
+    with processes().main_process_first():
         stage = make_stage()
     stage.metadata = {**stage.metadata, "settings": asdict(settings)}
     return train(stage, how, folder, resume=resume)

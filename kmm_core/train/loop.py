@@ -7,6 +7,7 @@ and a run that was killed and resumed takes the same steps as an unbroken one.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -18,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import send_to_device
+from accelerate.utils import parse_flag_from_env, send_to_device
 
 from ..atomic_write import write_error
 from ..errors import KmmError
@@ -204,11 +205,19 @@ def train(
     return TrainResult(step, step == settings.steps, metrics, best_value, last, best)
 
 
+def processes() -> PartialState:
+    """The processes that ``accelerate launch`` or torchrun started, on the CPU where there is no GPU."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available())
+    return PartialState(cpu=on_cpu)
+
+
 def _accelerator(settings: TrainSettings) -> Accelerator:
     if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise KmmError("bad_settings", 'mixed_precision="fp16" needs a CUDA GPU.', 'Use "bf16" or "no".')
     # accelerate remembers the precision of the last training in this process; each stage has its own.
     AcceleratorState._reset_state()
+    processes()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
     return Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=handlers)
 
