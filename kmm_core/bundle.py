@@ -129,7 +129,9 @@ def save_bundle(
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         _write_weights(folder / TOKENIZER, _released(tokenizer, ""))
-    _write_weights(folder / MODEL, _released(generator, "generator.") | _released(prompt_head, "prompt_head."))
+    _write_weights(
+        folder / MODEL, _released(generator, "generator.") | _released(prompt_head, "prompt_head.")
+    )
     with atomic_write(folder / CARD) as path:
         path.write_text(card, encoding="utf-8")
     with atomic_write(folder / CONFIG) as path:
@@ -146,7 +148,9 @@ def read_config(folder: Path) -> BundleConfig:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise KmmError("bundle_broken", f"{path} cannot be read ({error}).", "Reinstall or re-export it.") from None
+        raise KmmError(
+            "bundle_broken", f"{path} cannot be read ({error}).", "Reinstall or re-export it."
+        ) from None
     found = table.pop("format", None) if isinstance(table, dict) else None
     if found != FORMAT:
         raise KmmError(
@@ -191,17 +195,23 @@ def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise KmmError("bundle_broken", f"The model's file {path} is missing.", "Reinstall or re-export the model.")
+        raise KmmError(
+            "bundle_broken", f"The model's file {path} is missing.", "Reinstall or re-export the model."
+        )
     try:
         return {name: tensor.float() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise KmmError(
-            "bundle_broken", f"{path} is not a whole safetensors file ({error}).", "Reinstall or re-export the model."
+            "bundle_broken",
+            f"{path} is not a whole safetensors file ({error}).",
+            "Reinstall or re-export the model.",
         ) from None
 
 
 def _load(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = {name: value.shape for name, value in module.state_dict().items() if not name.endswith(_TRAINING_ONLY)}
+    wanted = {
+        name: value.shape for name, value in module.state_dict().items() if not name.endswith(_TRAINING_ONLY)
+    }
     given = {name: value.shape for name, value in tensors.items()}
     if wanted != given:
         wrong = sorted(name for name in {**wanted, **given} if wanted.get(name) != given.get(name))

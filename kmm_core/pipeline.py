@@ -106,7 +106,11 @@ class TextToMotion:
     def info(self) -> PipelineInfo:
         """Model, licence, text encoder, device and sizes."""
         config, bundle = self.bundle.config, self.bundle
-        modules = {"generator": bundle.generator, "tokenizer": bundle.tokenizer, "text_layers": bundle.prompt_head}
+        modules = {
+            "generator": bundle.generator,
+            "tokenizer": bundle.tokenizer,
+            "text_layers": bundle.prompt_head,
+        }
         return PipelineInfo(
             model=config.name,
             version=config.version,
@@ -162,7 +166,9 @@ class TextToMotion:
                 layout([plan] * samples).to(self.device),
                 settings,
                 torch.Generator().manual_seed(seed),
-                known=None if keep is None else self._known_tokens(keep, timeline, sum(plan)).expand(samples, -1),
+                known=None
+                if keep is None
+                else self._known_tokens(keep, timeline, sum(plan)).expand(samples, -1),
                 progress=lambda done, total: report(Progress("tokens", done, total)),
                 cancel=cancel or (lambda: False),
             )
@@ -193,7 +199,9 @@ class TextToMotion:
         )
         for name, value, good, expected in checks:
             if not good:
-                raise KmmError("bad_setting", f"{name}={value} is outside of {expected}.", f"Choose {expected}.")
+                raise KmmError(
+                    "bad_setting", f"{name}={value} is outside of {expected}.", f"Choose {expected}."
+                )
         return settings
 
     def _plan(self, timeline: Timeline) -> list[int]:
@@ -238,13 +246,19 @@ class TextToMotion:
             )
         frames = length * self._frames_per_token
         features = self.representation.encode(keep.clip.resample(self.representation.fps, frames))
-        tokens = self.bundle.tokenizer.encode(torch.from_numpy(features).float()[None].to(self.device))[..., 0]
-        times = np.minimum(np.arange(frames) * timeline.fps / self.representation.fps, timeline.num_frames - 1)
+        tokens = self.bundle.tokenizer.encode(torch.from_numpy(features).float()[None].to(self.device))[
+            ..., 0
+        ]
+        times = np.minimum(
+            np.arange(frames) * timeline.fps / self.representation.fps, timeline.num_frames - 1
+        )
         whole = kept[np.floor(times).astype(int)] & kept[np.ceil(times).astype(int)]
         known = torch.from_numpy(whole.reshape(length, -1).all(axis=1)).to(self.device)
         return torch.where(known, tokens, MASK_ID)
 
-    def _finish(self, clip: MotionClip, timeline: Timeline, foot_cleanup: bool, keep: Keep | None) -> MotionClip:
+    def _finish(
+        self, clip: MotionClip, timeline: Timeline, foot_cleanup: bool, keep: Keep | None
+    ) -> MotionClip:
         """Clean feet, the timeline's rate, exactly its frames, and kept frames as they were."""
         if foot_cleanup:
             clip = clean_feet(clip)
@@ -263,7 +277,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if there["cuda"] else "cpu")
     if not there.get(name, False):
         usable = ", ".join(device for device, works in there.items() if works)
-        raise KmmError("no_device", f"Device '{name}' is not usable here; usable: auto, {usable}.", "Choose one of these.")
+        raise KmmError(
+            "no_device",
+            f"Device '{name}' is not usable here; usable: auto, {usable}.",
+            "Choose one of these.",
+        )
     return torch.device(name)
 
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from kmm_core.bundle import CONFIG, MODEL, TOKENIZER, load_bundle
 from kmm_core.errors import KmmError
-from safetensors.torch import load_file, save_file
 
 from .tiny_bundle import save_tiny_bundle
 
@@ -48,14 +49,26 @@ def _edit_weights(folder, change):
 
 
 BREAKS = {
-    "no folder": (lambda f: (f / CONFIG).unlink(), "bundle_missing", "is neither a folder with a config.json"),
+    "no folder": (
+        lambda f: (f / CONFIG).unlink(),
+        "bundle_missing",
+        "is neither a folder with a config.json",
+    ),
     "no json": (lambda f: (f / CONFIG).write_text("{"), "bundle_broken", "cannot be read"),
     "a list": (lambda f: (f / CONFIG).write_text("[]"), "bundle_foreign", "is not a KMM model of format 1"),
     "another format": (lambda f: _edit_config(f, format=7), "bundle_foreign", r"format 1 \(it says 7\)"),
-    "a missing key": (lambda f: _edit_config(f, text={"size": 3}), "bundle_foreign", "does not describe a KMM model"),
+    "a missing key": (
+        lambda f: _edit_config(f, text={"size": 3}),
+        "bundle_foreign",
+        "does not describe a KMM model",
+    ),
     "no weights": (lambda f: (f / MODEL).unlink(), "bundle_broken", "is missing"),
     "no tokenizer": (lambda f: (f / TOKENIZER).unlink(), "bundle_broken", "is missing"),
-    "empty weights": (lambda f: (f / MODEL).write_bytes(b""), "bundle_broken", "not a whole safetensors file"),
+    "empty weights": (
+        lambda f: (f / MODEL).write_bytes(b""),
+        "bundle_broken",
+        "not a whole safetensors file",
+    ),
     "cut weights": (
         lambda f: (f / MODEL).write_bytes((f / MODEL).read_bytes()[:-100]),
         "bundle_broken",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.motion import rotations
@@ -63,7 +64,12 @@ def test_cancel_raises_and_the_next_generation_works(pipeline):
 
 def test_info_names_what_runs(pipeline):
     info = pipeline.info
-    assert (info.model, info.licence, info.text_encoder, info.device) == ("tiny", "CC0-1.0", "all-MiniLM-L6-v2", "cpu")
+    assert (info.model, info.licence, info.text_encoder, info.device) == (
+        "tiny",
+        "CC0-1.0",
+        "all-MiniLM-L6-v2",
+        "cpu",
+    )
     assert info.parameters["text_encoder"] > 22_000_000 and info.parameters["generator"] > 0
 
 
@@ -76,7 +82,9 @@ def _given_motion(frames: int) -> MotionClip:
     return MotionClip(np.stack([t, np.full(frames, 0.95), 0 * t], axis=-1), local, 30)
 
 
-@pytest.mark.parametrize("kept", [slice(0, 40), slice(60, 97), slice(30, 60)], ids=["continue", "lead in", "middle"])
+@pytest.mark.parametrize(
+    "kept", [slice(0, 40), slice(60, 97), slice(30, 60)], ids=["continue", "lead in", "middle"]
+)
 def test_kept_frames_stay_and_nothing_jumps(pipeline, kept):
     given = _given_motion(97)
     frames = np.zeros(97, dtype=bool)
@@ -107,7 +115,10 @@ def test_in_between_meets_both_ends(pipeline):
         ({"steps": 101}, "steps=101 is outside of 1 to 100"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan is outside"),
         ({"keep": Keep(_given_motion(97), np.ones(97, dtype=bool))}, "97 of 97 frames are to be kept"),
-        ({"keep": Keep(_given_motion(20), np.arange(97) == 50)}, "20 frames at 30 fps; expected more than 50"),
+        (
+            {"keep": Keep(_given_motion(20), np.arange(97) == 50)},
+            "20 frames at 30 fps; expected more than 50",
+        ),
     ],
 )
 def test_bad_settings_say_what_is_expected(pipeline, changes, message):

@@ -258,7 +258,12 @@ def seam_figure(made: Sequence[tuple[Timeline, MotionClip]], real: RealMotion) -
         f"{np.percentile(ratios, 95):.2f} x; {len(ratios)} boundaries; in the middle of the same prompts "
         f"{np.mean(inside):.2f} x)",
         mean <= 1.2,
-        {"ratio": mean, "inside": float(np.mean(inside)), "percentile_95": float(np.percentile(ratios, 95)), "real": real.jerk},
+        {
+            "ratio": mean,
+            "inside": float(np.mean(inside)),
+            "percentile_95": float(np.percentile(ratios, 95)),
+            "real": real.jerk,
+        },
     )
 
 

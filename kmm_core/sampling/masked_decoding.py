@@ -103,7 +103,9 @@ def _guided_logits(
     placed = places.place(tokens)
     if scale == 1:
         return generator.base_logits(places.pick(generator.restore(placed, text, places)))
-    doubled = SequenceLayout(*(torch.cat([part, part]) for part in (places.is_motion, places.is_text, places.prompt)))
+    doubled = SequenceLayout(
+        *(torch.cat([part, part]) for part in (places.is_motion, places.is_text, places.prompt))
+    )
     both = torch.cat([text, generator.no_prompt.expand_as(text)])
     hidden = doubled.pick(generator.restore(torch.cat([placed, placed]), both, doubled))
     prompted, free = generator.base_logits(hidden).chunk(2)

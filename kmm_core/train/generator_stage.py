@@ -47,7 +47,11 @@ class GeneratorObjective(nn.Module):
     """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses."""
 
     def __init__(
-        self, generator: MotionGenerator, prompt_head: PromptHead, aligner: TextMotionAligner, masker: KeyFrameMasker
+        self,
+        generator: MotionGenerator,
+        prompt_head: PromptHead,
+        aligner: TextMotionAligner,
+        masker: KeyFrameMasker,
     ):
         super().__init__()
         self.generator, self.prompt_head, self.aligner, self.masker = generator, prompt_head, aligner, masker
@@ -114,7 +118,9 @@ class GeneratorObjective(nn.Module):
         """First-codebook latents with predicted tokens by their expected code vector. [B, T, C]."""
         codes = self.generator.codes[0]
         restored = codes[visible.clamp(min=0)]
-        return restored.index_put(wanted.nonzero(as_tuple=True), (logits.softmax(-1) @ codes).to(restored.dtype))
+        return restored.index_put(
+            wanted.nonzero(as_tuple=True), (logits.softmax(-1) @ codes).to(restored.dtype)
+        )
 
     def _alignment_loss(
         self, text: Tensor, restored: Tensor, valid: Tensor, batch: TokenBatch, dropped: Tensor
@@ -123,7 +129,9 @@ class GeneratorObjective(nn.Module):
         aligner = self.aligner
         prompts, rows = len(text), len(batch.tokens)
         start = torch.zeros(rows, dtype=torch.long, device=text.device)
-        start = start.scatter_reduce(0, batch.prompt_row, torch.arange(prompts, device=text.device), "amin", include_self=False)
+        start = start.scatter_reduce(
+            0, batch.prompt_row, torch.arange(prompts, device=text.device), "amin", include_self=False
+        )
         number = batch.places.pick(batch.places.prompt[..., None])[..., 0]
         owner = (start[:, None] + number).masked_fill(~valid, prompts)
         losses = []
@@ -134,15 +142,21 @@ class GeneratorObjective(nn.Module):
         whole_rows = torch.ones(rows, dtype=torch.bool, device=text.device)
         whole_rows[batch.prompt_row[dropped]] = False
         if whole_rows.sum() > 1:
-            row_owner = torch.arange(rows, device=text.device)[:, None].expand_as(valid).masked_fill(~valid, rows)
+            row_owner = (
+                torch.arange(rows, device=text.device)[:, None].expand_as(valid).masked_fill(~valid, rows)
+            )
             motion = aligner.embed_motion(restored, row_owner, rows)
             counts = torch.bincount(batch.prompt_row, minlength=rows)[:, None]
             mean_text = text.new_zeros(rows, text.shape[-1]).index_add(0, batch.prompt_row, text) / counts
             # Rows mean the same only where all their prompts do, in order: a hash that knows the order.
             weight = 1 + batch.prompt_number * 1_000_003
-            meaning = batch.meaning.new_zeros(rows).index_add(0, batch.prompt_row, (batch.meaning + 1) * weight)
+            meaning = batch.meaning.new_zeros(rows).index_add(
+                0, batch.prompt_row, (batch.meaning + 1) * weight
+            )
             losses.append(
-                aligner.loss(aligner.embed_text(mean_text)[whole_rows], motion[whole_rows], meaning[whole_rows])
+                aligner.loss(
+                    aligner.embed_text(mean_text)[whole_rows], motion[whole_rows], meaning[whole_rows]
+                )
             )
         return torch.stack(losses).mean() if losses else text.sum() * 0
 
@@ -169,7 +183,9 @@ def build(
         cache / "held_out_rows.safetensors",
         lambda: encode_rows(tokenizer, data, data.held_out(), rows.compositions // 20, rows.seed + 1),
     )
-    sentences = [caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions]
+    sentences = [
+        caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
+    ]
     outputs = CaptionOutputs(encoder, sentences)
     objective = GeneratorObjective(
         MotionGenerator(tokenizer.quantizer.codes(), text.width, generator),

@@ -56,7 +56,9 @@ class MotionData:
         self.representation: Representation = representation(settings.representation)
         folder = Path(settings.prepared)
         sources = settings.sources or tuple(sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")))
-        self.clips = [clip for source in sources for clip in _source_clips(folder / source, self.representation)]
+        self.clips = [
+            clip for source in sources for clip in _source_clips(folder / source, self.representation)
+        ]
         if not self.split("train"):
             raise KmmError(
                 "no_clips",
@@ -144,4 +146,8 @@ class WeightedPicker:
 
     def __call__(self, count: int, rng: torch.Generator) -> list[int]:
         draws = torch.rand(count, generator=rng, dtype=torch.float64) * self.cumulative[-1]
-        return torch.searchsorted(self.cumulative, draws, right=True).clamp(max=len(self.cumulative) - 1).tolist()
+        return (
+            torch.searchsorted(self.cumulative, draws, right=True)
+            .clamp(max=len(self.cumulative) - 1)
+            .tolist()
+        )

@@ -71,7 +71,9 @@ class TokenBatch:
     def to(self, device: torch.device) -> TokenBatch:
         moved = {item.name: getattr(self, item.name) for item in fields(self)}
         moved["text"] = TokenOutputs(self.text.vectors.to(device), self.text.mask.to(device))
-        return TokenBatch(**{name: value if name == "text" else value.to(device) for name, value in moved.items()})
+        return TokenBatch(
+            **{name: value if name == "text" else value.to(device) for name, value in moved.items()}
+        )
 
 
 def meaning_of(clip: FeatureClip, mirrored: bool) -> str:
@@ -136,7 +138,9 @@ def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
 
 @torch.no_grad()
 def _encode(tokenizer: MotionTokenizer, features: np.ndarray, prompts, weight: float) -> TokenRow:
-    latents = tokenizer.latents(torch.from_numpy(np.ascontiguousarray(features))[None].to(tokenizer.mean.device))
+    latents = tokenizer.latents(
+        torch.from_numpy(np.ascontiguousarray(features))[None].to(tokenizer.mean.device)
+    )
     tokens = tokenizer.quantize(latents).tokens
     return TokenRow(tokens[0].to("cpu", torch.int16), latents[0].to("cpu", torch.float16), prompts, weight)
 
@@ -195,9 +199,14 @@ class TokenRows:
 
     def collate(self, rows: Sequence[TokenRow], rng: torch.Generator) -> TokenBatch:
         """One batch of these rows; the caption of each prompt is drawn from its sentences."""
-        prompts = [(row, number, prompt) for row, item in enumerate(rows) for number, prompt in enumerate(item.prompts)]
+        prompts = [
+            (row, number, prompt)
+            for row, item in enumerate(rows)
+            for number, prompt in enumerate(item.prompts)
+        ]
         captions = [
-            prompt.captions[int(torch.randint(len(prompt.captions), (), generator=rng))] for *_, prompt in prompts
+            prompt.captions[int(torch.randint(len(prompt.captions), (), generator=rng))]
+            for *_, prompt in prompts
         ]
         pad = torch.nn.utils.rnn.pad_sequence
         return TokenBatch(
@@ -225,8 +234,12 @@ def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow
         start = 0
         for row in described:
             end = start + sum(tokens for tokens, *_ in row["prompts"])
-            prompts = tuple(Prompting(tokens, tuple(captions), meaning) for tokens, captions, meaning in row["prompts"])
-            rows.append(TokenRow(tensors["tokens"][start:end], tensors["latents"][start:end], prompts, row["weight"]))
+            prompts = tuple(
+                Prompting(tokens, tuple(captions), meaning) for tokens, captions, meaning in row["prompts"]
+            )
+            rows.append(
+                TokenRow(tensors["tokens"][start:end], tensors["latents"][start:end], prompts, row["weight"])
+            )
             start = end
         return rows
     rows = make()

@@ -3,6 +3,7 @@
 import math
 
 import torch
+
 from kmm_core.aligner.text_motion_aligner import AlignerSettings, TextMotionAligner
 
 

@@ -1,6 +1,7 @@
 """The generator and the layout of its sequences."""
 
 import torch
+
 from kmm_core.generator.motion_generator import GeneratorSettings, MotionGenerator
 from kmm_core.generator.sequence import MASK_ID, PAD_ID, layout
 

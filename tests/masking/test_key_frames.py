@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from kmm_core.masking.key_frames import key_frame_scores
 from kmm_core.masking.masker import KeyFrameMasker, MaskingSettings
 from kmm_core.masking.schedule import mask_ratio, random_mask_ratio

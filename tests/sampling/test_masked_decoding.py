@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from kmm_core.errors import KmmError
 from kmm_core.generator.motion_generator import GeneratorSettings, MotionGenerator
 from kmm_core.generator.sequence import MASK_ID, layout
@@ -13,14 +14,18 @@ SETTINGS = SamplingSettings(steps=4)
 @pytest.fixture
 def generator() -> MotionGenerator:
     torch.manual_seed(0)
-    return MotionGenerator(torch.randn(3, 16, 8), 12, GeneratorSettings(d_model=32, layers=2, head_width=16)).eval()
+    return MotionGenerator(
+        torch.randn(3, 16, 8), 12, GeneratorSettings(d_model=32, layers=2, head_width=16)
+    ).eval()
 
 
 def run(generator, seed=0, **changes):
     rng = torch.Generator().manual_seed(seed)
     text = torch.randn(2, 2, 12, generator=torch.Generator().manual_seed(9))
     with torch.inference_mode():
-        return decode(generator, text, layout([[6, 5], [3, 8]]), changes.pop("settings", SETTINGS), rng, **changes)
+        return decode(
+            generator, text, layout([[6, 5], [3, 8]]), changes.pop("settings", SETTINGS), rng, **changes
+        )
 
 
 def test_all_tokens_are_settled_and_seeds_are_honoured(generator):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from kmm_core.errors import KmmError
 from kmm_core.text.encoder import TextSettings, load_text_encoder
 from kmm_core.text.minilm import MAX_TOKENS, MiniLM, packaged_folder
-from safetensors.torch import load_file, save_file
 
 PROMPTS = ["a person walks forward", "raise the left arm 👋 שלום", "", "walk " * 400]
 
@@ -22,7 +23,9 @@ def test_outputs_equal_transformers(minilm):
         max_position_embeddings=MAX_TOKENS,
     )  # fmt: skip
     model = transformers.BertModel(config, add_pooling_layer=False).eval()
-    weights = {name: tensor.float() for name, tensor in load_file(packaged_folder() / "model.safetensors").items()}
+    weights = {
+        name: tensor.float() for name, tensor in load_file(packaged_folder() / "model.safetensors").items()
+    }
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected and all("position_ids" in name for name in missing)
     outputs = minilm.encode(PROMPTS)

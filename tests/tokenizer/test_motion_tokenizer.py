@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from kmm_core.errors import KmmError
 from kmm_core.motion import kinematics, kinematics_torch, rotations
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
@@ -12,7 +13,12 @@ SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size
 
 def quantizer(dropout: float = 0.0) -> ResidualQuantizer:
     return ResidualQuantizer(
-        num_codebooks=3, codebook_size=12, code_width=8, decay=0.9, restart_below=0.5, quantizer_dropout=dropout
+        num_codebooks=3,
+        codebook_size=12,
+        code_width=8,
+        decay=0.9,
+        restart_below=0.5,
+        quantizer_dropout=dropout,
     )
 
 

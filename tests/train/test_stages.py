@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from kmm_core.aligner.text_motion_aligner import AlignerSettings
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
@@ -65,13 +66,17 @@ class LetterEncoder:
     name, width, num_parameters = "letters", 4, 0
 
     def encode(self, prompts):
-        vectors = torch.tensor([[[1.0, 0, 0, 0], [0, float("left" in p), float("right" in p), 1.0]] for p in prompts])
+        vectors = torch.tensor(
+            [[[1.0, 0, 0, 0], [0, float("left" in p), float("right" in p), 1.0]] for p in prompts]
+        )
         return TokenOutputs(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
 
 
 def generator_stage_on(data, folder, level="segment"):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
-    tokenizer.quantize(tokenizer.latents(torch.from_numpy(data.clips[0].features[:64])[None]), torch.Generator())
+    tokenizer.quantize(
+        tokenizer.latents(torch.from_numpy(data.clips[0].features[:64])[None]), torch.Generator()
+    )
     return generator_stage.build(
         tokenizer=tokenizer,
         data=data,
