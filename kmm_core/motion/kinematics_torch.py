@@ -25,7 +25,7 @@ def joint_positions(local_rotations: Tensor) -> Tensor:
     offsets = torch.tensor(REST_OFFSETS, dtype=local.dtype, device=local.device)
     world: dict[int, Tensor] = {0: local[..., 0, :, :]}
     positions: dict[int, Tensor] = {0: torch.zeros_like(local[..., 0, :, 0])}
-    waiting = [joint for joint in range(1, len(PARENTS))]
+    waiting = list(range(1, len(PARENTS)))
     while waiting:
         level = [joint for joint in waiting if PARENTS[joint] in world]
         parents = torch.stack([world[PARENTS[joint]] for joint in level], dim=-3)
