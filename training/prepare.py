@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import shutil
 import tarfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -319,11 +320,22 @@ def _in_parallel(work, takes: list[Take], workers: int | None, name: str) -> Ite
             return
         with _one_thread_each():
             # spawn: fork would copy the threads' locks of whatever is loaded here.
-            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
             with pool:
                 for entry in pool.map(work, takes, chunksize=4):
                     yield entry
                     progress.advance(bar)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever; this one ends."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -165,9 +165,10 @@ class Cmu:
     emphasis: ClassVar[dict[str, float]] = {
         "wave": 3.0,
         "raise_arm": 2.5,
-        "turn": 1.5,
-        "walk_turn": 2.0,
-        "walk": 1.5,
+        "run": 2.0,
+        "turn": 1.2,
+        "walk_turn": 3.0,
+        "walk": 2.5,
         "climb": 0.5,
         "imitate_animal": 0.4,
         "act": 0.4,

@@ -740,7 +740,7 @@ WALK_TO_RUN = (
     "<walk> forward and then <start> running",
 )
 HANDLEBARS = (
-    "<sit> as if on a motorcycle",
+    "<stand> as if on a motorcycle",
     "<ride> a motorcycle",
     "<hold> the handlebars of a motorcycle",
     "<pretend> to ride a motorcycle",

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from kmm_core.clip import MotionClip
 
@@ -32,6 +33,13 @@ class Style100:
     credit = "Ian Mason et al., 100STYLE"
     archives = ("100style", "100STYLE")
     share = 16.0
+    emphasis: ClassVar[dict[str, float]] = {
+        "run_turn": 0.5,
+        "sidestep_run": 0.7,
+        "run": 1.5,
+        "walk": 2.0,
+        "walk_turn": 1.5,
+    }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """One take a file; ``Frame_Cuts.csv`` of the original tells the useful frames."""

@@ -43,10 +43,10 @@ class UiPrmd:
     credit = "Vakanski et al., Data 3(1):2, 2018"
     archives = ("ui-prmd",)
     # Repetitive: at most about 12 % of the samples, also where only the permissive sources are trained on.
-    share = 11.0
+    share = 10.5
     emphasis: ClassVar[dict[str, float]] = {
         "raise_arm": 3.0,
-        "lift_leg": 2.0,
+        "lift_leg": 3.5,
         "lower_arm": 0.7,
         "arm_back": 0.5,
         "rotate_forearm": 0.4,
