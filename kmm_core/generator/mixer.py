@@ -37,7 +37,7 @@ class BidirectionalMamba(nn.Module):
         self.scan = choose_scan(scan_name)
         self.in_proj = nn.Linear(d_model, sum(self.sizes), bias=False)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
-        self.norm = nn.RMSNorm(inner, eps=1e-5)
+        self.norm = RMSNorm(inner)
         bound = 1 / math.sqrt(d_conv)
         self.conv_weight = nn.Parameter(torch.empty(d_conv, inner + 4 * d_state).uniform_(-bound, bound))
         self.conv_bias = nn.Parameter(torch.zeros(inner + 4 * d_state))
@@ -77,6 +77,16 @@ class BidirectionalMamba(nn.Module):
         for tap in range(self.d_conv):
             result = torch.addcmul(result, padded[:, tap : tap + length], weight[tap])
         return result
+
+
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm in the dtype of its input, which under autocast is the only way to torch's fused kernel."""
+
+    def __init__(self, width: int):
+        super().__init__(width, eps=1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 def _both_ways(forward: Tensor, backward: Tensor) -> Tensor:

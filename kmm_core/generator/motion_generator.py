@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .mixer import BidirectionalMamba
+from .mixer import BidirectionalMamba, RMSNorm
 from .sequence import MASK_ID, SequenceLayout
 
 
@@ -45,7 +45,7 @@ class BiMambaBlock(nn.Module):
 
     def __init__(self, settings: GeneratorSettings):
         super().__init__()
-        self.norm = nn.RMSNorm(settings.d_model, eps=1e-5)
+        self.norm = RMSNorm(settings.d_model)
         self.mixer = BidirectionalMamba(
             settings.d_model,
             d_state=settings.d_state,
@@ -86,12 +86,12 @@ class MotionGenerator(nn.Module):
         self.mask_embedding = nn.Parameter(torch.randn(width) * 0.02)
         self.no_prompt = nn.Parameter(torch.randn(text_width) * 0.02)
         self.blocks = nn.ModuleList(BiMambaBlock(settings) for _ in range(settings.layers))
-        self.norm = nn.RMSNorm(width, eps=1e-5)
+        self.norm = RMSNorm(width)
         self.head = nn.Linear(width, codebook_size)
         self.residual_projections = nn.ModuleList(
             nn.Linear(code_width, width) for _ in range(num_codebooks - 1)
         )
-        self.residual_norms = nn.ModuleList(nn.RMSNorm(width, eps=1e-5) for _ in range(num_codebooks - 1))
+        self.residual_norms = nn.ModuleList(RMSNorm(width) for _ in range(num_codebooks - 1))
         self.residual_heads = nn.ModuleList(nn.Linear(width, codebook_size) for _ in range(num_codebooks - 1))
 
     def restore(self, tokens: Tensor, text: Tensor, places: SequenceLayout) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 # Up to here one product over all pairs of tokens is fastest (measured: benchmarks/scan.py).
-LONGEST_SINGLE_CHUNK = 96
-CHUNK = 32
+LONGEST_SINGLE_CHUNK = 64
+CHUNK = 16
 BLOCK = 128
 
 # exp(-30) = 1e-13: all is forgotten. The floor keeps differences of running sums exact enough in float32.
@@ -68,7 +68,9 @@ def _pair_weights(decay_sums: Tensor, B: Tensor, C: Tensor) -> Tensor:
     # In the future the difference is positive: clamped so that exp cannot overflow, then dropped by the triangle,
     # which costs less on C . B (shared by the heads) than on the decays.
     decays = (decay_sums[..., :, None] - decay_sums[..., None, :]).clamp_(max=0).exp_()
-    return decays * (C @ B.transpose(-1, -2)).tril().unsqueeze(-3)
+    pairs = (C @ B.transpose(-1, -2)).tril().unsqueeze(-3)
+    # One dtype: under autocast pairs are bfloat16, and a mixed product takes torch's slow path on a CPU.
+    return decays.to(pairs.dtype) * pairs
 
 
 def _scan_block(

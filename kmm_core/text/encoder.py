@@ -30,7 +30,7 @@ class TextSettings:
     encoder: Literal["minilm", "clip"] = "minilm"
     clip_model: str = "openai/clip-vit-base-patch32"
     width: int = 256
-    layers: int = 2
+    layers: int = 1
     heads: int = 4
 
 

@@ -22,7 +22,7 @@ from .motion_data import MotionData, WeightedPicker
 from .stage import Stage
 
 COMMITMENT = 0.02
-POSITIONS, VELOCITIES, PATH = 4.0, 20.0, 2.0
+POSITIONS, VELOCITIES, PATH = 10.0, 20.0, 2.0
 # Root columns are few but errors in them add up along the path, so they count more.
 ROOT_WEIGHT = 5.0
 WINDOW_FRAMES = 64
@@ -49,7 +49,8 @@ class TokenizerObjective(nn.Module):
         }
         total = losses["features"] + COMMITMENT * losses["commitment"]
         if model.num_features == columns.NUM_FEATURES:
-            given, made = joints_in_heading(features), joints_in_heading(restored)
+            given = features[..., columns.POSITIONS].unflatten(-1, (-1, 3))
+            made = joints_in_heading(restored)
             losses["positions"] = functional.l1_loss(made, given)
             losses["velocities"] = functional.l1_loss(made.diff(dim=1), given.diff(dim=1))
             losses["path"] = functional.l1_loss(root_path(restored), root_path(features))
