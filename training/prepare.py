@@ -144,12 +144,13 @@ def find_takes(recipe: Recipe, data: Path, out: Path) -> list[Take]:
         if takes:
             return takes
     for archive in (path for name in recipe.archives for path in sorted(data.glob(f"{name}.tar*"))):
-        unpacked = unpack(archive, out / ".unpacked")
-        # Most archives hold one folder of their own name.
-        for folder in (unpacked, *sorted(path for path in unpacked.iterdir() if path.is_dir())):
-            takes = recipe.takes(folder, data)
-            if takes:
-                return takes
+        folder = unpack(archive, out / ".unpacked")
+        # Most archives hold one folder of their own name: what matters lies in it.
+        while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+            folder = inside[0]
+        takes = recipe.takes(folder, data)
+        if takes:
+            return takes
     raise KmmError(
         "no_data",
         f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar archive named "

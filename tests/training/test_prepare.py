@@ -113,12 +113,13 @@ def test_two_processes_give_the_same_manifest(own):
     assert (out / "one/own/manifest.jsonl").read_text() == (out / "two/own/manifest.jsonl").read_text()
 
 
-def test_an_archive_is_unpacked_once(own, tmp_path):
+@pytest.mark.parametrize("inside", [".", "own-data", "outer/own-data"])
+def test_an_archive_is_unpacked_once(own, tmp_path, inside):
     recipe, data, out = own
     shelf = tmp_path / "shelf"
     shelf.mkdir()
     with tarfile.open(shelf / "own-data.tar.xz", "w:xz") as archive:
-        archive.add(data, arcname=".")
+        archive.add(data, arcname=inside)
     assert prepare(recipe, data=shelf, out=out, workers=1).clips == 3
     assert prepare(recipe, data=shelf, out=out, workers=1).new_takes == 0
 
