@@ -90,7 +90,7 @@ SIDEWAYS = 0.8
 # Seconds off the floor of a leap out of a run.
 LEAP_FLIGHT = 0.3
 # Steps a second of a run, where the feet hardly leave the floor.
-RUN_CADENCE = 2.5
+RUN_CADENCE = 2.4
 
 
 def _goes(clip: MotionClip) -> str:
@@ -106,9 +106,10 @@ def _goes(clip: MotionClip) -> str:
 
 def _is_running(clip: MotionClip) -> bool:
     pace, steps = geometry.speed(clip), geometry.steps(clip)
-    # A flight that never ends is an uneven floor.
-    flies = RUN_FLIGHT <= geometry.longest_flight(clip) <= 0.5 and pace >= JOGS
-    return steps >= 3 and (flies or (pace >= RUNS and steps >= RUN_CADENCE * clip.seconds))
+    quick = steps >= RUN_CADENCE * clip.seconds
+    # A flight that never ends is an uneven floor, and a short one in a slow walk may be.
+    flies = RUN_FLIGHT <= geometry.longest_flight(clip) <= 0.5
+    return steps >= 3 and ((flies and (pace >= RUNS or (pace >= JOGS and quick))) or (pace >= RUNS and quick))
 
 
 def walks_forward(clip: MotionClip, side: str = "") -> Verdict:
@@ -238,10 +239,10 @@ def squats(clip: MotionClip, side: str = "") -> Verdict:
 def sits(clip: MotionClip, side: str = "") -> Verdict:
     """The pelvis is down at seat height and behind the feet, the trunk upright."""
     low = geometry.held_low(geometry.pelvis_height(clip), clip.fps, 0.3)
-    tilt = degrees(float(np.median(geometry.trunk_tilt(clip))))
+    tilt = degrees(geometry.held_low(geometry.trunk_tilt(clip), clip.fps))
     depth = geometry.seat_depth(clip)
     reason = f"pelvis down to {low:.2f} of standing, {depth:.2f} m behind the feet"
-    return Verdict(0.3 < low < 0.75 and tilt < 50 and depth >= 0.08, reason)
+    return Verdict(0.3 < low < 0.75 and tilt < 40 and depth >= 0.08, reason)
 
 
 def lunges(clip: MotionClip, side: str = "") -> Verdict:
