@@ -21,7 +21,7 @@ from kmm_core.masking.masker import MaskingSettings
 from kmm_core.sampling.masked_decoding import SamplingSettings
 from kmm_core.text.encoder import TextSettings
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
-from kmm_core.train.generator_stage import RowSettings
+from kmm_core.train.token_data import RowSettings
 from kmm_core.train.motion_data import DataSettings
 from kmm_core.train.train_settings import TrainSettings
 

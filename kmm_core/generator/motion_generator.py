@@ -26,6 +26,7 @@ class GeneratorSettings:
         expand: inner width over d_model.
         head_width: channels that share one decay.
         d_conv: taps of the convolution before the scans.
+        dropout: of each block's output, in training.
         condition_dropout: share of prompts replaced by "no prompt" in training, for guidance.
         scan: which scan runs.
     """
@@ -36,6 +37,7 @@ class GeneratorSettings:
     expand: int = 2
     head_width: int = 64
     d_conv: int = 5
+    dropout: float = 0.1
     condition_dropout: float = 0.1
     scan: Literal["auto", "chunked", "reference", "mamba_ssm"] = "auto"
 
@@ -55,8 +57,10 @@ class BiMambaBlock(nn.Module):
             scan_name=settings.scan,
         )
 
+        self.dropout = nn.Dropout(settings.dropout)
+
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        return x + self.mixer(self.norm(x), valid)
+        return x + self.dropout(self.mixer(self.norm(x), valid))
 
 
 class MotionGenerator(nn.Module):

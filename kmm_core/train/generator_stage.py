@@ -5,7 +5,7 @@ Shapes: B rows, T tokens, L places, K codebooks, V codes, P prompts of the batch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,26 +21,13 @@ from ..text.prompt_head import PromptHead
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .motion_data import MotionData
 from .stage import Stage
-from .token_data import CaptionOutputs, TokenBatch, TokenRow, TokenRows, cached_rows, encode_rows
+from .token_data import CaptionOutputs, RowSettings, TokenBatch, TokenRow, TokenRows, cached_rows, encode_rows
 
 # Rows whose first codebook is left whole, to train the residual codebooks on what they will see.
 UNMASKED_ROWS = 0.25
 # Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
 VALIDATION_ROWS = 256
-
-
-@dataclass(frozen=True)
-class RowSettings:
-    """Token rows for the generator.
-
-    Attributes:
-        compositions: timelines joined from training clips, beside the single clips.
-        seed: of their choice.
-    """
-
-    compositions: int = 3000
-    seed: int = 0
 
 
 class GeneratorObjective(nn.Module):
@@ -177,11 +164,13 @@ def build(
     tokenizer = tokenizer.eval().requires_grad_(False)
     train = cached_rows(
         cache / "train_rows.safetensors",
-        lambda: encode_rows(tokenizer, data, data.split("train"), rows.compositions, rows.seed),
+        lambda: encode_rows(tokenizer, data, data.split("train"), rows),
     )
     held_out = cached_rows(
         cache / "held_out_rows.safetensors",
-        lambda: encode_rows(tokenizer, data, data.held_out(), rows.compositions // 20, rows.seed + 1),
+        lambda: encode_rows(
+            tokenizer, data, data.held_out(), replace(rows, compositions=rows.compositions // 20, seed=rows.seed + 1)
+        ),
     )
     sentences = [
         caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions

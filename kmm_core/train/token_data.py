@@ -88,30 +88,47 @@ def meaning_of(clip: FeatureClip, mirrored: bool) -> str:
     return "/".join([labels["action"], *words])
 
 
+@dataclass(frozen=True)
+class RowSettings:
+    """Token rows for the generator.
+
+    Attributes:
+        compositions: timelines joined from training clips, beside the single clips.
+        captions: at most so many sentences a clip, drawn from all it has: each is encoded and held in memory.
+        seed: of both draws.
+    """
+
+    compositions: int = 3000
+    captions: int = 8
+    seed: int = 0
+
+
 def encode_rows(
-    tokenizer: MotionTokenizer, data: MotionData, clips: Sequence[FeatureClip], compositions: int, seed: int
+    tokenizer: MotionTokenizer, data: MotionData, clips: Sequence[FeatureClip], settings: RowSettings
 ) -> list[TokenRow]:
-    """Rows from clips (each also mirrored, if the settings say so) and from ``compositions`` joined timelines."""
+    """Rows from clips (each also mirrored, if the data settings say so) and from joined timelines."""
     step = tokenizer.settings.frames_per_token
+    rng = torch.Generator().manual_seed(settings.seed)
     singles: list[tuple[np.ndarray, Prompting, float]] = []
     for clip in clips:
         for mirrored in (False, True) if data.settings.mirror else (False,):
             captions = clip.about.mirrored_captions if mirrored else clip.about.captions
             if not captions:
                 continue
+            chosen = torch.randperm(len(captions), generator=rng)[: settings.captions].tolist()
+            captions = tuple(captions[index] for index in sorted(chosen))
             features = data.mirrored(clip.features) if mirrored else clip.features
             length = min(len(features) // step, MAX_ROW_TOKENS)
             if length:
-                prompting = Prompting(length, tuple(captions), meaning_of(clip, mirrored))
+                prompting = Prompting(length, captions, meaning_of(clip, mirrored))
                 singles.append((features[: length * step], prompting, clip.about.weight))
     rows = [_encode(tokenizer, features, (prompting,), weight) for features, prompting, weight in singles]
     joinable = [single for single in singles if len(single[0]) >= 2 * OVERLAP_FRAMES]
     if not joinable:
         return rows
     pick = WeightedPicker([weight for _, _, weight in joinable])
-    rng = torch.Generator().manual_seed(seed)
     average = float(np.mean([weight for _, _, weight in singles]))
-    for _ in range(compositions):
+    for _ in range(settings.compositions):
         features, prompts = _compose(joinable, pick, data, step, rng)
         rows.append(_encode(tokenizer, features, prompts, average))
     return rows

@@ -15,10 +15,9 @@ from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
-from kmm_core.train.generator_stage import RowSettings
 from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
-from kmm_core.train.token_data import cached_rows, encode_rows
+from kmm_core.train.token_data import RowSettings, cached_rows, encode_rows
 
 SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=16)
 
@@ -130,14 +129,14 @@ def test_batches_depend_on_the_generator_only(data, tmp_path):
 
 def test_mirrored_rows_carry_mirrored_captions(data):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
-    rows = encode_rows(tokenizer, data, data.clips[:1], 0, 0)
+    rows = encode_rows(tokenizer, data, data.clips[:1], RowSettings(compositions=0))
     assert [row.prompts[0].captions for row in rows] == [("raises the right arm",), ("raises the left arm",)]
     assert [row.prompts[0].meaning for row in rows] == ["raise_arm/right/none", "raise_arm/left/none"]
 
 
 def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
-    rows = cached_rows(tmp_path / "rows.safetensors", lambda: encode_rows(tokenizer, data, data.clips, 8, 0))
+    rows = cached_rows(tmp_path / "rows.safetensors", lambda: encode_rows(tokenizer, data, data.clips, RowSettings(compositions=8)))
     composed = [row for row in rows if len(row.prompts) > 1]
     assert len(composed) >= 6  # some find no room for a second clip
     assert all(sum(prompt.tokens for prompt in row.prompts) == len(row.tokens) for row in rows)
