@@ -61,6 +61,19 @@ def tokenizer(
 
 
 @app.command()
+def decoder(
+    config: Config,
+    run: RunFolder = None,
+    set_: Overrides = None,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Go on with the tokenizer's decoder, its tokens frozen; may run beside the generator's training."""
+    _use_device(device)
+    _train_stage("decoder", config, run, set_, resume)
+
+
+@app.command()
 def generator(
     config: Config,
     run: RunFolder = None,
@@ -88,7 +101,7 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
         made_up = settings.data.sources == ("synthetic",)
         if made_up and not (prepared / "synthetic" / "manifest.jsonl").is_file():
             _prepare("synthetic", Path("."), prepared, None)
-    for stage in ("tokenizer", "generator"):
+    for stage in ("tokenizer", "decoder", "generator"):
         _train_stage(stage, config, folder, set_, True)
     if processes().is_main_process:
         export(folder)
@@ -176,7 +189,11 @@ def _train_stage(
 
     settings = configs.load(config, overrides or ())
     folder = run or _default_run(config)
-    start = {"tokenizer": runs.train_tokenizer, "generator": runs.train_generator}[stage]
+    start = {
+        "tokenizer": runs.train_tokenizer,
+        "decoder": runs.train_decoder,
+        "generator": runs.train_generator,
+    }[stage]
     result = start(settings, folder, resume=resume)
     if processes().is_main_process:
         shown = ", ".join(f"{key} {value:.4g}" for key, value in result.metrics.items())

@@ -21,8 +21,8 @@ from kmm_core.masking.masker import MaskingSettings
 from kmm_core.sampling.masked_decoding import SamplingSettings
 from kmm_core.text.encoder import TextSettings
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
-from kmm_core.train.token_data import RowSettings
 from kmm_core.train.motion_data import DataSettings
+from kmm_core.train.token_data import RowSettings
 from kmm_core.train.train_settings import TrainSettings
 
 if sys.version_info >= (3, 11):
@@ -40,6 +40,7 @@ class StageSettings:
     """``[train]``: how each stage is trained."""
 
     tokenizer: TrainSettings = field(default_factory=TrainSettings)
+    decoder: TrainSettings = field(default_factory=TrainSettings)
     generator: TrainSettings = field(default_factory=TrainSettings)
 
 
@@ -52,22 +53,27 @@ class ExportSettings:
         version: of the bundle.
         licence: of the weights, SPDX-like.
         credits: one sentence for each data set that asks for one.
+        tokenizer_file: where the bundle finds its tokenizer, against its folder; another bundle's is not copied.
     """
 
     name: str = "model"
     version: str = "0.1.0"
     licence: str = "unknown"
     credits: tuple[str, ...] = ()
+    tokenizer_file: str = "tokenizer.safetensors"
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything a run needs; one field for each section of the TOML file.
+    """Everything a run needs; a field for each section of the TOML file.
 
     Attributes:
+        tokenizer_run: folder of a run whose tokenizer to use; where empty, the run trains its own.
         data: which prepared clips.
         rows: timelines joined from them for the generator.
     """
+
+    tokenizer_run: str = ""
 
     data: DataSettings = field(default_factory=DataSettings)
     rows: RowSettings = field(default_factory=RowSettings)

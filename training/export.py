@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kmm_core.atomic_write import write_error
-from kmm_core.bundle import CARD, BundleConfig, save_bundle
+from kmm_core.bundle import CARD, TOKENIZER, BundleConfig, save_bundle
 from kmm_core.generator.motion_generator import MotionGenerator
 from kmm_core.text.encoder import load_text_encoder
 from kmm_core.text.prompt_head import PromptHead
@@ -41,11 +41,13 @@ def export_bundle(run: Path, out: Path) -> Path:
         generator=settings.generator,
         text=settings.text,
         sampling=settings.sampling,
+        tokenizer_file=settings.export.tokenizer_file,
     )
     card = out / CARD
     try:
         text = card.read_text(encoding="utf-8") if card.is_file() else _card(settings, state)
-        save_bundle(out, config, tokenizer=tokenizer, generator=generator, prompt_head=prompt_head, card=text)
+        own = tokenizer if config.tokenizer_file == TOKENIZER else None
+        save_bundle(out, config, tokenizer=own, generator=generator, prompt_head=prompt_head, card=text)
     except OSError as error:
         raise write_error(out, error) from error
     return out

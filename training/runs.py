@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,9 @@ from .config import RunSettings, build
 
 
 def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
-    """Stage 1 in ``<run>/tokenizer``."""
+    """Stage 1 in ``<run>/tokenizer``; or the tokenizer of another run, copied."""
+    if settings.tokenizer_run:
+        return _copy_stage("tokenizer", settings, run)
     return _train(
         lambda: tokenizer_stage.build(settings.tokenizer, MotionData(settings.data)),
         settings,
@@ -36,8 +39,40 @@ def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
     )
 
 
+def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
+    """Stage 2 in ``<run>/decoder``: the tokenizer's decoder alone."""
+    if settings.tokenizer_run:
+        return _copy_stage("decoder", settings, run)
+    return _train(
+        lambda: tokenizer_stage.build_decoder(load_tokenizer(run, "tokenizer"), MotionData(settings.data)),
+        settings,
+        settings.train.decoder,
+        run / "decoder",
+        resume,
+    )
+
+
+def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
+    """The finished stage of the run that the settings name."""
+    source, target = Path(settings.tokenizer_run) / stage, run / stage
+    if not (source / "best.safetensors").is_file():
+        raise KmmError(
+            "no_run",
+            f"tokenizer_run = '{settings.tokenizer_run}' has no trained {stage}.",
+            "Train that run first, or correct the folder.",
+        )
+    if processes().is_main_process:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("best.safetensors", "last.safetensors"):
+            shutil.copy2(source / name, target / name)
+    info = checkpoint.load(source / "last.safetensors", groups=()).info
+    return TrainResult(
+        info["step"], True, info["metrics"], info["best_value"], target / "last.safetensors", target / "best.safetensors"
+    )
+
+
 def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
-    """Stage 2 in ``<run>/generator``, on the best tokenizer of the run."""
+    """Stage 3 in ``<run>/generator``, on the best tokenizer of the run."""
     tokenizer = load_tokenizer(run)
     # Rows depend on the tokenizer and the data, so another tokenizer gets other rows.
     parts = [(run / "tokenizer" / "best.safetensors").read_bytes()]
@@ -100,9 +135,11 @@ def settings_of(run: Path) -> RunSettings:
     raise KmmError("no_run", f"{run} holds no trained stage.", "Train one first: kmm-train run.")
 
 
-def load_tokenizer(run: Path) -> MotionTokenizer:
-    """The best tokenizer of ``run``, with the settings it was trained with."""
+def load_tokenizer(run: Path, stage: str = "decoder") -> MotionTokenizer:
+    """The best tokenizer of ``run``, with the settings it was trained with; its decoder as ``stage`` left it."""
     path = run / "tokenizer" / "best.safetensors"
+    if stage == "decoder" and (run / stage / "best.safetensors").is_file():
+        path = run / stage / "best.safetensors"
     state = checkpoint.load(path)
     settings = build(RunSettings, state.info["metadata"]["settings"], name=str(path))
     tokenizer = MotionTokenizer(representation(settings.data.representation).num_features, settings.tokenizer)

@@ -1,4 +1,7 @@
-"""Stage 1: the motion tokenizer.
+"""Stage 1: the motion tokenizer, then its decoder alone.
+
+The codes settle long before the decoder has made the best of them, and the generator needs only the codes. So a stage
+of its own goes on with the decoder while tokens stay as they are (ours): most of the joint error is the decoder's.
 
 Loss (ours): smooth L1 on normalised features; joint positions through forward kinematics, their velocities, and the
 root's path, all in metres, because those are what an animator sees; commitment.
@@ -26,21 +29,27 @@ POSITIONS, VELOCITIES, PATH = 10.0, 20.0, 2.0
 # Root columns are few but errors in them add up along the path, so they count more.
 ROOT_WEIGHT = 5.0
 WINDOW_FRAMES = 64
+VALIDATION_CLIPS = 100
 
 
 class TokenizerObjective(nn.Module):
     """The tokenizer with its losses: forward(features [B, F, D], rng) -> named losses."""
 
-    def __init__(self, tokenizer: MotionTokenizer):
+    def __init__(self, tokenizer: MotionTokenizer, decoder_only: bool = False):
         super().__init__()
         self.tokenizer = tokenizer
+        self.decoder_only = decoder_only
         weight = torch.ones(tokenizer.num_features)
         weight[: columns.HEADING_CHANGE.stop] = ROOT_WEIGHT
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, features: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         model = self.tokenizer
-        quantized = model.quantize(model.latents(features), rng if self.training else None)
+        if self.decoder_only:
+            with torch.no_grad():
+                quantized = model.quantize(model.latents(features))
+        else:
+            quantized = model.quantize(model.latents(features), rng if self.training else None)
         restored = model.decode_latents(quantized.latents).float()
         difference = functional.smooth_l1_loss(restored / model.std, features / model.std, reduction="none")
         losses = {
@@ -85,7 +94,18 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
     mean, std = data.statistics()
     tokenizer.mean.copy_(mean)
     tokenizer.std.copy_(std)
-    frames_per_token = settings.frames_per_token
+    return _stage("tokenizer", TokenizerObjective(tokenizer), data)
+
+
+def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
+    """The decoder stage: ``tokenizer`` with its encoder and codes frozen."""
+    tokenizer.requires_grad_(False)
+    tokenizer.decoder.requires_grad_(True)
+    return _stage("decoder", TokenizerObjective(tokenizer, decoder_only=True), data)
+
+
+def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
+    frames_per_token = objective.tokenizer.settings.frames_per_token
     train = [clip for clip in data.split("train") if len(clip.features) >= WINDOW_FRAMES]
     window = WINDOW_FRAMES
     if not train:
@@ -107,18 +127,21 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
 
     def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:
         model = objective.tokenizer
-        chosen = data.held_out()[:200]
+        # Spread over all sources.
+        held_out = data.held_out()
+        chosen = held_out[:: max(1, len(held_out) // VALIDATION_CLIPS)]
         report = reconstruction_error(model, data, [clip.features for clip in chosen])
         if pictures is not None:
             clips = []
-            for clip in chosen[:3]:
+            shown = chosen[:: max(1, len(chosen) // 3)][:3]
+            for clip in shown:
                 given, made = reconstruct(model, data, clip.features)
                 clips += [given, made]
-            titles = [title for clip in chosen[:3] for title in (clip.about.captions[0], "reconstruction")]
+            titles = [title for clip in shown for title in (clip.about.captions[0], "reconstruction")]
             contact_sheet(clips, pictures / "reconstruction.png", titles=titles)
         return report
 
-    return Stage("tokenizer", TokenizerObjective(tokenizer), make_batch, validate, "joint_error_mm")
+    return Stage(name, objective, make_batch, validate, "joint_error_mm")
 
 
 def reconstruct(model: MotionTokenizer, data: MotionData, features: np.ndarray) -> tuple[MotionClip, MotionClip]:

@@ -121,6 +121,7 @@ def fake_stages(monkeypatch):
         return start
 
     monkeypatch.setattr(runs, "train_tokenizer", stage("tokenizer"))
+    monkeypatch.setattr(runs, "train_decoder", stage("decoder"))
     monkeypatch.setattr(runs, "train_generator", stage("generator"))
     monkeypatch.setattr(
         export, "export_bundle", lambda run, out: notes["ran"].append(("export", run, out)) or out
@@ -133,6 +134,7 @@ def test_run_does_all_stages_in_order(capsys, fake_stages, prepared, tmp_path):
     assert code == 0 and "tokenizer: step 7, error 0.5." in out
     assert fake_stages["ran"] == [
         ("tokenizer", tmp_path, True),
+        ("decoder", tmp_path, True),
         ("generator", tmp_path, True),
         ("export", tmp_path, tmp_path / "bundle"),
     ]

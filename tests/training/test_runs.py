@@ -52,7 +52,7 @@ def tiny_settings(prepared: Path) -> config.RunSettings:
         log_every=3,
     )
     return replace(
-        settings, rows=replace(settings.rows, compositions=4), train=config.StageSettings(how, how)
+        settings, rows=replace(settings.rows, compositions=4), train=config.StageSettings(how, how, how)
     )
 
 
