@@ -76,7 +76,7 @@ def test_moved_turns_left_and_then_translates():
     moved = clip.moved(yaw=np.pi / 2, translation=(1.0, 2.0, 3.0))
     before, after = clip.joint_positions()[0], moved.joint_positions()[0]
     # A quarter turn to the left takes +Z to +X and +X to -Z.
-    expected = [*np.stack([before[:, 2], before[:, 1], -before[:, 0]], axis=-1), 1, 2, 3]
+    expected = np.stack([before[:, 2] + 1, before[:, 1] + 2, -before[:, 0] + 3], axis=-1)
     np.testing.assert_allclose(after, expected, atol=1e-12)
 
 
