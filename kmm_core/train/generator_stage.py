@@ -176,12 +176,7 @@ def build(
         caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
     ]
     outputs = CaptionOutputs(encoder, sentences)
-    objective = GeneratorObjective(
-        MotionGenerator(tokenizer.quantizer.codes(), text.width, generator),
-        PromptHead(encoder.width, text),
-        TextMotionAligner(tokenizer.settings.code_width, text.width, aligner),
-        KeyFrameMasker(masking),
-    )
+    objective = make_objective(tokenizer, encoder, text, generator, aligner, masking)
     train_rows = TokenRows(train, outputs)
     batches = _validation_batches(held_out, train_rows.meanings, outputs)
 
@@ -195,6 +190,23 @@ def build(
         return totals
 
     return Stage("generator", objective, train_rows.make_batch, validate, "masked")
+
+
+def make_objective(
+    tokenizer: MotionTokenizer,
+    encoder: TextEncoder,
+    text: TextSettings,
+    generator: GeneratorSettings,
+    aligner: AlignerSettings,
+    masking: MaskingSettings,
+) -> GeneratorObjective:
+    """New, untrained modules that fit each other."""
+    return GeneratorObjective(
+        MotionGenerator(tokenizer.quantizer.codes(), text.width, generator),
+        PromptHead(encoder.width, text),
+        TextMotionAligner(tokenizer.settings.code_width, text.width, aligner),
+        KeyFrameMasker(masking),
+    )
 
 
 def _validation_batches(
