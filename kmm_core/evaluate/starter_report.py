@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ..motion.foot_contact import detect_contacts, foot_slide
 from ..timeline import Prompt, Timeline
 from . import geometry
 from .prompt_sets import PromptSpec, action_prompts, captions_among, side_prompts
-from .verdicts import JUDGES, Verdict, judge, raises_hand
+from .verdicts import JUDGES, Verdict, judge
 
 FPS = 30.0
 # Seconds of each prompt where prompts follow one another, and how many timelines of how many prompts.
@@ -129,7 +129,10 @@ def judge_prompts(pipeline, specs: Sequence[PromptSpec], progress: Callable[[], 
     for seed, spec in enumerate(specs):
         clip = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed).clips[0]
         verdict = judge(spec, clip)
-        alone = raises_hand(clip, spec.side).correct if spec.judge == "waves" else verdict.correct
+        # A hand that goes up without a wave is the wrong action on the right side.
+        alone = verdict.correct or (
+            spec.judge == "waves" and judge(replace(spec, judge="raises hand"), clip).correct
+        )
         result.append(Judged(spec, seed, clip, verdict, alone))
         progress()
     return result
