@@ -25,7 +25,14 @@ from kmm_core.text.encoder import TextSettings, load_text_encoder
 from kmm_core.train import generator_stage
 from kmm_core.train.generator_stage import GeneratorObjective
 from kmm_core.train.motion_data import DataSettings, MotionData
-from kmm_core.train.token_data import CaptionOutputs, RowSettings, TokenBatch, TokenRows, cached_rows, encode_rows
+from kmm_core.train.token_data import (
+    CaptionOutputs,
+    RowSettings,
+    TokenBatch,
+    TokenRows,
+    cached_rows,
+    encode_rows,
+)
 from training.runs import load_tokenizer
 
 VARIANTS = {
@@ -65,7 +72,9 @@ def judge(objective: GeneratorObjective, batches: list[TokenBatch]) -> dict[str,
     return result
 
 
-def train_variant(rows, outputs, encoder, tokenizer, masks: str, level: str, seed: int, steps: int, batch: int):
+def train_variant(
+    rows, outputs, encoder, tokenizer, masks: str, level: str, seed: int, steps: int, batch: int
+):
     """One small generator."""
     torch.manual_seed(seed)
     text = TextSettings(width=128)
@@ -105,8 +114,12 @@ def main() -> None:
         train = cached_rows(
             Path(folder) / "a", lambda: encode_rows(tokenizer, data, data.split("train"), settings)
         )
-        held_out = encode_rows(tokenizer, data, data.split("val", "test"), RowSettings(compositions=50, captions=4))
-    sentences = [caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions]
+        held_out = encode_rows(
+            tokenizer, data, data.split("val", "test"), RowSettings(compositions=50, captions=4)
+        )
+    sentences = [
+        caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
+    ]
     outputs = CaptionOutputs(encoder, sentences)
     held_out.sort(key=lambda row: len(row.tokens))
     collator, rng = TokenRows(held_out, outputs), torch.Generator().manual_seed(0)
@@ -120,7 +133,10 @@ def main() -> None:
                 train, outputs, encoder, tokenizer, masks, level, seed, arguments.steps, arguments.batch
             )
             results[name].append(judge(objective, batches))
-            print(f"seed {seed}, {name}: {results[name][-1]} ({time.perf_counter() - started:.0f} s)", flush=True)
+            print(
+                f"seed {seed}, {name}: {results[name][-1]} ({time.perf_counter() - started:.0f} s)",
+                flush=True,
+            )
     rows = [
         {
             "variant": name,

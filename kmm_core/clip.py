@@ -64,7 +64,9 @@ class MotionClip:
     def slice(self, start: int, stop: int) -> MotionClip:
         """Frames start to stop, stop exclusive."""
         return replace(
-            self, root_positions=self.root_positions[start:stop], local_rotations=self.local_rotations[start:stop]
+            self,
+            root_positions=self.root_positions[start:stop],
+            local_rotations=self.local_rotations[start:stop],
         )
 
     def resample(self, fps: float, num_frames: int | None = None) -> MotionClip:

@@ -67,7 +67,12 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
             shutil.copy2(source / name, target / name)
     info = checkpoint.load(source / "last.safetensors", groups=()).info
     return TrainResult(
-        info["step"], True, info["metrics"], info["best_value"], target / "last.safetensors", target / "best.safetensors"
+        info["step"],
+        True,
+        info["metrics"],
+        info["best_value"],
+        target / "last.safetensors",
+        target / "best.safetensors",
     )
 
 

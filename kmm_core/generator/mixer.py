@@ -28,7 +28,9 @@ class BidirectionalMamba(nn.Module):
         scan_name: which scan runs: ``auto``, ``chunked``, ``reference`` or ``mamba_ssm``.
     """
 
-    def __init__(self, d_model: int, *, d_state: int, expand: int, head_width: int, d_conv: int, scan_name: str):
+    def __init__(
+        self, d_model: int, *, d_state: int, expand: int, head_width: int, d_conv: int, scan_name: str
+    ):
         super().__init__()
         inner = expand * d_model
         heads = inner // head_width
@@ -59,7 +61,9 @@ class BidirectionalMamba(nn.Module):
         step, log_decay = (rearrange(part, "b l (way h) -> way b l h", way=2) for part in (step, log_decay))
         heads = rearrange(inner, "b l (h p) -> b l h p", h=self.heads)
         scanned = self.scan(
-            _both_ways(heads * step[0, ..., None].to(heads.dtype), heads * step[1, ..., None].to(heads.dtype)),
+            _both_ways(
+                heads * step[0, ..., None].to(heads.dtype), heads * step[1, ..., None].to(heads.dtype)
+            ),
             _both_ways(*log_decay),
             _both_ways(*b),
             _both_ways(*c),

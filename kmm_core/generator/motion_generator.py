@@ -135,6 +135,4 @@ class MotionGenerator(nn.Module):
             [..., V].
         """
         mixed = hidden + self.residual_projections[level - 1](chosen)
-        return self.residual_heads[level - 1](
-            nn.functional.silu(self.residual_norms[level - 1](mixed))
-        )
+        return self.residual_heads[level - 1](nn.functional.silu(self.residual_norms[level - 1](mixed)))

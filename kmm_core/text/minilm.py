@@ -40,7 +40,9 @@ class MiniLM:
         tokenizer.enable_truncation(MAX_TOKENS)
         tokenizer.enable_padding()
         self.num_parameters = sum(tensor.numel() for tensor in weights.values())
-        self._layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
+        self._layers = 1 + max(
+            int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer.")
+        )
 
     @classmethod
     def load(cls, folder: Path) -> MiniLM:
@@ -53,7 +55,9 @@ class MiniLM:
         for path in (weights, vocabulary):
             if not path.is_file():
                 raise KmmError(
-                    "text_encoder_missing", f"The text encoder's file {path} is missing.", "Reinstall kmm-core."
+                    "text_encoder_missing",
+                    f"The text encoder's file {path} is missing.",
+                    "Reinstall kmm-core.",
                 )
         try:
             loaded = {name: tensor.float() for name, tensor in load_file(weights).items()}

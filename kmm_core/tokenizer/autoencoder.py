@@ -22,7 +22,9 @@ def _blocks(width: int, dilations: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width, dilation) for dilation in dilations))
 
 
-def encoder(features: int, width: int, code_width: int, halvings: int, dilations: tuple[int, ...]) -> nn.Module:
+def encoder(
+    features: int, width: int, code_width: int, halvings: int, dilations: tuple[int, ...]
+) -> nn.Module:
     """[B, D, F] -> [B, C, F / 2^halvings]."""
     layers: list[nn.Module] = [nn.Conv1d(features, width, 3, padding=1), nn.SiLU()]
     for _ in range(halvings):
@@ -30,7 +32,9 @@ def encoder(features: int, width: int, code_width: int, halvings: int, dilations
     return nn.Sequential(*layers, nn.SiLU(), nn.Conv1d(width, code_width, 3, padding=1))
 
 
-def decoder(features: int, width: int, code_width: int, halvings: int, dilations: tuple[int, ...]) -> nn.Module:
+def decoder(
+    features: int, width: int, code_width: int, halvings: int, dilations: tuple[int, ...]
+) -> nn.Module:
     """[B, C, T] -> [B, D, T * 2^halvings]."""
     layers: list[nn.Module] = [nn.Conv1d(code_width, width, 3, padding=1), nn.SiLU()]
     for _ in range(halvings):

@@ -45,9 +45,7 @@ def closest_start(last: Features, starts: list[Features], form: Representation) 
     return int(np.argmin(distances))
 
 
-def pick_next(
-    last: Features, candidates: list[Features], form: Representation, rng: torch.Generator
-) -> int:
+def pick_next(last: Features, candidates: list[Features], form: Representation, rng: torch.Generator) -> int:
     """Index of the candidate to follow; mostly the closest, sometimes any, so that hard changes are met too."""
     if torch.rand((), generator=rng) < 0.25:
         return int(torch.randint(len(candidates), (), generator=rng))

@@ -169,7 +169,10 @@ def build(
     held_out = cached_rows(
         cache / "held_out_rows.safetensors",
         lambda: encode_rows(
-            tokenizer, data, data.held_out(), replace(rows, compositions=rows.compositions // 20, seed=rows.seed + 1)
+            tokenizer,
+            data,
+            data.held_out(),
+            replace(rows, compositions=rows.compositions // 20, seed=rows.seed + 1),
         ),
     )
     sentences = [

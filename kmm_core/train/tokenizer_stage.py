@@ -82,9 +82,7 @@ def root_path(features: Tensor) -> Tensor:
     # The first column of a rotation about +Y by a is (cos a, 0, -sin a).
     heading = torch.atan2(-turn[..., 2], turn[..., 0])[:, 1:].cumsum(1)
     x, z = features[:, 1:, columns.ROOT_VELOCITY].unbind(-1)
-    step = torch.stack(
-        [x * heading.cos() + z * heading.sin(), z * heading.cos() - x * heading.sin()], dim=-1
-    )
+    step = torch.stack([x * heading.cos() + z * heading.sin(), z * heading.cos() - x * heading.sin()], dim=-1)
     return step.cumsum(1)
 
 
@@ -144,7 +142,9 @@ def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
     return Stage(name, objective, make_batch, validate, "joint_error_mm")
 
 
-def reconstruct(model: MotionTokenizer, data: MotionData, features: np.ndarray) -> tuple[MotionClip, MotionClip]:
+def reconstruct(
+    model: MotionTokenizer, data: MotionData, features: np.ndarray
+) -> tuple[MotionClip, MotionClip]:
     """A clip and its reconstruction through the tokens, cut to whole tokens."""
     step = model.settings.frames_per_token
     features = features[: len(features) // step * step]
@@ -156,7 +156,9 @@ def reconstruct(model: MotionTokenizer, data: MotionData, features: np.ndarray) 
 
 
 @torch.no_grad()
-def reconstruction_error(model: MotionTokenizer, data: MotionData, clips: list[np.ndarray]) -> dict[str, float]:
+def reconstruction_error(
+    model: MotionTokenizer, data: MotionData, clips: list[np.ndarray]
+) -> dict[str, float]:
     """Mean joint error in mm, with each frame's pelvis aligned on the floor and with the path as it is; codes used."""
     aligned, as_is, frames = 0.0, 0.0, 0
     step = model.settings.frames_per_token

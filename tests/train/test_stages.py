@@ -136,7 +136,10 @@ def test_mirrored_rows_carry_mirrored_captions(data):
 
 def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
-    rows = cached_rows(tmp_path / "rows.safetensors", lambda: encode_rows(tokenizer, data, data.clips, RowSettings(compositions=8)))
+    rows = cached_rows(
+        tmp_path / "rows.safetensors",
+        lambda: encode_rows(tokenizer, data, data.clips, RowSettings(compositions=8)),
+    )
     composed = [row for row in rows if len(row.prompts) > 1]
     assert len(composed) >= 6  # some find no room for a second clip
     assert all(sum(prompt.tokens for prompt in row.prompts) == len(row.tokens) for row in rows)
