@@ -16,6 +16,9 @@ from ..generator.motion_generator import MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID, SequenceLayout
 from ..masking.schedule import mask_ratio
 
+# Tokens beyond these are never drawn: a full sort of the codebook would cost as much as the model.
+MOST_CANDIDATES = 64
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -77,12 +80,13 @@ def decode(
         masked = tokens == MASK_ID
         if masked.any():
             logits = _guided_logits(generator, tokens, text, places, settings.guidance_scale)
-            chosen, confidence = _draw(logits, settings.temperature, settings.top_p, rng)
+            chosen, sureness = _draw(logits, settings.temperature, settings.top_p, rng)
             noise = settings.choice_noise * (1 - (step + 1) / settings.steps)
-            confidence = confidence + noise * _gumbel(confidence.shape, rng).to(confidence)
+            sureness = sureness + noise * _gumbel(sureness.shape, rng).to(sureness)
+            confidence = torch.full(tokens.shape, torch.inf, device=tokens.device)
+            confidence[masked], tokens[masked] = sureness, chosen
             ratio = float(mask_ratio(torch.tensor((step + 1) / settings.steps)))
-            tokens = torch.where(masked, chosen, tokens)
-            tokens = tokens.masked_fill(_least_sure(confidence, masked, prompt, ratio), MASK_ID)
+            tokens[_least_sure(confidence, masked, prompt, ratio)] = MASK_ID
         progress(step + 1, total)
     _check(cancel)
     hidden = places.pick(generator.restore(places.place(tokens), text, places))
@@ -99,31 +103,32 @@ def _check(cancel: Callable[[], bool]) -> None:
 def _guided_logits(
     generator: MotionGenerator, tokens: Tensor, text: Tensor, places: SequenceLayout, scale: float
 ) -> Tensor:
-    """Logits of every motion token, [B, T, V]; with guidance, moved away from those without prompts."""
+    """Logits of the masked tokens in order, [M, V]; with guidance, moved away from those without prompts."""
     placed = places.place(tokens)
+    masked = placed == MASK_ID
     if scale == 1:
-        return generator.base_logits(places.pick(generator.restore(placed, text, places)))
+        return generator.base_logits(generator.restore(placed, text, places)[masked])
     doubled = SequenceLayout(
         *(torch.cat([part, part]) for part in (places.is_motion, places.is_text, places.prompt))
     )
     both = torch.cat([text, generator.no_prompt.expand_as(text)])
-    hidden = doubled.pick(generator.restore(torch.cat([placed, placed]), both, doubled))
+    hidden = generator.restore(torch.cat([placed, placed]), both, doubled)[torch.cat([masked, masked])]
     prompted, free = generator.base_logits(hidden).chunk(2)
     return free + scale * (prompted - free)
 
 
 def _draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A token for every place, [B, T], and the log-probability the model gave it, [B, T]."""
+    """A token for each row of logits [..., V], and the log-probability the model gave it; both [...]."""
     logits = logits.float()
     log_probabilities = logits.log_softmax(-1)
     if temperature == 0:
         best = log_probabilities.max(-1)
         return best.indices, best.values
-    ordered = (logits / temperature).sort(dim=-1, descending=True)
+    ordered = (logits / temperature).topk(min(MOST_CANDIDATES, logits.shape[-1]), dim=-1)
     # A token stays if those before it hold less than top_p; so the first always does.
-    probabilities = ordered.values.softmax(-1)
+    probabilities = (ordered.values - (logits / temperature).logsumexp(-1, keepdim=True)).exp()
     outside = probabilities.cumsum(-1) - probabilities >= top_p
-    noisy = ordered.values.masked_fill(outside, -torch.inf) + _gumbel(logits.shape, rng).to(logits)
+    noisy = ordered.values.masked_fill(outside, -torch.inf) + _gumbel(ordered.values.shape, rng).to(logits)
     chosen = ordered.indices.gather(-1, noisy.argmax(-1, keepdim=True))
     return chosen[..., 0], log_probabilities.gather(-1, chosen)[..., 0]
 
@@ -139,7 +144,7 @@ def _least_sure(confidence: Tensor, masked: Tensor, prompt: Tensor, ratio: float
     Ranked prompt by prompt, so that a prompt is settled at the same pace alone and in a long timeline. Tokens that
     were known before this step are never masked again. All [B, T]; ``prompt`` is -1 in padding.
     """
-    confidence = confidence.masked_fill(~masked, torch.inf)
+    confidence = confidence.masked_fill(~masked, torch.inf)  # settled tokens rank last
     order = confidence.argsort(dim=-1)
     order = order.gather(-1, prompt.gather(-1, order).argsort(dim=-1, stable=True))
     grouped = prompt.gather(-1, order)
