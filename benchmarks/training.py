@@ -1,4 +1,4 @@
-"""Steps a second of both training stages, at a config's sizes, on clips made by code.
+"""Steps a second of the training stages, at a config's sizes, on clips made by code.
 
 python -m benchmarks.training -o docs/benchmarks/training.md
 """
@@ -23,7 +23,11 @@ FEW = 5
 
 def seconds_a_step(stage: str, settings: RunSettings, folder: Path, steps: int) -> float:
     """From a short and a longer run of the real loop: the difference is without start-up, validation and checkpoints."""
-    train = {"tokenizer": runs.train_tokenizer, "generator": runs.train_generator}[stage]
+    train = {
+        "tokenizer": runs.train_tokenizer,
+        "decoder": runs.train_decoder,
+        "generator": runs.train_generator,
+    }[stage]
     took = []
     for number in (FEW, FEW + steps):
         how = replace(
@@ -55,9 +59,11 @@ def main() -> None:
         prepare("synthetic", data=folder, out=folder / "prepared")
         settings = config.load(arguments.config)
         data = replace(settings.data, prepared=str(folder / "prepared"), sources=("synthetic",))
-        settings = replace(settings, data=data, rows=replace(settings.rows, compositions=100))
+        settings = replace(
+            settings, data=data, rows=replace(settings.rows, compositions=100), tokenizer_run=""
+        )
         # The generator's first, uncounted run fills the cache of token rows.
-        for stage in ("tokenizer", "generator"):
+        for stage in ("tokenizer", "decoder", "generator"):
             seconds_a_step(stage, settings, folder / "run", 1)
             times = [
                 seconds_a_step(stage, settings, folder / "run", arguments.steps)
