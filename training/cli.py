@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -125,9 +126,10 @@ def sample(
 def export_run(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default <run>/bundle.")] = None,
+    set_: Overrides = None,
 ) -> None:
     """Write the run's best weights as a bundle, which kmm-generate loads."""
-    export(run, out)
+    export(run, out, set_ or ())
 
 
 @app.command()
@@ -146,11 +148,11 @@ def inspect(
     print(f"{len(result.clips)} clips on {len(result.files)} pictures in {out}.")
 
 
-def export(run: Path, out: Path | None = None) -> None:
+def export(run: Path, out: Path | None = None, overrides: Iterable[str] = ()) -> None:
     """The bundle of ``run``."""
     from .export import export_bundle
 
-    print(f"Wrote {export_bundle(run, out or run / 'bundle')}.")
+    print(f"Wrote {export_bundle(run, out or run / 'bundle', overrides)}.")
 
 
 def main(arguments: list[str] | None = None) -> None:

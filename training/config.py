@@ -10,7 +10,7 @@ import difflib
 import sys
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -126,6 +126,17 @@ def build(cls: type[T], table: Mapping[str, Any], *, name: str, problems: Iterab
         many = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         raise KmmError("bad_config", f"{name} has {many}:{lines}")
     return result
+
+
+def override(settings: RunSettings, overrides: Iterable[str]) -> RunSettings:
+    """Settings with ``section.key=value`` changes.
+
+    Raises:
+        KmmError: ``bad_config``.
+    """
+    table = asdict(settings)
+    problems = [problem for change in overrides for problem in _override(table, change)]
+    return build(RunSettings, table, name="--set", problems=problems)
 
 
 def _find(config: str | Path) -> Path:

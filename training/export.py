@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from kmm_core.atomic_write import write_error
@@ -11,17 +12,19 @@ from kmm_core.text.encoder import load_text_encoder
 from kmm_core.text.prompt_head import PromptHead
 from kmm_core.train import checkpoint
 
-from .config import RunSettings
+from .config import RunSettings, override
 from .runs import load_tokenizer, settings_of
 
 
-def export_bundle(run: Path, out: Path) -> Path:
+def export_bundle(run: Path, out: Path, overrides: Iterable[str] = ()) -> Path:
     """Write the bundle of ``run`` to ``out``; a model card that is already there stays.
+
+    ``overrides`` change what need not be trained again, such as ``sampling.steps=8``.
 
     Raises:
         KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
     """
-    settings = settings_of(run)
+    settings = override(settings_of(run), overrides)
     path = run / "generator" / "best.safetensors"
     state = checkpoint.load(path)
     tokenizer = load_tokenizer(run)
