@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -134,7 +135,7 @@ def override(settings: RunSettings, overrides: Iterable[str]) -> RunSettings:
     Raises:
         KmmError: ``bad_config``.
     """
-    table = asdict(settings)
+    table = json.loads(json.dumps(asdict(settings)))  # tuples as lists, as TOML has them
     problems = [problem for change in overrides for problem in _override(table, change)]
     return build(RunSettings, table, name="--set", problems=problems)
 

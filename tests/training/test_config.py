@@ -200,3 +200,11 @@ def test_every_setting_of_the_tree_can_be_set_to_its_own_default():
 
     settings = replace(config.RunSettings(), export=config.ExportSettings(credits=("a",)))
     assert config.build(config.RunSettings, table(settings), name="x") == settings
+
+
+def test_override_changes_settings_and_names_mistakes():
+    settings = config.load("starter")
+    changed = config.override(settings, ["sampling.steps=3"])
+    assert changed.sampling.steps == 3 and changed.data == settings.data
+    with pytest.raises(KmmError, match="sampling.stepz is not a setting"):
+        config.override(settings, ["sampling.stepz=3"])
