@@ -25,6 +25,7 @@ HOLD = 0.2
 # Arm elevation: -1 hangs straight down, 0 is level with the shoulder, +1 is straight up.
 RAISED_ARM = -0.2
 ARM_RISE = 0.45
+HELD_ARM = 0.2
 # An arm that went up at least this much less than the other one does not count beside it.
 OTHER_ARM = 0.5
 # A wave: the hand is at least this high and within this much of its highest; swings of this many metres, this often,
@@ -188,11 +189,14 @@ def arm_rise(clip: MotionClip) -> dict[str, tuple[float, float]]:
 
 
 def raised_hands(clip: MotionClip) -> frozenset[str]:
-    """The sides whose wrist rises: it goes up during the clip, to near the shoulder or higher, and is held."""
-    rises = arm_rise(clip)
-    raised = {side for side, (peak, rise) in rises.items() if peak >= RAISED_ARM and rise >= ARM_RISE}
-    most = max((rises[side][1] for side in raised), default=0.0)
-    return frozenset(side for side in raised if rises[side][1] >= OTHER_ARM * most)
+    """The sides whose wrist is up, near the shoulder or higher: it rises during the clip, or is held up all along."""
+    lifts = {}
+    for side, (peak, rise) in arm_rise(clip).items():
+        # An arm that never comes down was raised before the clip began.
+        lift = rise if peak - rise < HELD_ARM else peak + 1
+        if peak >= RAISED_ARM and lift >= ARM_RISE:
+            lifts[side] = lift
+    return frozenset(side for side, lift in lifts.items() if lift >= OTHER_ARM * max(lifts.values()))
 
 
 def swings(values: Array, amplitude: float) -> int:

@@ -35,6 +35,14 @@ def test_both_hands_and_none():
     assert geometry.raised_hands(bodies.still()) == frozenset()
 
 
+@pytest.mark.parametrize("level, raised", [(0.6, {"left"}), (0.0, set())])
+def test_a_hand_that_is_up_all_along_counts_where_it_is_high(level, raised):
+    up = bodies.raise_arm("left", degrees=np.degrees(np.arcsin(level) + np.pi / 2), frames=91).slice(45, 46)
+    root, local = bodies.standing(60)
+    local[:] = up.local_rotations
+    assert geometry.raised_hands(bodies.clip(root, local)) == raised
+
+
 def test_one_bad_frame_raises_no_hand():
     clip = bodies.still(60)
     clip.local_rotations[30] = bodies.raise_arm("left", frames=60).local_rotations[30]
