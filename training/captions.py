@@ -23,7 +23,7 @@ class Style:
         adverbs: go behind the clause: "slowly", "like an old person".
         adjectives: go before the noun of the subject: "tired".
         woman, man: which gendered subjects fit.
-        named: how often a sentence says the style, 0 to 1.
+        named: how often a sentence says the style, 0 to 1; at 1 none goes without it.
     """
 
     adverbs: tuple[str, ...] = ()
@@ -237,8 +237,8 @@ def write_captions(
         template = rng.choice(clauses)
         if side in OTHER_SIDE:
             template = template.replace("SIDE", side).replace("OTHER", OTHER_SIDE[side])
-        # The first quarter is as animators type it: no subject, no style.
-        plain = len(sentences) < count // 4
+        # The first quarter is as animators type it: no subject, and no style unless it must be named.
+        plain = len(sentences) < count // 4 and style.named < 1
         with_style = not plain and rng.random() < style.named
         sentences[_sentence(template, style, rng, with_style, plain)] = None
         if len(sentences) == count:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,10 @@ from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
 
 _GAITS = {"FW": "walk", "BW": "walk", "SW": "walk", "FR": "run", "BR": "run", "SR": "run", "ID": "stand"}
+# Nobody who asks for a walk means arms held out like wings. Only where a gait is shown by no other source may a caption
+# leave the style out; Angry looks enough like anybody.
+_PLAIN_STYLES = ("Angry",)
+_ONLY_HERE = ("sidestep_walk", "sidestep_run", "walk_back", "run_back", "walk_diagonal")
 # Frames of a window; a sidestepper soon turns round, so those are short.
 _WINDOW = {"FW": 120, "BW": 90, "SW": 60, "FR": 90, "BR": 75, "SR": 50, "ID": 120}
 
@@ -27,7 +32,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 1
+    version = 3
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -69,12 +74,17 @@ class Style100:
             if described is None:
                 yield Dropped("clip", "the way it goes is unclear", f"{take.id} {start}-{stop}")
                 continue
-            manner = style if described.pace is phrases.PLAIN else phrases.joined(style, described.pace)
+            labels = described.labels(name)
+            if name in _PLAIN_STYLES or labels["action"] in _ONLY_HERE:
+                manner = style if described.pace is phrases.PLAIN else phrases.joined(style, described.pace)
+            else:
+                manner = replace(style, named=1.0)
             captions = write_captions(
                 described.clauses, seed=f"{take.id}_{start}", style=manner, side=described.named
             )
-            yield Cut(start, stop, captions, described.labels(name))
-        yield from find_events(take.id, clip)
+            yield Cut(start, stop, captions, labels)
+        if name in _PLAIN_STYLES:
+            yield from find_events(take.id, clip)
 
 
 def spaced(name: str) -> str:
