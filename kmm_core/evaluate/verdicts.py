@@ -164,14 +164,14 @@ def bows(clip: MotionClip, side: str = "") -> Verdict:
     """The trunk leans forward from the upright over standing legs, and the hands stay off the floor."""
     most, rise = _lean(clip)
     hands, pelvis = geometry.hand_height(clip), geometry.held_low(geometry.pelvis_height(clip), clip.fps)
-    stands = (
-        geometry.steps(clip) < 3 and geometry.longest_flight(clip) < 0.1 and not geometry.raised_legs(clip)
-    )
+    net, flight = geometry.travel(clip).net, geometry.longest_flight(clip)
+    stands = net < 0.6 and flight < 0.1 and not geometry.raised_legs(clip)
     together = geometry.held_peak(geometry.foot_spread(clip), clip.fps) < LUNGE_SPREAD
     correct = most >= 20 and rise >= 18 and hands > 0.45 and pelvis > 0.75 and stands and together
     return Verdict(
         correct,
-        f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m, pelvis to {pelvis:.2f}",
+        f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m, pelvis to {pelvis:.2f}, "
+        f"{net:.2f} m away",
     )
 
 
@@ -179,7 +179,7 @@ def bends_down(clip: MotionClip, side: str = "") -> Verdict:
     """The trunk leans forward until a hand is near the floor, and the body does not lie down."""
     most, rise = _lean(clip)
     hands = geometry.hand_height(clip)
-    correct = rise >= 30 and hands < 0.4 and not lies_down(clip).correct
+    correct = rise >= 30 and hands < 0.45 and not lies_down(clip).correct
     return Verdict(correct, f"trunk leans to {most:.0f} degrees (by {rise:.0f}), hand down to {hands:.2f} m")
 
 
@@ -232,7 +232,9 @@ def squats(clip: MotionClip, side: str = "") -> Verdict:
     together = geometry.held_peak(geometry.foot_spread(clip), clip.fps) < LUNGE_SPREAD
     correct = low < 0.72 and bent >= 60 and tilt < 45 and end - low >= 0.15 and together
     return Verdict(
-        correct, f"pelvis down to {low:.2f} of standing and back to {end:.2f}, knees bent {bent:.0f} degrees"
+        correct,
+        f"pelvis down to {low:.2f} of standing and back to {end:.2f}, knees bent {bent:.0f} degrees, "
+        f"trunk {tilt:.0f} degrees from upright",
     )
 
 
