@@ -230,7 +230,7 @@ def squats(clip: MotionClip, side: str = "") -> Verdict:
     tilt = degrees(float(np.median(geometry.trunk_tilt(clip))))
     end = float(height[-1])
     together = geometry.held_peak(geometry.foot_spread(clip), clip.fps) < LUNGE_SPREAD
-    correct = low < 0.72 and bent >= 60 and tilt < 45 and end - low >= 0.15 and together
+    correct = low < 0.72 and bent >= 60 and tilt < 60 and end - low >= 0.15 and together
     return Verdict(
         correct,
         f"pelvis down to {low:.2f} of standing and back to {end:.2f}, knees bent {bent:.0f} degrees, "
