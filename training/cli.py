@@ -127,9 +127,12 @@ def export_run(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default <run>/bundle.")] = None,
     set_: Overrides = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="The generator's last weights instead of its best.")
+    ] = False,
 ) -> None:
-    """Write the run's best weights as a bundle, which kmm-generate loads."""
-    export(run, out, set_ or ())
+    """Write the run's weights as a bundle, which kmm-generate loads."""
+    export(run, out, set_ or (), "last" if last else "best")
 
 
 @app.command()
@@ -148,11 +151,13 @@ def inspect(
     print(f"{len(result.clips)} clips on {len(result.files)} pictures in {out}.")
 
 
-def export(run: Path, out: Path | None = None, overrides: Iterable[str] = ()) -> None:
+def export(
+    run: Path, out: Path | None = None, overrides: Iterable[str] = (), generator_at: str = "best"
+) -> None:
     """The bundle of ``run``."""
     from .export import export_bundle
 
-    print(f"Wrote {export_bundle(run, out or run / 'bundle', overrides)}.")
+    print(f"Wrote {export_bundle(run, out or run / 'bundle', overrides, generator_at)}.")
 
 
 def main(arguments: list[str] | None = None) -> None:

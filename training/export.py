@@ -16,16 +16,17 @@ from .config import RunSettings, override
 from .runs import load_tokenizer, settings_of
 
 
-def export_bundle(run: Path, out: Path, overrides: Iterable[str] = ()) -> Path:
+def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator_at: str = "best") -> Path:
     """Write the bundle of ``run`` to ``out``; a model card that is already there stays.
 
-    ``overrides`` change what need not be trained again, such as ``sampling.steps=8``.
+    ``overrides`` change what need not be trained again, such as ``sampling.steps=8``. ``generator_at`` "last" takes the
+    end of the generator's training: near the best validation loss the last weights, annealed to the end, sample better.
 
     Raises:
         KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
     """
     settings = override(settings_of(run), overrides)
-    path = run / "generator" / "best.safetensors"
+    path = run / "generator" / f"{generator_at}.safetensors"
     state = checkpoint.load(path)
     tokenizer = load_tokenizer(run)
     encoder = load_text_encoder(settings.text)

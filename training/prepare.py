@@ -290,6 +290,7 @@ def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:
     raw = [
         families[clip.labels.get("action"), clip.labels.get("side"), clip.labels.get("turn")] ** -0.5
         * getattr(recipe, "emphasis", {}).get(clip.labels.get("action"), 1.0)
+        * getattr(recipe, "style_emphasis", {}).get(clip.labels.get("style"), 1.0)
         for clip in clips
     ]
     scale = recipe.share / max(sum(raw), 1e-9)

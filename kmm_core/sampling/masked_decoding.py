@@ -34,7 +34,7 @@ class SamplingSettings:
     """
 
     steps: int = 10
-    guidance_scale: float = 3.0
+    guidance_scale: float = 2.0
     temperature: float = 1.0
     top_p: float = 0.9
     choice_noise: float = 1.0

@@ -124,7 +124,7 @@ def fake_stages(monkeypatch):
     monkeypatch.setattr(runs, "train_decoder", stage("decoder"))
     monkeypatch.setattr(runs, "train_generator", stage("generator"))
     monkeypatch.setattr(
-        export, "export_bundle", lambda run, out, overrides: notes["ran"].append(("export", run, out)) or out
+        export, "export_bundle", lambda run, out, *how: notes["ran"].append(("export", run, out)) or out
     )
     return notes
 

@@ -153,7 +153,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 1
+    version = 2
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
@@ -163,9 +163,15 @@ class Cmu:
     archives = ("cmu", "all_asfamc")
     share = 34.0
     emphasis: ClassVar[dict[str, float]] = {
-        "wave": 3.0,
+        "wave": 4.5,
         "raise_arm": 2.5,
-        "run": 2.0,
+        "run": 6.0,
+        "run_turn": 3.0,
+        "stand": 3.0,
+        "punch": 3.0,
+        "throw": 3.0,
+        "sit_down": 1.5,
+        "reach_up": 1.5,
         "turn": 1.2,
         "walk_turn": 3.0,
         "walk": 2.5,

@@ -15,13 +15,15 @@ from .locomotion import Description
 from .recipe import Cut
 
 _UPRIGHT = 0.8
+# Height of the neck over the pelvis: a trunk within 23 degrees of upright. More lean is not how anybody asks to stand.
+_TRUNK = 0.47
 
 
 def standing(clip: MotionClip) -> np.ndarray:
     """Frames in which the body is upright on its legs, [F] bool."""
     positions = clip.joint_positions()
     pelvis, neck = positions[:, JOINT_INDEX["pelvis"]], positions[:, JOINT_INDEX["neck"]]
-    return (pelvis[:, 1] > _UPRIGHT) & (neck[:, 1] - pelvis[:, 1] > 0.38)
+    return (pelvis[:, 1] > _UPRIGHT) & (neck[:, 1] - pelvis[:, 1] > _TRUNK)
 
 
 def find_events(take_id: str, clip: MotionClip, *, arms: bool = False, seats: bool = False) -> list[Cut]:

@@ -32,7 +32,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 3
+    version = 4
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -40,10 +40,22 @@ class Style100:
     share = 16.0
     emphasis: ClassVar[dict[str, float]] = {
         "run_turn": 0.5,
-        "sidestep_run": 0.7,
+        "sidestep_run": 1.4,
+        "sidestep_walk": 2.0,
+        "walk_back": 2.0,
+        "run_back": 2.0,
+        "walk_diagonal": 2.0,
         "run": 1.5,
         "walk": 2.0,
         "walk_turn": 1.5,
+    }
+
+    style_emphasis: ClassVar[dict[str, float]] = {
+        "Aeroplane": 0.4,
+        "Chicken": 0.4,
+        "Drunk": 0.4,
+        "InTheDark": 0.4,
+        "KarateChop": 0.4,
     }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
