@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 OTHER_SIDE = {"left": "right", "right": "left"}
 
+# Share of the sentences that leave the side out where there is one: "a person makes a turn" is asked for, too.
+UNSIDED = 0.125
+
 
 @dataclass(frozen=True)
 class Style:
@@ -218,6 +221,27 @@ def _sentence(template: str, style: Style, rng: random.Random, with_style: bool,
     return re.sub(r"\s+([,.])", r"\1", " ".join(f"{words} {clause}".split()))
 
 
+_SIDED_LIMB = re.compile(r"(?:~|the) (?:raised )?SIDE (?=\[?(?:hand|arm|leg|knee|foot))")
+_SIDE_PHRASE = re.compile(
+    r" \[SIDE(?:\|to (?:the|~) SIDE)*\]| (?:to|\[toward\|towards\]) (?:~|the) SIDE| to face SIDE| by SIDE|(?<= a) SIDE(?= turn)| SIDE"
+)
+# What is left would ask for something else, or for nothing.
+_NOTHING_LEFT = re.compile(
+    r"OTHER|SIDE|\[to|to ~\]|the one|diagonal|drifting|angle|shoulder|(?:<go>|\boff|\band|<veer>|<bear>|\bforward)$"
+)
+
+
+def without_side(template: str) -> str | None:
+    """The clause template without its side, as people ask who do not care: "raise one arm", "make a turn".
+
+    None where nothing sensible is left, or where the template names no side.
+    """
+    if "SIDE" not in template:
+        return None
+    bare = _SIDE_PHRASE.sub("", _SIDED_LIMB.sub("one ", template))
+    return None if _NOTHING_LEFT.search(bare) else bare
+
+
 def write_captions(
     clauses: Sequence[str], *, seed: str, style: Style | None = None, side: str = "", count: int = 24
 ) -> tuple[str, ...]:
@@ -236,6 +260,8 @@ def write_captions(
     for _ in range(count * 6):
         template = rng.choice(clauses)
         if side in OTHER_SIDE:
+            if rng.random() < UNSIDED:
+                template = without_side(template) or template
             template = template.replace("SIDE", side).replace("OTHER", OTHER_SIDE[side])
         # The first quarter is as animators type it: no subject, and no style unless it must be named.
         plain = len(sentences) < count // 4 and style.named < 1

@@ -129,6 +129,7 @@ WALK = (
     "<walk> in a straight line",
     "<go> for a walk",
     "<stroll> [forward|along|]",
+    "[<amble>|<trudge>|<march>|<stride>|<pace>] [forward|along|ahead]",
     "[<keep> walking|<continue> walking] [forward|ahead|]",
 )
 WALK_BACK = (
