@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .allocator import keep_freed_memory
 from .bundle import Bundle, load_bundle
 from .clip import MotionClip
 from .errors import KmmError
@@ -100,6 +101,7 @@ class TextToMotion:
             KmmError: for a missing, broken or foreign bundle, or a device that isn't there.
         """
         choose_device(device)
+        keep_freed_memory()
         return cls(load_bundle(bundle), device)
 
     @property

@@ -129,3 +129,21 @@ def test_bad_settings_say_what_is_expected(pipeline, changes, message):
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(KmmError, match="Device 'tpu' is not usable here; usable: auto, cpu"):
         choose_device("tpu")
+
+
+def test_keeping_freed_memory_is_asked_for_on_glibc_only(monkeypatch):
+    from kmm_core import allocator
+
+    asked = []
+
+    class Library:
+        @staticmethod
+        def mallopt(option, value):
+            asked.append(option)
+            return 1
+
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: Library)
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
+    assert allocator.keep_freed_memory() and asked == [-3, -1]
+    monkeypatch.setattr(allocator.sys, "platform", "win32")
+    assert not allocator.keep_freed_memory()
