@@ -1,0 +1,1 @@
+"""Panels, operators and properties: draw and collect, no decisions."""
