@@ -125,9 +125,7 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
 
     prompts: CollectionProperty(type=KMM_PG_prompt, name="Prompts", description="The prompt blocks")
-    active_prompt: IntProperty(
-        name="Active Prompt", description="The selected prompt", min=0, update=_redraw
-    )
+    active_prompt: IntProperty(name="Active Prompt", description="The selected prompt", min=0, update=_redraw)
     show_blocks: BoolProperty(
         name="Show in Timeline",
         description="Draw the prompts in the timeline and the dope sheet, where they can be dragged",
@@ -178,7 +176,11 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
         name="Start From",
         description="Where the motion begins",
         items=(
-            ("POSE", "Current Pose", "Continue from the pose and place that the armature has at the first frame"),
+            (
+                "POSE",
+                "Current Pose",
+                "Continue from the pose and place that the armature has at the first frame",
+            ),
             ("ORIGIN", "World Origin", "Begin at the world's origin, facing -Y"),
         ),
         default="ORIGIN",
