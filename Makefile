@@ -16,10 +16,21 @@ PINS := pyproject.toml requirements/constraints.txt
 # The arm that the person in the demo raises: make demo ARM=right
 ARM ?= left
 
-.PHONY: help demo test lint format train-tiny benchmarks pin clean
+# Blender as a module for the tests: the newest, and the oldest that is supported. The first pair that can be had is taken.
+BPY5 ?= python3.13=5.2.3 python3.11=5.0.1
+BPY4 ?= python3.11=4.2.23 python3.11=4.5.15
+# Blender itself, where a target starts it: make dev-blender BLENDER=/path/to/blender
+BLENDER ?= blender
+
+.PHONY: help demo test test-core test-bpy lint format extension install-extension repository dev-blender \
+	train-tiny benchmarks pin clean
 help:
 	@echo "make demo         generate a person who walks, turns and raises an arm: out/demo.bvh, .gif, .png (ARM=left|right)"
-	@echo "make test         run the tests"
+	@echo "make test         run the tests, those inside Blender 5 and 4 (as Python modules) included"
+	@echo "make test-core    only those that need no Blender;  make test-bpy: only those inside it"
+	@echo "make extension    build dist/kmm-<version>.zip, which Blender 4.2 and newer installs"
+	@echo "make install-extension, make dev-blender: install that zip, or run the checkout, in BLENDER=/path/to/blender"
+	@echo "make repository   dist/repository/: a static site from which Blender installs and updates"
 	@echo "make lint         ruff, pyright on the light zone, import contracts"
 	@echo "make format       let ruff rewrite the code"
 	@echo "make train-tiny   all training stages on made-up motion, a few minutes"
@@ -50,8 +61,37 @@ demo: $(VENV)/core.stamp
 		"a person raises the $(ARM) arm" --seconds 3 --seed 0 -o out/demo.bvh -o out/demo.gif -o out/demo.png
 	@echo "Look at out/demo.gif, or import out/demo.bvh into Blender (Y up, metres)."
 
-test: $(VENV)/develop.stamp
+test: test-core test-bpy
+
+test-core: $(VENV)/develop.stamp
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# No stamp where a Blender cannot be had: the script has then said why, and that part is skipped.
+.venv-bpy5/ready.stamp: requirements/bpy.txt
+	@tools/make_bpy_venv.sh .venv-bpy5 $(BPY5)
+.venv-bpy4/ready.stamp: requirements/bpy.txt
+	@tools/make_bpy_venv.sh .venv-bpy4 $(BPY4)
+
+test-bpy: $(VENV)/core.stamp extension
+	@for folder in .venv-bpy5 .venv-bpy4; do \
+		if [ -e $$folder/ready.stamp ]; then $$folder/bin/pytest tests/blender $(PYTEST_ARGS); \
+		else echo "SKIPPED: the tests inside Blender of $$folder (the reason stands above)"; fi; \
+	done
+
+extension: .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
+	@"$(PYTHON)" tools/build_extension.py build
+
+install-extension: extension
+	@"$(BLENDER)" --command extension install-file --repo user_default --enable dist/kmm-*.zip
+
+repository: .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
+	@"$(PYTHON)" tools/build_extension.py repository
+
+# The checkout's own files as an enabled extension, in a user folder of its own; restart Blender to see a change.
+dev-blender:
+	@"$(PYTHON)" tools/build_extension.py link build/blender-user
+	@BLENDER_USER_RESOURCES="$(CURDIR)/build/blender-user" PYTHONPATH="$(CURDIR)/build/blender-user/packages" \
+		"$(BLENDER)" --python-use-system-env --addons bl_ext.user_default.kmm $(BLENDER_ARGS)
 
 lint: $(VENV)/develop.stamp
 	@$(BIN)/ruff check .
@@ -77,4 +117,4 @@ pin: | $(BIN)/python
 		--no-header --no-annotate --upgrade -o requirements/constraints.txt
 
 clean:
-	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-bpy5 .venv-bpy4 out build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -1,10 +1,8 @@
-"""The .bvh files of kmm-generate in real Blender: upright, true to size, every frame. Skipped without bpy.
-
-Run it with a Python that has Blender as a module, for example ``pip install bpy==4.5.15`` on Python 3.11.
-"""
+"""The .bvh files of kmm-generate in real Blender: upright, true to size, every frame."""
 
 from __future__ import annotations
 
+import bpy
 import numpy as np
 import pytest
 
@@ -12,8 +10,6 @@ from kmm_core.clip import MotionClip
 from kmm_core.formats.bvh import write_bvh
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES, REST_PELVIS_HEIGHT
-
-bpy = pytest.importorskip("bpy", reason="Blender as a module (bpy) is not installed")
 
 FRAMES = 50
 
