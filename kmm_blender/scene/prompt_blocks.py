@@ -45,6 +45,20 @@ class Block:
         return f'"{self.text}"' if len(self.text) <= 30 else f'"{self.text[:27]}..."'
 
 
+def read_blocks(prompts: Iterable) -> list[Block]:
+    """The blocks of ``scene.kmm.prompts``, or of anything with text, start, end and enabled."""
+    return [Block(prompt.text, prompt.start, prompt.end, prompt.enabled) for prompt in prompts]
+
+
+def place_blocks(prompts: Iterable, blocks: Iterable[Block]) -> None:
+    """Gives each of ``scene.kmm.prompts`` the frames of the block at the same index."""
+    for prompt, block in zip(prompts, blocks):
+        if (prompt.start, prompt.end) != (block.start, block.end):
+            # In this order: setting a start behind the old end pushes the end along.
+            prompt.start = block.start
+            prompt.end = block.end
+
+
 def time_order(blocks: Sequence[Block]) -> list[int]:
     """Indices of the blocks from the earliest to the latest."""
     return sorted(range(len(blocks)), key=lambda index: (blocks[index].start, blocks[index].end, index))

@@ -22,7 +22,22 @@ from bpy.props import (
 QUALITY_STEPS: dict[str, int | None] = {"DRAFT": 3, "STANDARD": None, "BEST": 12}
 DEFAULT_GUIDANCE = 2.0
 MAX_SEED = 2**31 - 1
-DEFAULT_COLOR = (0.22, 0.45, 0.70)
+# Colors of new prompts, in turn; dark enough for white text on them.
+PALETTE = (
+    (0.20, 0.44, 0.69),
+    (0.71, 0.42, 0.13),
+    (0.24, 0.54, 0.34),
+    (0.56, 0.32, 0.62),
+    (0.70, 0.29, 0.31),
+    (0.15, 0.53, 0.56),
+    (0.54, 0.50, 0.17),
+    (0.41, 0.42, 0.66),
+)
+
+
+def true_fps(scene) -> float:
+    """The scene's frame rate, 23.976 included."""
+    return scene.render.fps / scene.render.fps_base
 
 
 def redraw_timelines() -> None:
@@ -74,11 +89,11 @@ class KMM_PG_prompt(bpy.types.PropertyGroup):
     color: FloatVectorProperty(
         name="Color",
         description="Color of the block in the timeline",
-        subtype="COLOR",
+        subtype="COLOR_GAMMA",  # the numbers that the overlay draws
         size=3,
         min=0,
         max=1,
-        default=DEFAULT_COLOR,
+        default=PALETTE[0],
         update=_redraw,
     )
     enabled: BoolProperty(
