@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kmm_core.errors import KmmError
 from kmm_core.motion import bone_names
-from kmm_core.skeleton import JOINT_INDEX
+from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES
 
 from .rig import Rig
 
@@ -22,6 +22,9 @@ from .rig import Rig
 _MECHANISM = ("DEF-", "ORG-", "MCH-", "VIS-", "tweak_")
 # Controls of a generated Rigify rig that bend what hangs from them, though not as its parents.
 _RIGIFY_STILL = ("root", "hips", "chest")
+# Their custom properties: full FK limbs that turn with the body, neck and head that turn with what is below.
+_RIGIFY_FK = {"IK_FK": 1.0, "FK_limb_follow": 0.0, "neck_follow": 1.0, "head_follow": 1.0}
+_OPTIONAL = re.compile("collar|foot")
 # Written by riggers after a limb's word: Rigify's FK controls, Auto-Rig Pro, MakeHuman's first half of a limb.
 _SUFFIXES = r"(_fk|_stretch|0?1)(?=$|\.[lrLR]$|_[lr]$)"
 
@@ -62,9 +65,117 @@ def find_bone_map(rig: Rig, given: Mapping[str, str] | None = None) -> BoneMap:
     Raises:
         KmmError: ``unknown_rig`` where the head or a joint of an arm or a leg is not found, or ``given`` is wrong.
     """
-    raise NotImplementedError
+    generated = _is_generated_rigify(rig)
+    usable = [i for i, name in enumerate(rig.bone_names) if not (generated and name.startswith(_MECHANISM))]
+    found = _map_bones(rig, usable, given or {})
+    shown = None
+    if generated:
+        deforming = [i for i, name in enumerate(rig.bone_names) if name.startswith("DEF-")]
+        shown = _map_bones(rig, deforming, {})
+    driven = {rig.index(name) for name in found.driven}
+    still = sorted({i for bone in driven for i in rig.way_to_root(bone)} - driven)
+    still_names = [rig.bone_names[i] for i in still if i in set(usable)]
+    if generated:
+        still_names += [n for n in _RIGIFY_STILL if n in rig.bone_names and n not in still_names]
+    followed = {rig.index(name) for name in shown.driven} if shown else driven
+    unmapped = [
+        rig.bone_names[i] for i in np.flatnonzero(rig.deforms) if i not in followed and i not in still
+    ]
+    return replace(found, still=tuple(still_names), unmapped=tuple(unmapped), shown=shown)
 
 
 def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
     """What would keep the motion from showing, a sentence each for the panel; empty where all is well."""
-    raise NotImplementedError
+    result = []
+    held = [name for name in bone_map.driven if rig.constrained[rig.index(name)]]
+    if held:
+        result.append(
+            f"Constraints move {_few(held)}, so keys on them may not show. Mute these constraints, or choose the "
+            "armature whose bones are keyed."
+        )
+    wrong = [
+        f"{prop} of {bone} to {value:g}"
+        for bone, prop, value in rigify_settings(rig)
+        if rig.settings[bone, prop] != value
+    ]
+    if wrong:
+        result.append(f"Rigify's FK controls are keyed: set {_few(wrong)}.")
+    lacking = [name for name in JOINT_NAMES if _OPTIONAL.search(name) and name not in bone_map.joints]
+    if lacking:
+        result.append(f"The rig has no bones for {_few(lacking)}; the rest moves without them.")
+    return result
+
+
+def rigify_settings(rig: Rig) -> list[tuple[str, str, float]]:
+    """What a generated Rigify rig needs so that its FK controls rule: (bone, custom property, value); else empty."""
+    if not _is_generated_rigify(rig):
+        return []
+    return [(bone, prop, _RIGIFY_FK[prop]) for bone, prop in rig.settings if prop in _RIGIFY_FK]
+
+
+def _is_generated_rigify(rig: Rig) -> bool:
+    names = set(rig.bone_names)
+    return "torso" in names and {"thigh_fk.L", "upper_arm_fk.L", "DEF-thigh.L"} <= names
+
+
+def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap:
+    """Joints, spine and neck among the ``usable`` bones."""
+    wrong = [
+        f"{ours}: {bone}"
+        for ours, bone in given.items()
+        if ours not in JOINT_INDEX or bone not in rig.bone_names
+    ]
+    if wrong:
+        raise KmmError(
+            "unknown_rig",
+            f"The bone map for '{rig.name}' names what does not exist ({_few(wrong)}).",
+            "Use KMM's joint names for keys and the armature's bone names for values.",
+        )
+    # A name as it is goes before one without its suffix, and a bone that deforms before one that doesn't.
+    plain = [re.sub(_SUFFIXES, "", rig.bone_names[i], flags=re.IGNORECASE) for i in usable]
+    ranked = sorted(
+        (
+            (name != rig.bone_names[i], not rig.deforms[i], i, name)
+            for i, name in zip(usable, plain, strict=True)
+        )
+    )
+    order = [i for *_, i, _ in ranked]
+    known = {ours: order.index(rig.index(bone)) for ours, bone in given.items()}
+    try:
+        limbs = bone_names.find_bone_map([name for *_, name in ranked], rig.name, known)
+    except KmmError as error:
+        raise KmmError(
+            "unknown_rig",
+            f"'{rig.name}' is no person that KMM knows: {error.message}",
+            "Rename its bones as Mixamo, Rigify or Unreal do (LeftUpLeg, thigh.L, thigh_l), or use a KMM Character.",
+        ) from None
+    bones = {ours: order[place] for ours, place in limbs.items()}
+
+    inside = set(usable)
+    ways = {name: [i for i in rig.way_to_root(bone) if i in inside] for name, bone in bones.items()}
+    over_pelvis = (set(ways["left_hip"]) & set(ways["right_hip"]) & set(ways["head"])) - set(bones.values())
+    if "pelvis" not in bones:
+        if not over_pelvis:
+            raise KmmError(
+                "unknown_rig",
+                f"Hips and head of '{rig.name}' do not hang from one bone.",
+                "Parent the legs and the spine to the pelvis bone.",
+            )
+        bones["pelvis"] = max(over_pelvis, key=lambda bone: len(rig.way_to_root(bone)))
+    trunk = [
+        bone
+        for bone in reversed(ways["head"][1:])
+        if bone not in ways["left_hip"] and bone not in rig.way_to_root(bones["pelvis"])
+    ]
+    arms = [bones.get(f"{side}_collar", bones[f"{side}_shoulder"]) for side in ("left", "right")]
+    carriers = [bone for bone in trunk if all(bone in rig.way_to_root(arm) for arm in arms)]
+    names = [rig.bone_names[bone] for bone in trunk]
+    return BoneMap(
+        joints={ours: rig.bone_names[bones[ours]] for ours in JOINT_NAMES if ours in bones},
+        spine=tuple(names[: len(carriers)]),
+        neck=tuple(names[len(carriers) :]),
+    )
+
+
+def _few(things: list[str]) -> str:
+    return ", ".join(things[:4]) + (f" and {len(things) - 4} more" if len(things) > 4 else "")

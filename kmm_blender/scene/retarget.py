@@ -9,15 +9,37 @@ roll show the same person. The path is scaled by the length of the legs: feet th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from kmm_core.clip import MotionClip
+import numpy as np
 
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.motion import kinematics, rotations
+from kmm_core.motion.representation_272 import headings
+from kmm_core.motion.rotations import Array
+from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES, REST_OFFSETS, REST_PELVIS_HEIGHT
+
+from .axes import vectors_to_blender, vectors_to_core
 from .bone_map import BoneMap
 from .pose_keys import PoseKeys
-from .rig import Pose, Rig
+from .rig import Pose, Rig, rotation_of
 
 Root = Literal["bone", "object"]
+
+_SIDES = ("left", "right")
+_SPINE = ("spine1", "spine2", "spine3")
+_LEGS = ("hip", "knee", "ankle")
+# From our pelvis to the middle between our hip joints, and the height of our ankles when standing. Metres.
+_TO_HIPS = (REST_OFFSETS[JOINT_INDEX["left_hip"]] + REST_OFFSETS[JOINT_INDEX["right_hip"]]) / 2
+_ANKLE_HEIGHT = REST_PELVIS_HEIGHT + sum(REST_OFFSETS[JOINT_INDEX[f"left_{part}"], 1] for part in _LEGS)
+# The core's +Y and +Z turned into Blender's: a quarter turn about X.
+_TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
+# A body axis this near to a coordinate axis is meant to be that axis.
+_NEARLY = np.cos(np.deg2rad(15))
+# An armature's origin is its floor where the lowest part of its feet is not farther from it, in leg lengths.
+_AT_ORIGIN = 0.15
 
 
 def retarget(
@@ -34,8 +56,38 @@ def retarget(
         root: "bone" has the pelvis bone carry everything and leaves the object alone; "object" has the object carry
             the way over the floor and the heading, and the pelvis bone the rest.
         floor: height in the world that the clip's y = 0 stands at; ``ground_height`` is the character's own.
+
+    Raises:
+        KmmError: ``unknown_rig`` where the rest pose is not that of a person.
     """
-    raise NotImplementedError
+    body = _read_body(rig, bone_map)
+    canonical = kinematics.global_rotations(clip.local_rotations)
+    hips = _hips_in_world(clip, canonical, rig, body, floor)
+    if root == "object":
+        turn = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), headings(canonical[:, 0]))
+        turn = rotations.multiply(turn, rotations.multiply(_TO_BLENDER, rotations.conjugate(body.axes)))
+        place = hips * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, floor])
+        place = place - rig.scale * rotations.rotate(turn, body.ground)
+    else:
+        turn, place = rotation_of(rig.world)[None], rig.world[None, :3, 3]
+
+    back = rotations.multiply(rotations.conjugate(turn), _TO_BLENDER)
+    posed: dict[int, Array] = {}
+    for name, rotation in _bone_rotations(canonical, body, bone_map).items():
+        bone = rig.index(name)
+        delta = rotations.multiply(back, rotations.multiply(rotation, rotations.conjugate(body.axes)))
+        posed[bone] = rotations.multiply(delta, rig.rest_rotations[bone])
+    names, basis = _basis_rotations(rig, bone_map, posed, clip.num_frames)
+
+    hips = rotations.rotate(rotations.conjugate(turn), hips - place) / rig.scale
+    pelvis = rig.index(bone_map.joints["pelvis"])
+    delta = rotations.multiply(posed[pelvis], rotations.conjugate(rig.rest_rotations[pelvis]))
+    lever = body.hips - rig.heads[pelvis]
+    locations = _basis_locations(rig, bone_map, hips - body.hips + lever - rotations.rotate(delta, lever))
+    keys = {"bone_names": names, "rotations": basis, "locations": locations, "fps": clip.fps}
+    if root == "object":
+        keys |= _object_channels(rig, turn, place)
+    return PoseKeys(**keys)
 
 
 def pose_to_clip(
@@ -49,15 +101,271 @@ def pose_to_clip(
         bone_map: what ``find_bone_map`` returned.
         fps: of the clip.
         floor: height in the world that becomes y = 0; by default the character's own, ``ground_height``.
+
+    Raises:
+        KmmError: ``unknown_rig`` where the rest pose is not that of a person.
     """
-    raise NotImplementedError
+    bone_map = bone_map.shown or bone_map
+    body = _read_body(rig, bone_map)
+    back = rotations.multiply(rotations.conjugate(_TO_BLENDER), rotation_of(pose.worlds))
+
+    def turned(name: str) -> Array:
+        """The bone against its rest pose, in the core's axes, [F, 4]."""
+        bone = rig.index(name)
+        delta = rotations.multiply(pose.rotations[:, bone], rotations.conjugate(rig.rest_rotations[bone]))
+        return rotations.multiply(rotations.multiply(back, delta), body.axes)
+
+    canonical = _canonical_rotations({name: turned(name) for name in bone_map.driven}, body, bone_map)
+    thighs = [rig.index(bone_map.joints[f"{side}_hip"]) for side in _SIDES]
+    hips = pose.heads[:, thighs].mean(axis=1)
+    hips = np.einsum("fij,fj->fi", pose.worlds[:, :3, :3], hips) + pose.worlds[:, :3, 3]
+    unit = body.scale * rig.scale
+    lift = (ground_height(rig, bone_map) if floor is None else floor) + rig.scale * body.ankles
+    hips = vectors_to_core(hips - np.array([0.0, 0.0, lift])) / unit + np.array([0.0, _ANKLE_HEIGHT, 0.0])
+    root = hips - rotations.rotate(canonical[:, 0], _TO_HIPS)
+    local = rotations.make_continuous(rotations.normalize(kinematics.local_rotations(canonical)))
+    return MotionClip(root, local, fps)
 
 
 def start_at(clip: MotionClip, pose: MotionClip) -> MotionClip:
     """The clip turned and moved over the floor so that it begins where ``pose`` (its first frame) stands and faces."""
-    raise NotImplementedError
+    yaw = headings(pose.local_rotations[:1, 0])[0] - headings(clip.local_rotations[:1, 0])[0]
+    turned = clip.moved(yaw=float(yaw))
+    way = pose.root_positions[0] - turned.root_positions[0]
+    return turned.moved(translation=way * np.array([1.0, 0.0, 1.0]))
 
 
 def ground_height(rig: Rig, bone_map: BoneMap) -> float:
     """Height in the world of the floor under the rig's rest pose: world units."""
-    raise NotImplementedError
+    return float((rig.world[:3, :3] @ _read_body(rig, bone_map).ground + rig.world[:3, 3])[2])
+
+
+@dataclass(frozen=True, eq=False)
+class _Body:
+    """A rig's rest pose as that of a person; armature space and units.
+
+    Attributes:
+        axes: A, the core's axes (left, up, forward) into the body's, [4].
+        rest_pose: K of each of our joints, in the core's axes, [4] each.
+        scale: armature units a canonical metre, by the length of the legs.
+        hips: middle between the thighs' heads, [3].
+        ground: the point on the floor under it, [3].
+        ankles: height of the ankles over the floor.
+        heights: where along the way from pelvis (0) to neck (1) the spine's bones begin, and 1. [spine + 2].
+    """
+
+    axes: Array
+    rest_pose: dict[str, Array]
+    scale: float
+    hips: Array
+    ground: Array
+    ankles: float
+    heights: Array
+
+
+def _read_body(rig: Rig, bone_map: BoneMap) -> _Body:
+    joints = bone_map.joints
+    at = {ours: rig.heads[rig.index(bone)] for ours, bone in joints.items()}
+    neck = rig.heads[rig.index(bone_map.neck[0])] if bone_map.neck else at["head"]
+    axes = _body_axes(rig, at, neck)
+    to_core = rotations.conjugate(axes)
+
+    def bone(start: str, end: str) -> Array:
+        vector = rotations.rotate(to_core, at[end] - at[start])
+        if np.linalg.norm(vector) < 1e-6 * np.linalg.norm(neck - at["left_ankle"]):
+            raise KmmError(
+                "unknown_rig",
+                f"'{rig.name}' has {joints[start]} and {joints[end]} at the same place.",
+                "Give the bone between them a length in Edit Mode.",
+            )
+        return vector
+
+    rest_pose = dict.fromkeys(JOINT_NAMES, rotations.IDENTITY)
+    legs = 0.0
+    for side in _SIDES:
+        for upper, lower, end in (_LEGS, ("shoulder", "elbow", "wrist")):
+            upper, lower, end = (f"{side}_{part}" for part in (upper, lower, end))
+            # The forearm turns on from the upper arm, about the elbow alone: no twist at rest.
+            first = rotations.between(REST_OFFSETS[JOINT_INDEX[lower]], bone(upper, lower))
+            outstretched = rotations.rotate(first, REST_OFFSETS[JOINT_INDEX[end]])
+            second = rotations.multiply(rotations.between(outstretched, bone(lower, end)), first)
+            rest_pose |= {upper: first, lower: second, end: second}
+            legs += sum(np.linalg.norm(bone(*pair)) for pair in ((upper, lower), (lower, end))) * (
+                upper[-3:] == "hip"
+            )
+        ankle = rig.index(joints[f"{side}_ankle"])
+        toes = at.get(f"{side}_foot", rig.tails[ankle])
+        foot = rotations.rotate(to_core, toes - rig.heads[ankle])
+        # However high the heel, a foot at rest stands flat, turned as far outward as it is.
+        flat = rotations.from_yaw(np.arctan2(foot[0], foot[2]) if np.hypot(foot[0], foot[2]) > 1e-9 else 0.0)
+        rest_pose |= {f"{side}_ankle": flat, f"{side}_foot": flat}
+
+    up = rotations.rotate(axes, np.array([0.0, 1.0, 0.0]))
+    feet = [
+        rig.index(joints[f"{side}_{part}"])
+        for side in _SIDES
+        for part in ("ankle", "foot")
+        if f"{side}_{part}" in joints
+    ]
+    lowest = float(min((rig.heads[feet] @ up).min(), (rig.tails[feet] @ up).min()))
+    level = 0.0 if abs(lowest) < _AT_ORIGIN * legs / 2 else lowest
+    hips = (at["left_hip"] + at["right_hip"]) / 2
+    trunk = [at["pelvis"], *(rig.heads[rig.index(name)] for name in bone_map.spine), neck]
+    lengths = np.cumsum([0.0, *np.linalg.norm(np.diff(trunk, axis=0), axis=1)])
+    return _Body(
+        axes=axes,
+        rest_pose=rest_pose,
+        scale=legs
+        / 2
+        / -float(REST_OFFSETS[JOINT_INDEX["left_knee"], 1] + REST_OFFSETS[JOINT_INDEX["left_ankle"], 1]),
+        hips=hips,
+        ground=hips - (hips @ up - level) * up,
+        ankles=float((at["left_ankle"] + at["right_ankle"]) @ up / 2 - level),
+        heights=lengths / lengths[-1],
+    )
+
+
+def _body_axes(rig: Rig, at: dict[str, Array], neck: Array) -> Array:
+    """A: what turns the core's axes into the left, up and forward of the rest pose. [4]"""
+    up = _onto_axis(neck - (at["left_ankle"] + at["right_ankle"]) / 2)
+    left = rotations.normalize(at["left_hip"] - at["right_hip"])
+    left = left + rotations.normalize(at["left_shoulder"] - at["right_shoulder"])
+    left = _onto_axis(left - (left @ up) * up)
+    left = rotations.normalize(left - (left @ up) * up)
+    if np.linalg.norm(up) == 0 or np.linalg.norm(left) == 0:
+        raise KmmError(
+            "unknown_rig",
+            f"The rest pose of '{rig.name}' is not that of a person who stands: its left and right are one.",
+            "Check in Edit Mode that its legs and arms are apart.",
+        )
+    return rotations.from_matrix(np.stack([left, up, np.cross(left, up)], axis=-1))
+
+
+def _onto_axis(vector: Array) -> Array:
+    """The direction of a vector, or the coordinate axis that it nearly has."""
+    vector = rotations.normalize(vector)
+    axis = int(np.argmax(np.abs(vector)))
+    return np.sign(vector[axis]) * np.eye(3)[axis] if abs(vector[axis]) > _NEARLY else vector
+
+
+def _hips_in_world(clip: MotionClip, canonical: Array, rig: Rig, body: _Body, floor: float) -> Array:
+    """Where the middle between the hips is to be in Blender's world, [F, 3]."""
+    hips = clip.root_positions + rotations.rotate(canonical[:, 0], _TO_HIPS)
+    # Ankles of a person who stands go to the ankles' height of the rig, whatever its shoes.
+    hips = (hips - np.array([0.0, _ANKLE_HEIGHT, 0.0])) * body.scale * rig.scale
+    return vectors_to_blender(hips) + np.array([0.0, 0.0, floor + rig.scale * body.ankles])
+
+
+def _bone_rotations(canonical: Array, body: _Body, bone_map: BoneMap) -> dict[str, Array]:
+    """W K^-1 of every driven bone: its turn against the rest pose, in the core's axes, [F, 4] each."""
+
+    def turned(joint: str) -> Array:
+        return rotations.multiply(
+            canonical[:, JOINT_INDEX[joint]], rotations.conjugate(body.rest_pose[joint])
+        )
+
+    result = {bone: turned(joint) for joint, bone in bone_map.joints.items()}
+    trunk = [turned(joint) for joint in ("pelvis", *_SPINE)]
+    result |= zip(bone_map.spine, _spread(trunk, _CANONICAL_HEIGHTS, body.heights), strict=True)
+    result |= {bone: turned("neck") for bone in bone_map.neck}
+    return result
+
+
+def _canonical_rotations(turned: dict[str, Array], body: _Body, bone_map: BoneMap) -> Array:
+    """World rotations of our joints from the bones' turns against their rest pose: [F, 22, 4]."""
+    joints = {ours: turned[bone] for ours, bone in bone_map.joints.items()}
+    trunk = [joints["pelvis"], *(turned[bone] for bone in bone_map.spine)]
+    joints |= zip(_SPINE, _spread(trunk, body.heights, _CANONICAL_HEIGHTS), strict=True)
+    chest, neck = trunk[-1], [turned[bone] for bone in bone_map.neck]
+    joints["neck"] = _mean(neck, np.ones(len(neck))) if neck else rotations.slerp(chest, joints["head"], 0.5)
+    result = np.empty((len(chest), len(JOINT_NAMES), 4))
+    for index, ours in enumerate(JOINT_NAMES):
+        # A bone that the rig lacks keeps still against its parent.
+        lacking = chest if ours.endswith("collar") else joints[ours.replace("foot", "ankle")]
+        result[:, index] = rotations.multiply(joints.get(ours, lacking), body.rest_pose[ours])
+    return result
+
+
+def _canonical_heights() -> Array:
+    lengths = np.cumsum(
+        [0.0] + [float(np.linalg.norm(REST_OFFSETS[JOINT_INDEX[name]])) for name in (*_SPINE, "neck")]
+    )
+    return lengths / lengths[-1]
+
+
+# Where along the way from pelvis (0) to neck (1) our spine's joints are, and 1.
+_CANONICAL_HEIGHTS = _canonical_heights()
+
+
+def _spread(trunk: list[Array], heights: Array, wanted: Array) -> list[Array]:
+    """The bend of one spine on another with more or fewer joints: rotations above the pelvis, lowest first.
+
+    Args:
+        trunk: rotations of pelvis and spine, [F, 4] each; each turns what lies between its height and the next.
+        heights: where they begin, and the end, [len(trunk) + 1].
+        wanted: the same for the other spine.
+    """
+    if len(wanted) == len(heights):
+        return trunk[1:]
+    result = []
+    for bone in range(1, len(wanted) - 2):
+        low, high = wanted[bone], wanted[bone + 1]
+        result.append(
+            _mean(trunk, np.clip(np.minimum(heights[1:], high) - np.maximum(heights[:-1], low), 0, None))
+        )
+    # Arms and head hang from the last.
+    return [*result, trunk[-1]] if len(wanted) > 2 else []
+
+
+def _mean(turns: list[Array], weights: Array) -> Array:
+    """Weighted mean of rotations that differ little, [F, 4] each."""
+    reference = turns[int(np.argmax(weights))]
+    total = np.zeros_like(reference)
+    for weight, turn in zip(weights + 1e-9, turns, strict=True):
+        total += weight * np.where(np.sum(turn * reference, axis=-1, keepdims=True) < 0, -turn, turn)
+    return rotations.normalize(total)
+
+
+def _basis_rotations(
+    rig: Rig, bone_map: BoneMap, posed: dict[int, Array], frames: int
+) -> tuple[tuple[str, ...], Array]:
+    """Bone names and basis rotations [F, B, 4] that put the driven bones at ``posed`` (armature space)."""
+    keyed = {*posed, *(rig.index(name) for name in bone_map.still)}
+    needed = sorted({i for bone in keyed for i in rig.way_to_root(bone)})
+    world: dict[int, Array] = {}
+    names, basis = [], []
+    for bone in needed:
+        parent = rig.parents[bone]
+        # Where the bone is carried to with its own channels at zero.
+        carried = rig.rest_rotations[bone]
+        if parent >= 0 and rig.inherits_rotation[bone]:
+            offset = rotations.multiply(rotations.conjugate(rig.rest_rotations[parent]), carried)
+            carried = rotations.multiply(world[parent], offset)
+        world[bone] = posed.get(bone, carried)
+        if bone in keyed:
+            names.append(rig.bone_names[bone])
+            own = rotations.multiply(rotations.conjugate(carried), world[bone])
+            basis.append(np.broadcast_to(own, (frames, 4)))
+    return tuple(names), rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
+
+
+def _basis_locations(rig: Rig, bone_map: BoneMap, shift: Array) -> dict[str, Array]:
+    """Location channels of the pelvis (or the next bone above it that can move): ``shift`` [F, 3] in armature space."""
+    way = rig.way_to_root(rig.index(bone_map.joints["pelvis"]))
+    carrier = next(bone for bone in way if rig.moves[bone])
+    result = {name: np.zeros_like(shift) for name in bone_map.still if rig.moves[rig.index(name)]}
+    if rig.local_location[carrier]:
+        shift = rotations.rotate(rotations.conjugate(rig.rest_rotations[carrier]), shift)
+    result[rig.bone_names[carrier]] = shift
+    return result
+
+
+def _object_channels(rig: Rig, turn: Array, place: Array) -> dict[str, Array]:
+    """The object's own channels that put it at ``place`` [F, 3] turned by ``turn`` [F, 4] in the world."""
+    before = np.linalg.inv(rig.parent_world)
+    turn = rotations.multiply(rotations.conjugate(rotation_of(rig.parent_world)), turn)
+    turn = rotations.multiply(rotations.conjugate(rig.delta_rotation), turn)
+    return {
+        "object_locations": place @ before[:3, :3].T + before[:3, 3] - rig.delta_location,
+        "object_rotations": rotations.make_continuous(rotations.normalize(turn)),
+    }

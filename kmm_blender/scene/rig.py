@@ -98,7 +98,9 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
     """
     if armature is None:
         raise KmmError(
-            "no_armature", "No character is chosen.", "Choose an armature in the KMM tab, or add a KMM Character."
+            "no_armature",
+            "No character is chosen.",
+            "Choose an armature in the KMM tab, or add a KMM Character.",
         )
     _check_usable(armature)
     bones = sorted(armature.data.bones, key=lambda bone: len(bone.parent_recursive))
@@ -206,7 +208,9 @@ def _even_scale(name: str, world: Array) -> float:
         )
     if np.linalg.det(world[:3, :3]) < 0:
         raise KmmError(
-            "bad_scale", f"'{name}' is mirrored by a negative scale.", "Apply its scale (Ctrl+A), or make it positive."
+            "bad_scale",
+            f"'{name}' is mirrored by a negative scale.",
+            "Apply its scale (Ctrl+A), or make it positive.",
         )
     return float(sides.mean())
 
