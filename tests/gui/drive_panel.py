@@ -1,0 +1,193 @@
+"""Inside Blender with a window: works the KMM tab as an animator does, with a real mouse, and takes pictures.
+
+    blender --python drive_panel.py -- OUTPUT_FOLDER
+
+Finds each button by what Blender itself says of it: Ctrl C over a button copies its Python call to the clipboard.
+Writes OUTPUT_FOLDER/result.json: {"passed": [...], "error": null or a traceback}, and ends Blender.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+
+OUTPUT = Path(sys.argv[sys.argv.index("--") + 1])
+PACKAGE = "bl_ext.user_default.kmm"
+PROMPTS = (
+    ("a person walks forward", 1, 61),
+    ("a person turns left", 61, 106),
+    ("a person raises the left arm", 106, 166),
+)
+SIDEBAR_WIDTH = 400
+ROW = 8  # pixels between two looks for a button; a button is about 20 high
+passed: list[str] = []
+
+# A step gives back control to Blender for so many seconds.
+Step = Iterator[float]
+
+
+def xdotool(*words: object) -> None:
+    subprocess.run(["xdotool", *map(str, words)], check=True)
+
+
+def screenshot(name: str) -> None:
+    """The whole screen, in 256 colours: small enough for the repository."""
+    subprocess.run(
+        ["import", "-window", "root", "-dither", "None", "-colors", "256", f"PNG8:{OUTPUT / name}.png"],
+        check=True,
+    )
+
+
+def view() -> tuple[bpy.types.Area, bpy.types.Region]:
+    """The 3D viewport and its sidebar."""
+    area = next(area for area in bpy.context.window.screen.areas if area.type == "VIEW_3D")
+    return area, next(region for region in area.regions if region.type == "UI")
+
+
+def to_screen(x: float, y: float) -> tuple[int, int]:
+    """Blender counts from the bottom of its window, which fills the screen; X counts from the top."""
+    return int(x), int(bpy.context.window.height - 1 - y)
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> Step:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        yield 0.05
+
+
+def open_tab() -> Step:
+    """The sidebar, wide enough to read, with the KMM tab in front."""
+    area, region = view()
+    area.spaces.active.show_region_ui = True
+    yield 0.5
+    left, middle = region.x, region.y + region.height / 2
+    xdotool("mousemove", *to_screen(left, middle), "mousedown", 1)
+    yield 0.2
+    for x in range(left, left - (SIDEBAR_WIDTH - region.width), -20):
+        xdotool("mousemove", *to_screen(x, middle))
+        yield 0.02
+    xdotool("mouseup", 1)
+    yield 0.3
+    region.active_panel_category = "KMM"
+    region.tag_redraw()
+    yield 0.5
+
+
+def click(call: str) -> Step:
+    """Looks for the button that calls ``call`` from the top of the sidebar down, and presses it."""
+    _, region = view()
+    manager = bpy.context.window_manager
+    x = region.x + region.width // 2
+    for y in range(region.y + region.height - ROW, region.y, -ROW):
+        manager.clipboard = ""
+        xdotool("mousemove", *to_screen(x, y))
+        yield 0.08
+        xdotool("key", "ctrl+c")
+        yield 0.08
+        if manager.clipboard.startswith(call):
+            xdotool("click", 1)
+            passed.append(f"clicked {call}")
+            yield 0.2
+            return
+    raise AssertionError(f"no button in the sidebar calls {call}")
+
+
+def work_the_panel() -> Step:
+    for name in ("Cube",):
+        bpy.data.objects.remove(bpy.data.objects[name])
+    yield from open_tab()
+    settings = bpy.context.scene.kmm
+
+    yield from click("bpy.ops.kmm.add_character(")
+    yield from wait_for("a character in the scene", lambda: settings.armature is not None, 5)
+    character = settings.armature
+    for text, start, end in PROMPTS:
+        prompt = settings.prompts.add()
+        prompt.text, prompt.start, prompt.end = text, start, end
+    settings.quality = "STANDARD"
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = PROMPTS[0][1], PROMPTS[-1][2] - 1
+    frame_the(character)
+    yield 0.5
+    screenshot("blender_prompts")
+
+    session = sys.modules[f"{PACKAGE}.session"]
+    yield from click("bpy.ops.kmm.generate(")
+    yield from wait_for("the generation starts", lambda: session.get().status.busy, 5)
+    pictured = False
+    longest, last = 0.0, time.monotonic()
+    while session.get().status.busy:
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+        if not pictured and session.get().status.fraction > 0:
+            screenshot("blender_progress")
+            pictured, last = True, time.monotonic()
+        if now > end_of_patience():
+            raise AssertionError(f"still generating: {session.get().status.text}")
+        yield 0.01
+    passed.append(f"generated; longest wait for Blender's main loop {longest * 1e3:.0f} ms")
+    error = session.get().status.error
+    if error is not None:
+        raise AssertionError(f"generation failed: {error}")
+    yield from wait_for("takes", lambda: len(settings.takes) == settings.num_takes, 5)
+    bpy.context.scene.frame_set(150)
+    yield 0.5
+    screenshot("blender_panel")
+
+    yield from click("bpy.ops.kmm.accept_take(")
+    yield from wait_for("the take is kept", lambda: len(settings.takes) == 0, 5)
+    action = character.animation_data.action
+    assert action is not None, "no Action on the character after Accept"
+    assert tuple(action.frame_range) == (PROMPTS[0][1], PROMPTS[-1][2] - 1), action.frame_range[:]
+    yield 0.5
+    screenshot("blender_accepted")
+    passed.append(f"accepted: {action.name}, frames {action.frame_range[0]:g} to {action.frame_range[1]:g}")
+
+
+STARTED = time.monotonic()
+
+
+def end_of_patience() -> float:
+    """A worker that starts on a busy machine with two cores may take its time."""
+    return STARTED + 240
+
+
+def frame_the(character: bpy.types.Object) -> None:
+    """The character alone selected and in view, from the front and a little above."""
+    area, _ = view()
+    window = next(region for region in area.regions if region.type == "WINDOW")
+    bpy.ops.object.select_all(action="DESELECT")
+    character.select_set(True)
+    with bpy.context.temp_override(area=area, region=window):
+        bpy.ops.view3d.view_selected()
+    area.spaces.active.region_3d.view_distance *= 1.3
+
+
+def main() -> None:
+    steps = work_the_panel()
+
+    def tick() -> float | None:
+        error = None
+        try:
+            return next(steps)
+        except StopIteration:
+            pass
+        except Exception:
+            error = traceback.format_exc()
+            screenshot("failure")
+        (OUTPUT / "result.json").write_text(json.dumps({"passed": passed, "error": error}))
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(tick, first_interval=2.0)
+
+
+main()
