@@ -19,6 +19,8 @@ from .properties import redraw_timelines, true_fps
 LANE_HEIGHT = 22
 LANE_BOTTOM = 22  # above the horizontal scrollbar
 MARKER_HEIGHT = 20  # markers stand between scrollbar and lane
+SCRUB_HEIGHT = 24  # Blender's strip of frame numbers, at the top
+TEXT_HEIGHT = 15  # lower lanes show no text
 HANDLE_WIDTH = 6  # how near to an edge the mouse takes hold of it
 TEXT_SIZE = 11
 
@@ -31,13 +33,14 @@ def _scale() -> float:
 
 
 def lane(context) -> tuple[float, float]:
-    """Bottom and top of the lane of blocks in this region, pixels."""
+    """Bottom and top of the lane of blocks in this region, pixels. In a timeline with no room it gets thin."""
     scale = _scale()
-    bottom = LANE_BOTTOM * scale
-    space = context.space_data
-    if context.scene.timeline_markers and getattr(space, "show_markers", True):
-        bottom += MARKER_HEIGHT * scale
-    return bottom, bottom + LANE_HEIGHT * scale
+    bottom = LANE_BOTTOM
+    if context.scene.timeline_markers and context.space_data.show_markers:
+        bottom += MARKER_HEIGHT
+    room = context.region.height / scale - SCRUB_HEIGHT
+    top = min(bottom + LANE_HEIGHT, room)
+    return max(1, min(bottom, top - LANE_HEIGHT)) * scale, top * scale
 
 
 def _is_shown(context) -> bool:
@@ -132,6 +135,8 @@ def _draw() -> None:
             top - line,
             (red, green, blue, 1) if block.enabled else (red * 0.4, green * 0.4, blue * 0.4, 1),
         )
+        if top - bottom < TEXT_HEIGHT * scale:
+            continue
         # The text keeps inside of the window while its block reaches out of it.
         pad = 6 * scale
         text_left, text_right = max(left, 0) + pad, min(right, region.width) - pad
