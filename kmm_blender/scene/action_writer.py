@@ -13,29 +13,32 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from .key_reduction import Reduction
+from kmm_core.errors import KmmError
+from kmm_core.motion.rotations import Array
+
+from .key_reduction import Distance, Reduction, reduce_keys, slopes_of
 from .pose_keys import PoseKeys
+from .rotation_channels import angle_off, property_name, to_channels
 
-
-@dataclass(frozen=True)
-class KeyCount:
-    """How many keys an Action holds. A key is one bone (or the object) at one frame, whatever its channels.
-
-    Attributes:
-        written: keys in the Action.
-        full: what a key on every frame would have been.
-    """
-
-    written: int
-    full: int
+_HAS_SLOTS = bpy.app.version >= (4, 4)
+# Keys are reduced this many frames at a time, so that a timer can stop in between.
+_SLICE = 3000
+_OBJECT_GROUP = "Object Transforms"
 
 
 @dataclass(frozen=True)
 class WrittenAction:
-    """An Action that was written: ``action`` and its ``key_count``."""
+    """An Action that was written, or is being written.
+
+    Attributes:
+        action: the Action.
+        keys: keys in it. A key is where a bone (or the object) is, or how it is turned, at one frame.
+        full: what a key on every frame would have been.
+    """
 
     action: bpy.types.Action
-    key_count: KeyCount
+    keys: int
+    full: int
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,8 @@ def write_action(
     Raises:
         KmmError: ``missing_bone`` where ``keys`` name a bone that the armature lacks.
     """
-    for written in write_action_steps(
-        name, armature, keys, first_frame, tolerance=tolerance, pinned=pinned
-    ):
-        result = written
-    return result.action
+    steps = write_action_steps(name, armature, keys, first_frame, tolerance=tolerance, pinned=pinned)
+    return list(steps)[-1].action
 
 
 def write_action_steps(
@@ -93,39 +93,263 @@ def write_action_steps(
     tolerance: Reduction | None = None,
     pinned: NDArray[np.bool_] | None = None,
 ) -> Iterator[WrittenAction]:
-    """``write_action`` in slices, for a timer that may not hold Blender up: yields after each bone; the last is whole."""
-    raise NotImplementedError
+    """``write_action`` in slices of some 10 ms, for a timer that may not hold Blender up.
+
+    Yields:
+        What is written so far. The last one is complete; closing the iterator before that removes the Action.
+
+    Raises:
+        KmmError: ``missing_bone``, before anything is made.
+        ReferenceError: where an undo took the Action away between two slices.
+    """
+    _check_bones(armature, keys)
+    action, curves = _new_action(name, armature)
+    pinned = np.zeros(keys.num_frames, dtype=bool) if pinned is None else pinned
+    always = np.zeros(keys.num_frames, dtype=bool)
+    always[1:] |= pinned[1:] != pinned[:-1]  # both sides of where the animator's frames begin or end
+    always[:-1] |= pinned[1:] != pinned[:-1]
+    written, full, complete = 0, 0, False
+    try:
+        for channel in _channels(armature, keys, tolerance):
+            rows = np.arange(keys.num_frames)
+            slopes = None
+            if tolerance is not None:
+                slopes = slopes_of(channel.values)
+                found = []
+                for start in range(0, keys.num_frames, _SLICE):
+                    part = slice(start, start + _SLICE + 1)  # slices share the frame between them
+                    found.append(
+                        start
+                        + reduce_keys(
+                            channel.values[part],
+                            slopes[part],
+                            channel.distance,
+                            channel.tolerance,
+                            always[part],
+                        )
+                    )
+                    yield WrittenAction(action, written, full)
+                rows = np.unique(np.concatenate(found))
+            _write_channel(curves, channel, rows, slopes, first_frame, pinned)
+            written += len(rows)
+            full += keys.num_frames
+            yield WrittenAction(action, written, full)
+        complete = True
+    finally:
+        if not complete:
+            _remove(action)
 
 
 def read_binding(armature: bpy.types.Object) -> Binding:
     """What animates the object now."""
-    raise NotImplementedError
+    data = armature.animation_data
+    if data is None:
+        return Binding(False, None, "")
+    slot = data.action_slot if _HAS_SLOTS else None
+    return Binding(True, data.action, slot.identifier if slot else "")
 
 
 def restore_binding(armature: bpy.types.Object, binding: Binding) -> None:
-    """Puts back what ``read_binding`` saw."""
-    raise NotImplementedError
-
-
-def assign(armature: bpy.types.Object, action: bpy.types.Action, slot: str = "") -> None:
-    """Makes ``action`` the object's Action, bound to the slot named, or to the one made for such objects.
+    """Puts back what ``read_binding`` saw.
 
     Raises:
         KmmError: ``nla_tweak_mode`` while an NLA strip of the object is being tweaked.
     """
-    raise NotImplementedError
+    data = armature.animation_data
+    if data is None and binding.action is None:
+        return
+    _bind(armature, binding.action, binding.slot)
+    # Drivers and NLA tracks may have come since: they live there too.
+    if not binding.has_animation_data and not data.drivers and not data.nla_tracks:
+        armature.animation_data_clear()
+
+
+def assign(armature: bpy.types.Object, action: bpy.types.Action) -> None:
+    """Makes ``action`` the object's Action, bound to the slot that was made for it.
+
+    Raises:
+        KmmError: ``nla_tweak_mode`` while an NLA strip of the object is being tweaked.
+    """
+    slot = _slot(action, armature)
+    _bind(armature, action, slot.identifier if slot else "")
 
 
 def fcurves(action: bpy.types.Action, armature: bpy.types.Object) -> list[bpy.types.FCurve]:
     """The F-curves with which ``action`` moves ``armature``; empty where it has none for it."""
-    raise NotImplementedError
-
-
-def key_count(action: bpy.types.Action, armature: bpy.types.Object) -> int:
-    """Keys in the Action: one for each group (bone or object) and frame."""
-    raise NotImplementedError
+    if not _HAS_SLOTS:
+        return list(action.fcurves)
+    slot = _slot(action, armature)
+    if slot is None:
+        return []
+    bags = (strip.channelbag(slot) for layer in action.layers for strip in layer.strips)
+    return [curve for bag in bags if bag for curve in bag.fcurves]
 
 
 def push_to_nla(armature: bpy.types.Object, action: bpy.types.Action, name: str) -> bpy.types.NlaStrip:
-    """``action`` as a strip on a new NLA track of its own, above all others, where its keys are."""
-    raise NotImplementedError
+    """``action`` as a strip on a new NLA track of its own, above all others, where its keys are.
+
+    Outside its frames the strip leaves the armature to what is below it.
+    """
+    data = armature.animation_data or armature.animation_data_create()
+    track = data.nla_tracks.new()
+    track.name = name
+    strip = track.strips.new(name, round(action.frame_range[0]), action)
+    if _HAS_SLOTS:
+        strip.action_slot = _slot(action, armature)
+    strip.influence = 1.0
+    strip.blend_type = "REPLACE"
+    strip.extrapolation = "NOTHING"
+    return strip
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """One property of one bone or of the object: ``values`` [F, C] on every frame, and how far keys may stray."""
+
+    data_path: str
+    group: str
+    values: Array
+    distance: Distance
+    tolerance: float
+
+
+def _channels(armature: bpy.types.Object, keys: PoseKeys, reduction: Reduction | None) -> Iterator[_Channel]:
+    """Every property that the keys move. Without ``reduction`` tolerances are 0 and unused."""
+    metres_per_unit = max(abs(scale) for scale in armature.matrix_world.to_scale())
+    angle = np.radians(reduction.degrees) if reduction else 0.0
+    length = reduction.millimetres / 1000 / metres_per_unit if reduction else 0.0
+
+    def turning(path: str, group: str, mode: str, quaternions: Array, reach: float) -> _Channel:
+        values = to_channels(quaternions, mode)
+        return _Channel(
+            path + property_name(mode), group, values, angle_off(mode), min(angle, length / reach)
+        )
+
+    def moving(path: str, group: str, values: Array, tolerance: float) -> _Channel:
+        return _Channel(path + "location", group, values, _apart, tolerance)
+
+    for index, name in enumerate(keys.bone_names):
+        bone = armature.pose.bones[name]
+        path = f'pose.bones["{bpy.utils.escape_identifier(name)}"].'
+        if name in keys.locations:
+            yield moving(path, name, keys.locations[name], length)
+        reach = _reach(bone.bone) if reduction else 1.0
+        yield turning(path, name, bone.rotation_mode, keys.rotations[:, index], reach)
+    if keys.object_locations is not None:
+        yield moving("", _OBJECT_GROUP, keys.object_locations, length * metres_per_unit)
+    if keys.object_rotations is not None:
+        reach = max((bone.tail_local.length for bone in armature.data.bones), default=1.0)
+        yield turning("", _OBJECT_GROUP, armature.rotation_mode, keys.object_rotations, reach)
+
+
+def _apart(a: Array, b: Array) -> Array:
+    return np.linalg.norm(a - b, axis=-1)
+
+
+def _reach(bone: bpy.types.Bone) -> float:
+    """How far from the bone's head the farthest end of what hangs below it is, at rest, in the armature's units."""
+    return max((below.tail_local - bone.head_local).length for below in (bone, *bone.children_recursive))
+
+
+def _check_bones(armature: bpy.types.Object, keys: PoseKeys) -> None:
+    missing = sorted({*keys.bone_names, *keys.locations} - set(armature.pose.bones.keys()))
+    unturned = sorted(set(keys.locations) - set(keys.bone_names))
+    if missing:
+        raise KmmError(
+            "missing_bone",
+            f"{armature.name} has no bone {missing[0]} ({len(missing)} missing of {len(keys.bone_names)}).",
+            "Rename the bones back, or generate again for the armature as it is now.",
+        )
+    if unturned:
+        raise KmmError("bad_pose_keys", f"{unturned[0]} has locations without rotations; expected both.")
+
+
+def _new_action(name: str, armature: bpy.types.Object):
+    """An empty Action, and what holds its F-curves for the armature: itself, or a channelbag."""
+    action = bpy.data.actions.new(name)
+    if not _HAS_SLOTS:
+        action.id_root = "OBJECT"
+        return action, action
+    slot = action.slots.new("OBJECT", armature.name)
+    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
+    return action, strip.channelbag(slot, ensure=True)
+
+
+def _remove(action: bpy.types.Action) -> None:
+    try:
+        bpy.data.actions.remove(action)
+    except ReferenceError:
+        pass  # an undo was quicker
+
+
+def _slot(action: bpy.types.Action, armature: bpy.types.Object):
+    """The Action's slot for the object: the one it is bound to, then the one of its name, then any for objects."""
+    if not _HAS_SLOTS:
+        return None
+    data = armature.animation_data
+    if data is not None and data.action == action and data.action_slot is not None:
+        return data.action_slot
+    fitting = [slot for slot in action.slots if slot.target_id_type in ("OBJECT", "UNSPECIFIED")]
+    named = [slot for slot in fitting if slot.identifier == f"OB{armature.name}"]
+    return next(iter(named or fitting), None)
+
+
+def _bind(armature: bpy.types.Object, action: bpy.types.Action | None, slot: str) -> None:
+    data = armature.animation_data or armature.animation_data_create()
+    if data.use_tweak_mode:
+        raise KmmError(
+            "nla_tweak_mode",
+            f"An NLA strip of {armature.name} is being tweaked, which locks its Action.",
+            "Press Tab in the NLA editor to leave tweak mode.",
+        )
+    data.action = action
+    if _HAS_SLOTS and action is not None:
+        # Blender has picked a slot by itself, perhaps another one.
+        data.action_slot = next((each for each in action.slots if each.identifier == slot), None)
+
+
+def _enum(name: str, item: str) -> int:
+    """The number by which foreach_set knows an enum's item."""
+    return bpy.types.Keyframe.bl_rna.properties[name].enum_items[item].value
+
+
+def _write_channel(
+    curves,
+    channel: _Channel,
+    rows: NDArray[np.int64],
+    slopes: Array | None,
+    first_frame: int,
+    pinned: NDArray[np.bool_],
+) -> None:
+    """F-curves for one property: linear between the keys where every frame has one, else cubic with ``slopes``."""
+    group = curves.groups.get(channel.group) or curves.groups.new(channel.group)
+    frames = first_frame + rows
+    types = np.where(pinned[rows], _enum("type", "KEYFRAME"), _enum("type", "GENERATED")).astype(np.int32)
+    interpolation = _enum("interpolation", "LINEAR" if slopes is None else "BEZIER")
+    handle = _enum("handle_left_type", "AUTO_CLAMPED" if slopes is None else "ALIGNED")
+    # A handle a third of the way to the next key makes time even along the curve.
+    before = np.diff(frames, prepend=frames[0] - 3) / 3
+    after = np.diff(frames, append=frames[-1] + 3) / 3
+
+    def interleaved(times: NDArray, values: Array) -> NDArray[np.float32]:
+        return np.stack([times, values], axis=-1).astype(np.float32).ravel()
+
+    for index, values in enumerate(channel.values[rows].T):
+        curve = curves.fcurves.new(channel.data_path, index=index)
+        curve.group = group
+        curve.color_mode = "AUTO_YRGB" if channel.values.shape[1] == 4 else "AUTO_RGB"
+        points = curve.keyframe_points
+        points.add(len(rows))
+        points.foreach_set("co", interleaved(frames, values))
+        points.foreach_set("type", types)
+        for name, value in (
+            ("interpolation", interpolation),
+            ("handle_left_type", handle),
+            ("handle_right_type", handle),
+        ):
+            points.foreach_set(name, np.full(len(rows), value, dtype=np.int32))
+        if slopes is not None:
+            slope = slopes[rows, index]
+            points.foreach_set("handle_left", interleaved(frames - before, values - before * slope))
+            points.foreach_set("handle_right", interleaved(frames + after, values + after * slope))
+        curve.update()

@@ -1,0 +1,129 @@
+"""Times writing ten minutes of motion as F-curves against ``keyframe_insert``. Run with Blender's Python (``bpy``).
+
+python -m benchmarks.action_writing -o docs/benchmarks/action_writing.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from kmm_blender.scene.action_writer import write_action, write_action_steps
+from kmm_blender.scene.key_reduction import Reduction
+from kmm_blender.scene.pose_keys import PoseKeys
+from kmm_core.motion import rotations
+from kmm_core.skeleton import JOINT_NAMES
+
+
+def _armature() -> bpy.types.Object:
+    armature = bpy.data.objects.new("Benchmark", bpy.data.armatures.new("Benchmark"))
+    bpy.context.scene.collection.objects.link(armature)
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    for index, name in enumerate(JOINT_NAMES):
+        bone = armature.data.edit_bones.new(name)
+        bone.head, bone.tail = (index, 0, 0), (index, 0, 0.3)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return armature
+
+
+def _keys(frames: int) -> PoseKeys:
+    """Smooth made-up motion: every bone swings about its own axis at about a step's pace."""
+    generator = np.random.default_rng(0)
+    axes = rotations.normalize(generator.normal(size=(len(JOINT_NAMES), 3)))
+    phases = np.arange(frames)[:, None] * generator.uniform(0.05, 0.2, len(JOINT_NAMES))
+    turns = rotations.from_axis_angle(axes, 0.6 * np.sin(phases))
+    places = np.stack([np.sin(phases[:, 0]), np.cos(phases[:, 1]), phases[:, 2] / 10], axis=-1)
+    return PoseKeys(JOINT_NAMES, turns, 30.0, {"pelvis": places})
+
+
+def _insert_keys(armature: bpy.types.Object, keys: PoseKeys) -> None:
+    """The obvious way: set a channel, insert a key, bone by bone and frame by frame."""
+    for frame in range(keys.num_frames):
+        for index, name in enumerate(keys.bone_names):
+            bone = armature.pose.bones[name]
+            bone.rotation_quaternion = keys.rotations[frame, index]
+            bone.keyframe_insert("rotation_quaternion", frame=frame)
+        for name, locations in keys.locations.items():
+            bone = armature.pose.bones[name]
+            bone.location = locations[frame]
+            bone.keyframe_insert("location", frame=frame)
+
+
+def _median(call: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+        bpy.data.batch_remove(list(bpy.data.actions))
+    return statistics.median(times)
+
+
+def _longest_slice(steps: Iterable[object]) -> float:
+    longest, started = 0.0, time.perf_counter()
+    for _ in steps:
+        longest = max(longest, time.perf_counter() - started)
+        started = time.perf_counter()
+    return longest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=18000)
+    parser.add_argument("--inserted-frames", type=int, default=18000, help="frames given to keyframe_insert")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else None)
+
+    armature, keys = _armature(), _keys(arguments.frames)
+
+    def written(tolerance: Reduction | None) -> Callable[[], object]:
+        return lambda: write_action("Take", armature, keys, 1, tolerance=tolerance)
+
+    every = _median(written(None), arguments.repeats)
+    reduced = _median(written(Reduction()), arguments.repeats)
+    remaining = list(write_action_steps("Take", armature, keys, 1, tolerance=Reduction()))[-1]
+    slices = [
+        _longest_slice(write_action_steps("Take", armature, keys, 1, tolerance=tolerance))
+        for tolerance in (None, Reduction())
+    ]
+    few = _keys(arguments.inserted_frames)
+    started = time.perf_counter()
+    _insert_keys(armature, few)
+    inserted = (time.perf_counter() - started) * arguments.frames / arguments.inserted_frames
+
+    scaled = (
+        ""
+        if arguments.inserted_frames == arguments.frames
+        else f" keyframe_insert was timed on {arguments.inserted_frames:,} frames and scaled up."
+    )
+    text = (
+        f"## Blender {bpy.app.version_string}\n\n"
+        f"{arguments.frames:,} frames, {len(JOINT_NAMES)} bones (quaternions) and the pelvis' location, "
+        f"median of {arguments.repeats}, on {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{platform.system()}.{scaled}\n\n"
+        "| what | seconds | against keyframe_insert | longest slice, ms |\n|---|---:|---:|---:|\n"
+        f"| a key on every frame | {every:.2f} | {inserted / every:.0f} x faster | {1000 * slices[0]:.0f} |\n"
+        f"| keys reduced to {remaining.keys:,} of {remaining.full:,} | {reduced:.2f} "
+        f"| {inserted / reduced:.0f} x faster | {1000 * slices[1]:.0f} |\n"
+        f"| keyframe_insert | {inserted:.1f} | 1 | - |\n"
+    )
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(text)
+    print(text, flush=True)
+    os._exit(0)  # the bpy module may hang or crash at a normal exit
+
+
+if __name__ == "__main__":
+    main()
