@@ -7,10 +7,11 @@ which another bundle beside this one may share. Half precision on disk, float32 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -31,6 +32,7 @@ BUNDLES = Path(__file__).parent / "bundles"
 CONFIG, MODEL, TOKENIZER, CARD = "config.json", "model.safetensors", "tokenizer.safetensors", "MODEL_CARD.md"
 # Only training moves codebooks; released ones do without the averages.
 _TRAINING_ONLY = (".sums", ".usage", ".ready")
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,13 @@ def load_bundle(name: str | Path) -> Bundle:
     folder = bundle_folder(name)
     config = read_config(folder)
     form = representation(config.representation)
-    tokenizer = MotionTokenizer(form.num_features, config.tokenizer)
+    with _sizes_checked(folder / CONFIG):
+        tokenizer = MotionTokenizer(form.num_features, config.tokenizer)
     _load(tokenizer, _read_weights(folder / config.tokenizer_file), folder / config.tokenizer_file)
     tensors = _read_weights(folder / MODEL)
-    generator = MotionGenerator(tokenizer.quantizer.codes(), config.text.width, config.generator)
-    prompt_head = PromptHead(config.encoder_width, config.text)
+    with _sizes_checked(folder / CONFIG):
+        generator = MotionGenerator(tokenizer.quantizer.codes(), config.text.width, config.generator)
+        prompt_head = PromptHead(config.encoder_width, config.text)
     for module, prefix in ((generator, "generator."), (prompt_head, "prompt_head.")):
         part = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         _load(module, part, folder / MODEL)
@@ -159,24 +163,59 @@ def read_config(folder: Path) -> BundleConfig:
             "Use a model exported by this version's kmm-train export.",
         )
     try:
-        return BundleConfig(
-            **{
+        return _settings(
+            BundleConfig,
+            {
                 **table,
-                "credits": tuple(table["credits"]),
-                "tokenizer": TokenizerSettings(**_tuples(table["tokenizer"])),
-                "generator": GeneratorSettings(**table["generator"]),
-                "text": TextSettings(**table["text"]),
-                "sampling": SamplingSettings(**table["sampling"]),
-            }
+                "tokenizer": _settings(TokenizerSettings, table["tokenizer"]),
+                "generator": _settings(GeneratorSettings, table["generator"]),
+                "text": _settings(TextSettings, table["text"]),
+                "sampling": _settings(SamplingSettings, table["sampling"]),
+            },
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise KmmError(
             "bundle_foreign", f"{path} does not describe a KMM model ({error}).", "Re-export the model."
         ) from None
 
 
-def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+@contextmanager
+def _sizes_checked(path: Path) -> Iterator[None]:
+    """Sizes that no model has are refused by torch's modules in many ways; here in one."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError, MemoryError) as error:
+        raise KmmError(
+            "bundle_foreign",
+            f"{path} asks for a model that cannot be built ({str(error)[:200]}).",
+            "Re-export the model.",
+        ) from None
+
+
+def _settings(kind: type[_Settings], table: Mapping[str, Any]) -> _Settings:
+    """Settings from JSON.
+
+    Raises:
+        TypeError: for a value of another type than the field's, a missing or an unknown one.
+    """
+    settings = kind(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    )
+    for name, hint in get_type_hints(kind).items():
+        value = getattr(settings, name)
+        if not _fits(value, hint):
+            raise TypeError(
+                f"{name} is {value!r}; expected {hint.__name__ if isinstance(hint, type) else hint}"
+            )
+    return settings
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    return type(value) in (int, float) if hint is float else type(value) is hint
 
 
 def _released(module: nn.Module, prefix: str) -> dict[str, Tensor]:

@@ -96,8 +96,8 @@ class GenerateRequest:
     def __post_init__(self):
         guidance, steps = self.guidance_scale, self.steps
         checks = (
-            ("job", bool(self.job), "a name"),
-            ("model", bool(self.model), "the name or folder of a model"),
+            ("job", isinstance(self.job, str) and bool(self.job), "a name"),
+            ("model", isinstance(self.model, str) and bool(self.model), "the name or folder of a model"),
             ("seed", _is_whole(self.seed) and 0 <= self.seed < 2**63, "a whole number from 0 to 2^63 - 1"),
             (
                 "samples",
@@ -111,7 +111,7 @@ class GenerateRequest:
             ),
             (
                 "guidance_scale",
-                guidance is None or 0 <= guidance <= MAX_GUIDANCE,
+                guidance is None or (isinstance(guidance, (int, float)) and 0 <= guidance <= MAX_GUIDANCE),
                 f"a number from 0 to {MAX_GUIDANCE:g}",
             ),
             ("device", self.device in DEVICES, f"one of {', '.join(DEVICES)}"),
@@ -189,7 +189,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: ``done`` of ``total`` in a stage: "loading", "tokens" (decoding steps) or "motion" (takes)."""
+    """How far a job is: ``done`` of ``total`` in a stage: "loading" or "tokens" (decoding steps)."""
 
     job: str
     stage: str

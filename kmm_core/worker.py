@@ -75,7 +75,7 @@ class Worker:
         self._pipeline: TextToMotion | None = None
         self._loaded: tuple[str, str] | None = None
         # What a job takes after its tokens, over what the tokens take: learned from the job before.
-        self._rest_share = 0.5
+        self._rest_share = 0.2
 
     def listen(self) -> None:
         """Takes messages in, tells once a second that the process runs, and ends it when Blender is gone."""
@@ -172,18 +172,15 @@ class Worker:
         from .pipeline import Keep
 
         started = time.perf_counter()
-        share = self._rest_share
-        tokens_took = 0.0
+        steps: list[float] = []  # when each was finished
 
         def report(progress) -> None:
-            nonlocal tokens_took
-            elapsed, part = time.perf_counter() - started, progress.done / progress.total
-            if progress.stage == "tokens":
-                tokens_took = elapsed / part
-                left = tokens_took * (1 + share) - elapsed
-            else:
-                left = tokens_took * share * (1 - part)
-            self._send(Progress(request.job, progress.stage, progress.done, progress.total, max(0.0, left)))
+            steps.append(time.perf_counter())
+            left = None
+            if progress.done > 1:  # the first step warms up
+                step = (steps[-1] - steps[0]) / (progress.done - 1)
+                left = step * (progress.total - progress.done) + step * progress.total * self._rest_share
+            self._send(Progress(request.job, progress.stage, progress.done, progress.total, left))
 
         keep = None
         if request.keep_clip is not None and request.keep_frames is not None:
@@ -199,8 +196,7 @@ class Worker:
             progress=report,
             cancel=lambda: request.job in self._cancelled,
         )
-        if tokens_took:
-            self._rest_share = (time.perf_counter() - started) / tokens_took - 1
+        self._rest_share = (time.perf_counter() - steps[-1]) / (steps[-1] - started)
         return generation
 
     def _ready(self) -> Ready:

@@ -42,6 +42,10 @@ def _edit_config(folder, **changes):
     (folder / CONFIG).write_text(json.dumps({**table, **changes}))
 
 
+def _edit_settings(folder, part, **changes):
+    _edit_config(folder, **{part: {**json.loads((folder / CONFIG).read_text())[part], **changes}})
+
+
 def _edit_weights(folder, change):
     tensors = load_file(folder / MODEL)
     change(tensors)
@@ -61,6 +65,51 @@ BREAKS = {
         lambda f: _edit_config(f, text={"size": 3}),
         "bundle_foreign",
         "does not describe a KMM model",
+    ),
+    "text for a number": (
+        lambda f: _edit_config(f, encoder_width="384"),
+        "bundle_foreign",
+        r"encoder_width is '384'; expected int",
+    ),
+    "a fraction for a count": (
+        lambda f: _edit_settings(f, "generator", layers=1.5),
+        "bundle_foreign",
+        r"layers is 1.5; expected int",
+    ),
+    "a list for a table": (
+        lambda f: _edit_config(f, tokenizer=[3]),
+        "bundle_foreign",
+        "does not describe a KMM model",
+    ),
+    "a number in a list of text": (
+        lambda f: _edit_config(f, credits=[3]),
+        "bundle_foreign",
+        r"credits is \(3,\)",
+    ),
+    "text in a list of numbers": (
+        lambda f: _edit_settings(f, "tokenizer", dilations=["3"]),
+        "bundle_foreign",
+        r"dilations is \('3',\)",
+    ),
+    "an unknown choice": (
+        lambda f: _edit_settings(f, "text", encoder="bert"),
+        "bundle_foreign",
+        r"encoder is 'bert'; expected .*minilm",
+    ),
+    "text for a fraction": (
+        lambda f: _edit_settings(f, "sampling", top_p="0.9"),
+        "bundle_foreign",
+        r"top_p is '0.9'; expected float",
+    ),
+    "a negative size": (
+        lambda f: _edit_settings(f, "generator", d_model=-32),
+        "bundle_foreign",
+        "asks for a model that cannot be built",
+    ),
+    "no size at all": (
+        lambda f: _edit_settings(f, "generator", head_width=0),
+        "bundle_foreign",
+        "asks for a model that cannot be built",
     ),
     "no weights": (lambda f: (f / MODEL).unlink(), "bundle_broken", "is missing"),
     "no tokenizer": (lambda f: (f / TOKENIZER).unlink(), "bundle_broken", "is missing"),

@@ -402,13 +402,11 @@ def _show(job: GenerationJob, state, stage: str = "", done: int = 0, total: int 
 
 
 def _show_progress(job: GenerationJob, progress: Progress) -> None:
-    stages = {
-        "loading": "loading the model",
-        "tokens": "generating",
-        "motion": "placing the feet",
-    }
-    state = "loading" if progress.stage == "loading" else "generating"
-    _show(job, state, stages.get(progress.stage, progress.stage), progress.done, progress.total)
+    if progress.stage == "loading":
+        state, stage = "loading", "loading the model"
+    else:
+        state, stage = "generating", "generating" if progress.done < progress.total else "making the motion"
+    _show(job, state, stage, progress.done, progress.total)
     job.seconds_left = progress.seconds_left
 
 
