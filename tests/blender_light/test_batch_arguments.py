@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_command_line_of_the_documentation():
 
 def test_options_of_the_whole_run():
     options = parse(
-        "--shots s.json --backend-python /x/python --device cpu --model starter-nc --timeout 9".split()
+        shlex.split("--shots s.json --backend-python /x/python --device cpu --model starter-nc --timeout 9")
     )
     assert (options.shots, options.backend_python) == (Path("s.json"), Path("/x/python"))
     assert (options.device, options.model, options.timeout) == ("cpu", "starter-nc", 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ def write_list(tmp_path: Path, *entries: object) -> str:
 
 def test_one_shot_from_the_command_line():
     (shot,) = shots_of(
-        *"--timeline a/walk.srt --seed 7 --takes 2 --save o.blend --engine cycles --root object".split(),
-        *"--start-from pose --quality draft --guidance 2.5 --resolution 640x360 --start -10".split(),
-        *"--render f/ --render f.MP4 --export o.fbx --reduce-keys".split(),
+        *shlex.split("--timeline a/walk.srt --seed 7 --takes 2 --save o.blend --engine cycles --root object"),
+        *shlex.split("--start-from pose --quality draft --guidance 2.5 --resolution 640x360 --start -10"),
+        *shlex.split("--render f/ --render f.MP4 --export o.fbx --reduce-keys"),
     )
     assert shot == Shot(
         name="walk",
