@@ -1,0 +1,202 @@
+"""Where the backend stands on disk, and which Python the worker runs in. No bpy; starts no process.
+
+The backend is a Python with torch. Its folder, under the extension's own user folder, holds:
+
+    backend.json         what the installed environment can do; written last, so it is there only for one that works
+    env1/ or env2/       that environment; an installation fills the other one, so that a working backend stays until
+                         the new one has passed its self-test
+    downloads/           wheels of an installation under way; what arrived stays for the next try
+    install.log          what the installation did
+    user_python.json     what the Python that the user pointed at can do, once it was checked
+    worker.log           what the worker prints
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from kmm_core.atomic_write import atomic_write
+from kmm_core.errors import KmmError
+
+RECORD, USER_RECORD = "backend.json", "user_python.json"
+INSTALL_LOG, WORKER_LOG = "install.log", "worker.log"
+# A farm's machines, and tests, name the Python here; it goes before everything else.
+PYTHON_VARIABLE = "KMM_PYTHON"
+# Interpreters of this system to make the environment from, where Blender's own can't be used.
+_SYSTEM_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14", "python3.10", "python3", "python")
+
+
+@dataclass(frozen=True)
+class BackendRecord:
+    """What a Python could do when it was last tested.
+
+    Attributes:
+        python: the interpreter; relative to the backend's folder where it stands in it.
+        python_version: such as "3.11.7".
+        torch: its version, with the build: "2.13.0+cpu".
+        device: "cpu", "cuda" or "mps": where a small computation ran, and where "auto" generates.
+        device_name: what the graphics card calls itself; empty on the CPU.
+        device_memory: bytes of the graphics card; 0 on the CPU.
+        disk_bytes: what the installation takes; 0 where we didn't install it.
+        note: what the user should know, such as why the CPU is used beside a graphics card; may be empty.
+    """
+
+    python: str
+    python_version: str
+    torch: str
+    device: str
+    device_name: str = ""
+    device_memory: int = 0
+    disk_bytes: int = 0
+    note: str = ""
+
+    @property
+    def summary(self) -> str:
+        """One line: "torch 2.13.0+cpu on the CPU, Python 3.11.7"."""
+        where = "the CPU"
+        if self.device != "cpu":
+            where = f"{self.device_name or self.device} ({self.device_memory / 2**30:.0f} GB)"
+        return f"torch {self.torch} on {where}, Python {self.python_version}"
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What would run the worker, as far as the disk can tell.
+
+    Attributes:
+        source: "variable" (KMM_PYTHON), "user" (the Python of the preferences), "installed" or "none".
+        python: the interpreter, or None where there is none to start.
+        record: what it could do when it was tested, or None if it never was.
+        error: why there is no interpreter, with what to do; None where ``python`` is given.
+    """
+
+    source: Literal["variable", "user", "installed", "none"]
+    python: Path | None = None
+    record: BackendRecord | None = None
+    error: KmmError | None = None
+
+
+def backend_status(folder: Path, user_python: str = "") -> BackendStatus:
+    """Looks at the disk for the Python to use: KMM_PYTHON, the user's, the installed one, in this order.
+
+    Args:
+        folder: the backend's folder; need not exist.
+        user_python: path of the Python that the preferences name, or "".
+    """
+    variable = os.environ.get(PYTHON_VARIABLE, "")
+    if variable or user_python:
+        source = "variable" if variable else "user"
+        python = Path(variable or user_python).expanduser()
+        if not python.is_file():
+            return BackendStatus(source, error=_no_file(source, python))
+        record = read_record(folder / USER_RECORD)
+        return BackendStatus(source, python, record if record and record.python == str(python) else None)
+    record = read_record(folder / RECORD)
+    if record is None:
+        return BackendStatus(
+            "none",
+            error=KmmError(
+                "backend_missing",
+                "KMM has no backend yet: generating needs a Python with PyTorch beside Blender.",
+                "Press Install in KMM > Backend, or point the preferences of KMM at a Python that has it.",
+            ),
+        )
+    python = folder / record.python
+    if not python.is_file():
+        return BackendStatus(
+            "installed",
+            record=record,
+            error=KmmError(
+                "backend_broken",
+                f"The backend's Python {python} is gone; expected it where it was installed.",
+                "Press Install in KMM > Backend to install it anew.",
+            ),
+        )
+    return BackendStatus("installed", python, record)
+
+
+def find_python(folder: Path, user_python: str = "") -> Path:
+    """The Python that the worker runs in.
+
+    Args:
+        folder: the backend's folder; need not exist.
+        user_python: path of the Python that the preferences name, or "".
+
+    Raises:
+        KmmError: ``backend_missing``, ``backend_broken`` or ``python_missing``.
+    """
+    status = backend_status(folder, user_python)
+    if status.python is None:
+        raise status.error or KmmError("backend_missing", "There is no backend.")
+    return status.python
+
+
+def base_pythons() -> list[str]:
+    """Interpreters to make the environment from: Blender's own first, which nothing is installed into, then the system's.
+
+    They are only found here; the installation tries them and takes the first one that works.
+    """
+    found = [sys.executable] if Path(sys.executable or "").name.lower().startswith("python") else []
+    found += [path for name in _SYSTEM_PYTHONS if (path := shutil.which(name))]
+    return list(dict.fromkeys(found))
+
+
+def environment_python(environment: Path) -> Path:
+    """The interpreter of a virtual environment on this system."""
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def read_record(path: Path) -> BackendRecord | None:
+    """A record as it was written; None where there is none or it can't be understood."""
+    try:
+        return record_from(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def write_record(path: Path, record: BackendRecord) -> None:
+    """Writes a record.
+
+    Raises:
+        KmmError: where the folder can't be written.
+    """
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+
+
+def record_from(table: Any) -> BackendRecord:
+    """A record from what JSON gave, other keys left out.
+
+    Raises:
+        ValueError: where a part is missing or of another type.
+    """
+    try:
+        parts = {part.name: table[part.name] for part in fields(BackendRecord) if part.name in table}
+        record = BackendRecord(**parts)
+    except TypeError as error:
+        raise ValueError(f"not a record of a backend: {error}") from error
+    for part in fields(BackendRecord):
+        expected = int if part.type == "int" else str
+        if not isinstance(getattr(record, part.name), expected):
+            raise ValueError(f"{part.name}={getattr(record, part.name)!r} is not of type {part.type}")
+    return record
+
+
+def _no_file(source: str, python: Path) -> KmmError:
+    where = (
+        f"The variable {PYTHON_VARIABLE}"
+        if source == "variable"
+        else "The setting Python in KMM's preferences"
+    )
+    what = "which is a folder" if python.is_dir() else "which does not exist"
+    return KmmError(
+        "python_missing",
+        f"{where} names {python}, {what}; expected a Python such as python.exe or bin/python3.",
+        "Correct or clear it: without it the backend that KMM installs is used.",
+    )
