@@ -354,8 +354,10 @@ def _basis_locations(rig: Rig, bone_map: BoneMap, shift: Array) -> dict[str, Arr
     way = rig.way_to_root(rig.index(bone_map.joints["pelvis"]))
     carrier = next(bone for bone in way if rig.moves[bone])
     result = {name: np.zeros_like(shift) for name in bone_map.still if rig.moves[rig.index(name)]}
-    if rig.local_location[carrier]:
-        shift = rotations.rotate(rotations.conjugate(rig.rest_rotations[carrier]), shift)
+    # Channels are in the bone's own axes, else in its parent's, which is at rest.
+    axes = carrier if rig.local_location[carrier] else rig.parents[carrier]
+    if axes >= 0:
+        shift = rotations.rotate(rotations.conjugate(rig.rest_rotations[axes]), shift)
     result[rig.bone_names[carrier]] = shift
     return result
 

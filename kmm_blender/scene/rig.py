@@ -32,7 +32,7 @@ class Rig:
         tails: [B, 3] armature units.
         inherits_rotation: [B] whether the bone turns with its parent.
         moves: [B] whether location channels have an effect (the bone is not connected to its parent).
-        local_location: [B] whether location channels are in the bone's own axes.
+        local_location: [B] whether location channels are in the bone's own axes, else in its parent's.
         deforms: [B] whether the bone moves the mesh.
         constrained: [B] whether a constraint on the bone has a say.
         settings: custom properties that are numbers: (bone name, property) to value.
@@ -173,7 +173,7 @@ def _check_usable(armature: bpy.types.Object) -> None:
     if armature.type != "ARMATURE":
         raise KmmError(
             "not_an_armature",
-            f"'{name}' is a {armature.type.lower()}; expected an armature.",
+            f"'{name}' is an object of type {armature.type}; expected ARMATURE.",
             "Choose the armature that moves the character.",
         )
     if armature.library is not None:
