@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from .jobs.worker_client import WorkerClient
 from .scene.request_builder import Plan
 from .scene.take_maker import TakeMaker, Target
 from .scene.take_record import TakeRecord
+from .ui.preferences import preferences
 
 # Seconds between two looks at the worker: while it generates, while keys are written, and while nothing is under way.
 _BUSY, _WRITING, _IDLE = 0.05, 0.005, 0.5
@@ -209,13 +211,13 @@ class Session:
                     "Copy the report and send it to us; the scene is as it was.",
                 )
             )
-            import traceback
-
             traceback.print_exc()
         self._show_progress()
         self.longest_block = max(self.longest_block, time.perf_counter() - started)
         if self._task is None:
-            return _IDLE if self.client is not None and self.client.state not in ("stopped", "failed") else None
+            return (
+                _IDLE if self.client is not None and self.client.state not in ("stopped", "failed") else None
+            )
         return _BUSY if self._task.maker is None else _WRITING
 
     def undone(self) -> None:
@@ -280,15 +282,14 @@ class Session:
             )
 
     def _ready_client(self) -> WorkerClient:
-        from .ui import preferences
-
-        python = self.python or preferences.worker_python()
+        settings = preferences()
+        python = self.python or settings.worker_python
         if self.client is not None and self.client.python != python:
             self.client.close()
             self.client = None
         if self.client is None:
-            self.client = WorkerClient(python, preferences.worker_log())
-        self.client.idle_seconds = preferences.idle_seconds()
+            self.client = WorkerClient(python, settings.worker_log)
+        self.client.idle_seconds = settings.idle_seconds
         return self.client
 
     def _show_progress(self) -> None:
@@ -358,9 +359,7 @@ def _before_load(*_) -> None:
 
 @persistent
 def _before_render(*_) -> None:
-    from .ui import preferences
-
-    if preferences.release_before_render():
+    if preferences().release_before_render:
         get().unload()
 
 

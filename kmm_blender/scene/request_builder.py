@@ -198,7 +198,9 @@ def _keep_others(
 ) -> _Keep:
     """Every frame that the take covers and the block ``index`` does not."""
     if not (0 <= index < len(blocks) and blocks[index].enabled):
-        raise KmmError("no_block", "No prompt that is switched on is selected.", "Select the one to regenerate.")
+        raise KmmError(
+            "no_block", "No prompt that is switched on is selected.", "Select the one to regenerate."
+        )
     if record.clip.fps != timeline.fps:
         raise KmmError(
             "other_fps",

@@ -213,7 +213,11 @@ def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> No
     preview.had_animation_data = binding.has_animation_data
     preview.action = binding.action
     preview.slot_identifier = binding.slot
-    mixing = {name: getattr(armature.animation_data, name) for name in _MIXING} if binding.has_animation_data else {}
+    mixing = (
+        {name: getattr(armature.animation_data, name) for name in _MIXING}
+        if binding.has_animation_data
+        else {}
+    )
     preview.basis = json.dumps(
         {
             "frame": scene.frame_current_final,

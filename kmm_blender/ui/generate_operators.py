@@ -13,7 +13,7 @@ from .. import session
 from ..scene import history, take_record, takes
 from ..scene.request_builder import build_plan
 from ..scene.take_maker import Target
-from . import preferences
+from .preferences import preferences
 from .prompt_list import active_prompt
 from .properties import MAX_SEED
 
@@ -54,9 +54,8 @@ class KMM_OT_generate(_Operator, bpy.types.Operator):
         return _can_generate(cls, context)
 
     def run(self, context):
-        session.get().start(
-            build_plan(context, model=preferences.model(), device=preferences.device())
-        )
+        chosen = preferences()
+        session.get().start(build_plan(context, model=chosen.model_name, device=chosen.device_name))
 
 
 class KMM_OT_regenerate_block(_Operator, bpy.types.Operator):
@@ -79,12 +78,12 @@ class KMM_OT_regenerate_block(_Operator, bpy.types.Operator):
         return True
 
     def run(self, context):
-        settings = context.scene.kmm
+        settings, chosen = context.scene.kmm, preferences()
         session.get().start(
             build_plan(
                 context,
-                model=preferences.model(),
-                device=preferences.device(),
+                model=chosen.model_name,
+                device=chosen.device_name,
                 seed=_new_seed(settings.seed),
                 block=min(settings.active_prompt, len(settings.prompts) - 1),
             )
