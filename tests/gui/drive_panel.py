@@ -64,22 +64,41 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> Step:
         yield 0.05
 
 
+def drag(start: tuple[int, int], end: tuple[int, int]) -> Step:
+    """Moves what is at ``start``, in Blender's pixels, to ``end``, slowly enough to be seen by Blender."""
+    xdotool("mousemove", *to_screen(*start))
+    yield 0.3
+    xdotool("mousedown", 1)
+    yield 0.3
+    for step in range(1, 11):
+        xdotool("mousemove", *to_screen(*(a + (b - a) * step / 10 for a, b in zip(start, end))))
+        yield 0.05
+    xdotool("mouseup", 1)
+    yield 0.3
+
+
 def open_tab() -> Step:
     """The sidebar, wide enough to read, with the KMM tab in front."""
     area, region = view()
     area.spaces.active.show_region_ui = True
     yield 0.5
-    left, middle = region.x, region.y + region.height / 2
-    xdotool("mousemove", *to_screen(left, middle), "mousedown", 1)
-    yield 0.2
-    for x in range(left, left - (SIDEBAR_WIDTH - region.width), -20):
-        xdotool("mousemove", *to_screen(x, middle))
-        yield 0.02
-    xdotool("mouseup", 1)
-    yield 0.3
+    edge = region.y + region.height - 40  # further down there may be no panel, and nothing to hold
+    yield from drag((region.x, edge), (region.x - (SIDEBAR_WIDTH - region.width), edge))
+    assert region.width > SIDEBAR_WIDTH - 50, f"the sidebar could not be made wider: {region.width}"
     region.active_panel_category = "KMM"
     region.tag_redraw()
     yield 0.5
+
+
+def raise_timeline() -> Step:
+    """Room for the prompt blocks, all of them in view."""
+    area = next(area for area in bpy.context.window.screen.areas if area.type == "DOPESHEET_EDITOR")
+    middle, top = area.x + area.width // 2, area.y + area.height
+    yield from drag((middle, top), (middle, top + 80))
+    window = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(area=area, region=window):
+        bpy.ops.action.view_all()
+    yield 0.3
 
 
 def click(call: str) -> Step:
@@ -115,6 +134,7 @@ def work_the_panel() -> Step:
         prompt.text, prompt.start, prompt.end = text, start, end
     settings.quality = "STANDARD"
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = PROMPTS[0][1], PROMPTS[-1][2] - 1
+    yield from raise_timeline()
     frame_the(character)
     yield 0.5
     screenshot("blender_prompts")
