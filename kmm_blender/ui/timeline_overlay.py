@@ -194,9 +194,14 @@ class KMM_OT_drag_prompt(bpy.types.Operator):
         prompt = context.scene.kmm.prompts[self.index]
         frames = prompt.end - prompt.start
         context.workspace.status_text_set(
-            f"Frames {prompt.start} – {prompt.end}, {frames / true_fps(context.scene):.2f} s      "
-            "Shift: the rest moves along      Ctrl: only this edge      Esc: cancel"
+            f"Frames {prompt.start} – {prompt.end}, {frames / true_fps(context.scene):.2f} s      {self._keys()}"
         )
+
+    def _keys(self) -> str:
+        if self.part == "BODY":
+            return "Shift: later prompts move along      Esc: cancel"
+        others = "earlier" if self.part == "START" else "later"
+        return f"Shift: {others} prompts move along      Ctrl: only this edge      Esc: cancel"
 
     def _end(self, context, result: str) -> set[str]:
         context.window.cursor_modal_restore()
