@@ -14,6 +14,7 @@ from ..scene import prompt_blocks, takes
 from ..scene.prompt_blocks import read_blocks
 from .prompt_list import active_prompt
 from .properties import true_fps
+from .rig_report import rig_report
 
 
 class _Panel:
@@ -46,9 +47,23 @@ class KMM_PT_character(_Panel, bpy.types.Panel):
     bl_order = 0
 
     def draw(self, context):
-        column = self.layout.column()
-        column.prop(context.scene.kmm, "armature", text="")
-        column.operator("kmm.add_character", icon="ARMATURE_DATA")
+        layout, armature = self.layout, context.scene.kmm.armature
+        row = layout.row(align=True)
+        row.prop(context.scene.kmm, "armature", text="", icon="ARMATURE_DATA", placeholder="Armature")
+        if armature is None:
+            layout.operator("kmm.add_character", icon="ADD")
+            return
+        row.operator("kmm.add_character", text="", icon="ADD")
+        report = rig_report(armature)
+        column = layout.column(align=True)
+        if report.error is not None:
+            draw_error(context, column, report.error)
+            return
+        draw_message(context, column, report.summary, "CHECKMARK")
+        for note in report.notes:
+            draw_message(context, column, note, "INFO")
+        for problem in report.problems:
+            draw_message(context, column, problem, "ERROR")
 
 
 class KMM_PT_prompts(_Panel, bpy.types.Panel):
@@ -132,6 +147,8 @@ class KMM_PT_generate(_Panel, bpy.types.Panel):
             big.scale_y = 1.5
             big.operator("kmm.generate", icon="PLAY")
             column.operator("kmm.regenerate_block", icon="FILE_REFRESH")
+        if status.note:
+            draw_message(context, column, status.note, "INFO")
         if status.error is not None:
             box = column.box()
             draw_error(context, box, status.error)
