@@ -58,7 +58,7 @@ class Plan:
 
     def records(self, clips: Sequence[MotionClip]) -> list[TakeRecord]:
         """The worker's clips as takes."""
-        request, words = self.request, self.blocks[0].text
+        request, words = self.request, self.blocks[0].text.removeprefix("a person ")
         words = words if len(words) <= 28 else words[:27].rstrip() + "…"
         return [
             TakeRecord(

@@ -129,7 +129,7 @@ class TakeMaker:
         with takes.hidden(scene):
             rig = read_rig(armature)
         bone_map = find_bone_map(rig)
-        encoded = []
+        encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
             floor = ground_height(rig, bone_map) if record.own_floor else 0.0
             keys = retarget(record.clip, rig, bone_map, root=target.root, floor=floor)
@@ -145,13 +145,12 @@ class TakeMaker:
                 if len(self._written) == number:
                     self._written.append(Reference.to(written.action))
                 yield share * (number + 0.5)
-            text = ""
             for text in record.encode_steps():
+                encoded[record.id] = text
                 yield share * (number + 0.9)
-            encoded.append(text)
         actions = [reference.find(bpy.data.actions) for reference in self._written]
         takes.add(scene, armature, list(zip(actions, self._records)))
         if self._remember:
-            for record, text in zip(self._records, encoded):
-                history.remember(scene, record, text)
+            for record in self._records:
+                history.remember(scene, record, encoded[record.id])
         self._written.clear()
