@@ -23,7 +23,7 @@ REST_POSITIONS = kinematics.joint_positions(
 REST_POSITIONS.flags.writeable = False
 
 BODY, JOINT = 0, 1  # materials
-_SIDES = 24  # vertices around a shell
+_SIDES = 20  # vertices around a shell
 _X, _Y, _Z = np.eye(3)
 
 
@@ -96,11 +96,11 @@ def _centre() -> Iterator[Shell]:
         (1.160, 0.112, 0.080, 0.004), (1.215, 0.000, 0.000, 0.004),
     ])
     yield _upright("spine2", BODY, [
-        (1.120, 0.000, 0.000, 0.006), (1.140, 0.112, 0.080, 0.006), (1.200, 0.128, 0.092, 0.006),
-        (1.270, 0.132, 0.094, 0.004), (1.330, 0.000, 0.000, 0.000),
+        (1.120, 0.000, 0.000, 0.006), (1.137, 0.119, 0.086, 0.006), (1.190, 0.126, 0.091, 0.006),
+        (1.250, 0.116, 0.082, 0.005), (1.330, 0.000, 0.000, 0.000),
     ])
     yield _upright("spine3", BODY, [
-        (1.215, 0.000, 0.000, 0.006), (1.245, 0.124, 0.088, 0.008), (1.300, 0.148, 0.108, 0.010),
+        (1.213, 0.000, 0.000, 0.006), (1.228, 0.122, 0.090, 0.008), (1.300, 0.148, 0.108, 0.010),
         (1.360, 0.155, 0.110, 0.006), (1.410, 0.138, 0.095, -0.002), (1.445, 0.090, 0.068, -0.008),
         (1.470, 0.000, 0.000, -0.008),
     ])
@@ -109,14 +109,14 @@ def _centre() -> Iterator[Shell]:
         (1.540, 0.046, 0.050, 0.010), (1.590, 0.000, 0.000, 0.016),
     ])
     yield _upright("head", BODY, [
-        (1.502, 0.000, 0.000, 0.066), (1.512, 0.030, 0.032, 0.062), (1.540, 0.052, 0.068, 0.044),
-        (1.585, 0.068, 0.092, 0.026), (1.640, 0.077, 0.102, 0.016), (1.690, 0.073, 0.096, 0.010),
+        (1.502, 0.000, 0.000, 0.066), (1.510, 0.036, 0.036, 0.060), (1.540, 0.058, 0.072, 0.042),
+        (1.585, 0.071, 0.094, 0.026), (1.640, 0.077, 0.102, 0.016), (1.690, 0.073, 0.096, 0.010),
         (1.725, 0.053, 0.070, 0.008), (1.745, 0.000, 0.000, 0.008),
     ])
     # fmt: on
     # A visor shows from afar which way the person looks.
-    yield _ellipsoid("head", JOINT, (0.0, 1.640, 0.052), (0.069, 0.022, 0.071))
-    yield _ellipsoid("head", BODY, (0.0, 1.594, 0.112), (0.012, 0.020, 0.016))
+    yield _ellipsoid("head", JOINT, (0.0, 1.642, 0.045), (0.077, 0.030, 0.080))
+    yield _ellipsoid("head", BODY, (0.0, 1.592, 0.111), (0.012, 0.020, 0.017))
 
 
 def _left_side() -> Iterator[Shell]:
@@ -202,7 +202,7 @@ def _finger(
     base: Array, direction: Array, towards: Array, length: float, radius: float, bend: float
 ) -> Shell:
     """A tapering finger that turns from ``direction`` ``towards`` the palm by ``bend`` radians on its way."""
-    steps = np.linspace(0, 1, 14)
+    steps = np.linspace(0, 1, 11)
     towards = rotations.normalize(towards - np.dot(towards, direction) * direction)
     # A finger's bend grows from the knuckle on.
     angles = (bend * steps * (0.6 + 0.4 * steps))[:, None]
@@ -213,7 +213,7 @@ def _finger(
     ends = np.minimum(1, np.minimum(steps, 1 - steps) * length / radius)
     radii = (radius * (1 - 0.25 * steps) * np.sqrt(1 - (1 - ends) ** 2))[:, None]
     across = np.cross(normals[0], tangents[0])
-    return _loft("left_wrist", BODY, centres, across * radii, normals * radii, sides=10)
+    return _loft("left_wrist", BODY, centres, across * radii, normals * radii, sides=8)
 
 
 def _upright(
@@ -243,13 +243,13 @@ def _forward(bone: str, material: int, rows: Sequence[Sequence[float]]) -> Shell
 
 
 def _ellipsoid(bone: str, material: int, centre, radii: Sequence[float]) -> Shell:
-    angles = np.linspace(0, np.pi, 15)
+    angles = np.linspace(0, np.pi, 13)
     centres = np.asarray(centre) - np.cos(angles)[:, None] * radii[1] * _Y
     ring = np.sin(angles)[:, None]
     return _loft(bone, material, centres, ring * radii[2] * _Z, ring * radii[0] * _X)
 
 
-def _smooth(rows: Sequence[Sequence[float]], rings: int = 19) -> list[Array]:
+def _smooth(rows: Sequence[Sequence[float]], rings: int = 14) -> list[Array]:
     """Columns of ``rows`` [R, C] on more rings, close together at the ends, which come out round.
 
     The second and third column are radii. Their squares are interpolated: a square that falls evenly to zero is round.
