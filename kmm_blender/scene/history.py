@@ -49,7 +49,7 @@ def remember(scene: bpy.types.Scene, record: TakeRecord, encoded: str) -> None:
     total = 0
     for index, entry in enumerate(entries):
         total += len(entry.record)
-        if index >= MAX_ENTRIES or total > MAX_BYTES and index > 0:
+        if index >= MAX_ENTRIES or (total > MAX_BYTES and index > 0):
             for last in range(len(entries) - 1, index - 1, -1):
                 entries.remove(last)
             break
