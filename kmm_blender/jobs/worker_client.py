@@ -146,7 +146,7 @@ class WorkerClient:
         """Moves everything on. Takes at most a few milliseconds."""
         now = time.monotonic()
         # Not more than a moment for each poll, so that a laptop's sleep or a busy Blender is not held against the worker.
-        passed, self._polled = min(now - self._polled, 0.5), now
+        passed, self._polled = min(now - self._polled, 1.0), now
         if self._worker is None:
             return
         try:
