@@ -10,7 +10,7 @@ import textwrap
 import bpy
 
 from .. import session
-from ..scene import prompt_blocks, takes
+from ..scene import action_writer, prompt_blocks, takes
 from ..scene.prompt_blocks import read_blocks
 from .prompt_list import active_prompt
 from .properties import true_fps
@@ -39,6 +39,14 @@ def draw_error(context, layout, error) -> None:
     draw_message(context, column, error.message, "ERROR")
     if error.hint:
         draw_message(context, layout, error.hint, "INFO")
+
+
+def key_count(action, armature) -> str:
+    """How many keys an Action holds, and how many a key on every frame would be where it has fewer."""
+    curves = action_writer.fcurves(action, armature)
+    first, last = action.frame_range
+    keys, full = sum(len(curve.keyframe_points) for curve in curves), len(curves) * round(last - first + 1)
+    return f"{keys:,} keys" if keys >= full else f"{keys:,} of {full:,} keys"
 
 
 class KMM_PT_character(_Panel, bpy.types.Panel):
@@ -195,6 +203,11 @@ class KMM_PT_takes(_Panel, bpy.types.Panel):
         for index, take in enumerate(scene.kmm.takes):
             row = column.row(align=True)
             row.operator("kmm.show_take", text=take.name, depress=index == shown, icon="ACTION").index = index
+        if shown is not None:
+            keys = layout.row()
+            keys.active = False
+            keys.alignment = "RIGHT"
+            keys.label(text=key_count(scene.kmm.takes[shown].action, scene.kmm.preview.armature))
         column = layout.column()
         row = column.row(align=True)
         row.prop(scene.kmm, "accept_as", expand=True)
