@@ -330,23 +330,26 @@ def _basis_rotations(
     rig: Rig, bone_map: BoneMap, posed: dict[int, Array], frames: int
 ) -> tuple[tuple[str, ...], Array]:
     """Bone names and basis rotations [F, B, 4] that put the driven bones at ``posed`` (armature space)."""
-    keyed = {*posed, *(rig.index(name) for name in bone_map.still)}
-    needed = sorted({i for bone in keyed for i in rig.way_to_root(bone)})
-    world: dict[int, Array] = {}
-    names, basis = [], []
-    for bone in needed:
-        parent = rig.parents[bone]
-        # Where the bone is carried to with its own channels at zero.
-        carried = rig.rest_rotations[bone]
-        if parent >= 0 and rig.inherits_rotation[bone]:
-            offset = rotations.multiply(rotations.conjugate(rig.rest_rotations[parent]), carried)
-            carried = rotations.multiply(world[parent], offset)
-        world[bone] = posed.get(bone, carried)
-        if bone in keyed:
-            names.append(rig.bone_names[bone])
-            own = rotations.multiply(rotations.conjugate(carried), world[bone])
-            basis.append(np.broadcast_to(own, (frames, 4)))
-    return tuple(names), rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
+    places: dict[int, Array] = {}
+
+    def place(bone: int) -> Array:
+        if bone not in places:
+            copied = rig.copies[bone]
+            places[bone] = posed[bone] if bone in posed else place(copied) if copied >= 0 else carried(bone)
+        return places[bone]
+
+    def carried(bone: int) -> Array:
+        """Where parents take the bone with its own channels at zero."""
+        rest, parent = rig.rest_rotations[bone], rig.parents[bone]
+        if parent < 0 or not rig.inherits_rotation[bone]:
+            return rest
+        offset = rotations.multiply(rotations.conjugate(rig.rest_rotations[parent]), rest)
+        return rotations.multiply(place(parent), offset)
+
+    names = tuple(rig.bone_names[bone] for bone in posed) + bone_map.still
+    basis = [rotations.multiply(rotations.conjugate(carried(bone)), turn) for bone, turn in posed.items()]
+    basis += [np.tile(rotations.IDENTITY, (frames, 1))] * len(bone_map.still)
+    return names, rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
 
 
 def _basis_locations(rig: Rig, bone_map: BoneMap, shift: Array) -> dict[str, Array]:

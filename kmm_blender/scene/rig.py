@@ -35,6 +35,7 @@ class Rig:
         local_location: [B] whether location channels are in the bone's own axes, else in its parent's.
         deforms: [B] whether the bone moves the mesh.
         constrained: [B] whether a constraint on the bone has a say.
+        copies: [B] index of the bone that a constraint makes it a copy of, -1 for none.
         settings: custom properties that are numbers: (bone name, property) to value.
         world: the object's matrix in the world, [4, 4].
         scale: world units an armature unit.
@@ -54,6 +55,7 @@ class Rig:
     local_location: NDArray[np.bool_]
     deforms: NDArray[np.bool_]
     constrained: NDArray[np.bool_]
+    copies: tuple[int, ...]
     settings: dict[tuple[str, str], float]
     world: Array
     scale: float
@@ -122,9 +124,8 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         moves=np.array([not (bone.use_connect and bone.parent) for bone in bones]),
         local_location=np.array([bone.use_local_location for bone in bones]),
         deforms=np.array([bone.use_deform for bone in bones]),
-        constrained=np.array(
-            [any(c.influence > 0 and not c.mute for c in bone.constraints) for bone in pose_bones]
-        ),
+        constrained=np.array([any(_active_constraints(bone)) for bone in pose_bones]),
+        copies=tuple(_copied(armature, bone, index) for bone in pose_bones),
         settings={
             (bone.name, key): float(value)
             for bone in pose_bones
@@ -166,6 +167,21 @@ def rotation_of(matrices: Array) -> Array:
     """The rotation of matrices with scale [..., 4, 4], as quaternions [..., 4] wxyz."""
     turn = matrices[..., :3, :3]
     return rotations.from_matrix(turn / np.linalg.norm(turn, axis=-2, keepdims=True))
+
+
+def _active_constraints(bone: bpy.types.PoseBone) -> list[bpy.types.Constraint]:
+    return [constraint for constraint in bone.constraints if constraint.influence > 0 and not constraint.mute]
+
+
+def _copied(armature: bpy.types.Object, bone: bpy.types.PoseBone, index: dict[str, int]) -> int:
+    for constraint in _active_constraints(bone):
+        if (
+            constraint.type == "COPY_TRANSFORMS"
+            and constraint.influence == 1
+            and constraint.target == armature
+        ):
+            return index.get(constraint.subtarget, -1)
+    return -1
 
 
 def _check_usable(armature: bpy.types.Object) -> None:
