@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import islice, takewhile
 
 from kmm_core.errors import KmmError
 from kmm_core.timeline import DEFAULT_PROMPT_SECONDS, Prompt, Timeline
@@ -67,7 +67,14 @@ def time_order(blocks: Sequence[Block]) -> list[int]:
 def overlaps(blocks: Sequence[Block]) -> list[tuple[int, int]]:
     """Pairs of enabled blocks that share a frame, as indices, the earlier block first."""
     order = [index for index in time_order(blocks) if blocks[index].enabled]
-    return [(a, b) for a, b in combinations(order, 2) if blocks[b].start < blocks[a].end]
+    pairs = []
+    for place, a in enumerate(order):
+        # In the order of their starts, those that a reaches follow it directly.
+        reached = takewhile(
+            lambda b, end=blocks[a].end: blocks[b].start < end, islice(order, place + 1, None)
+        )
+        pairs += [(a, b) for b in reached]
+    return pairs
 
 
 def frame_range(blocks: Iterable[Block]) -> tuple[int, int] | None:
