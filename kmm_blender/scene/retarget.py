@@ -9,7 +9,8 @@ roll show the same person. The path is scaled by the length of the legs: feet th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -40,6 +41,8 @@ _TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
 _NEARLY = np.cos(np.deg2rad(15))
 # An armature's origin is its floor where the lowest part of its feet is not farther from it, in leg lengths.
 _AT_ORIGIN = 0.15
+# Frames that are retargeted at once: about 15 ms.
+_SLICE_FRAMES = 1000
 
 
 def retarget(
@@ -60,34 +63,24 @@ def retarget(
     Raises:
         KmmError: ``unknown_rig`` where the rest pose is not that of a person.
     """
+    *_, keys = retarget_steps(clip, rig, bone_map, root=root, floor=floor)
+    assert keys is not None
+    return keys
+
+
+def retarget_steps(
+    clip: MotionClip, rig: Rig, bone_map: BoneMap, *, root: Root = "bone", floor: float = 0.0
+) -> Iterator[PoseKeys | None]:
+    """``retarget`` in slices, for a timer that may not hold Blender up: yields None after each; the last is the keys."""
     body = _read_body(rig, bone_map)
-    canonical = kinematics.global_rotations(clip.local_rotations)
-    hips = _hips_in_world(clip, canonical, rig, body, floor)
-    if root == "object":
-        turn = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), headings(canonical[:, 0]))
-        turn = rotations.multiply(turn, rotations.multiply(_TO_BLENDER, rotations.conjugate(body.axes)))
-        place = hips * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, floor])
-        place = place - rig.scale * rotations.rotate(turn, body.ground)
-    else:
-        turn, place = rotation_of(rig.world)[None], rig.world[None, :3, 3]
-
-    back = rotations.multiply(rotations.conjugate(turn), _TO_BLENDER)
-    posed: dict[int, Array] = {}
-    for name, rotation in _bone_rotations(canonical, body, bone_map).items():
-        bone = rig.index(name)
-        delta = rotations.multiply(back, rotations.multiply(rotation, rotations.conjugate(body.axes)))
-        posed[bone] = rotations.multiply(delta, rig.rest_rotations[bone])
-    names, basis = _basis_rotations(rig, bone_map, posed, clip.num_frames)
-
-    hips = rotations.rotate(rotations.conjugate(turn), hips - place) / rig.scale
-    pelvis = rig.index(bone_map.joints["pelvis"])
-    delta = rotations.multiply(posed[pelvis], rotations.conjugate(rig.rest_rotations[pelvis]))
-    lever = body.hips - rig.heads[pelvis]
-    locations = _basis_locations(rig, bone_map, hips - body.hips + lever - rotations.rotate(delta, lever))
-    keys = {"bone_names": names, "rotations": basis, "locations": locations, "fps": clip.fps}
-    if root == "object":
-        keys |= _object_channels(rig, turn, place)
-    return PoseKeys(**keys)
+    heading = headings(clip.local_rotations[:, 0]) if root == "object" else None
+    slices = []
+    for start in range(0, clip.num_frames, _SLICE_FRAMES):
+        stop = min(start + _SLICE_FRAMES, clip.num_frames)
+        faced = None if heading is None else heading[start:stop]
+        slices.append(_retarget(clip.slice(start, stop), rig, bone_map, body, faced, floor))
+        yield None
+    yield slices[0] if len(slices) == 1 else _joined(slices)
 
 
 def pose_to_clip(
@@ -248,6 +241,59 @@ def _onto_axis(vector: Array) -> Array:
     return np.sign(vector[axis]) * np.eye(3)[axis] if abs(vector[axis]) > _NEARLY else vector
 
 
+def _retarget(
+    clip: MotionClip, rig: Rig, bone_map: BoneMap, body: _Body, heading: Array | None, floor: float
+) -> PoseKeys:
+    """``retarget``; the object carries the way and ``heading`` [F] where that is given."""
+    canonical = kinematics.global_rotations(clip.local_rotations)
+    hips = _hips_in_world(clip, canonical, rig, body, floor)
+    if heading is None:
+        turn, place = rotation_of(rig.world)[None], rig.world[None, :3, 3]
+    else:
+        turn = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), heading)
+        turn = rotations.multiply(turn, rotations.multiply(_TO_BLENDER, rotations.conjugate(body.axes)))
+        place = hips * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, floor])
+        place = place - rig.scale * rotations.rotate(turn, body.ground)
+
+    back = rotations.multiply(rotations.conjugate(turn), _TO_BLENDER)
+    posed: dict[int, Array] = {}
+    for name, rotation in _bone_rotations(canonical, body, bone_map).items():
+        bone = rig.index(name)
+        delta = rotations.multiply(back, rotations.multiply(rotation, rotations.conjugate(body.axes)))
+        posed[bone] = rotations.multiply(delta, rig.rest_rotations[bone])
+
+    hips = rotations.rotate(rotations.conjugate(turn), hips - place) / rig.scale
+    pelvis = rig.index(bone_map.joints["pelvis"])
+    delta = rotations.multiply(posed[pelvis], rotations.conjugate(rig.rest_rotations[pelvis]))
+    lever = body.hips - rig.heads[pelvis]
+    return PoseKeys(
+        bone_names=tuple(rig.bone_names[bone] for bone in posed) + bone_map.still,
+        rotations=_basis_rotations(rig, posed, len(bone_map.still)),
+        fps=clip.fps,
+        locations=_basis_locations(rig, bone_map, hips - body.hips + lever - rotations.rotate(delta, lever)),
+        **({} if heading is None else _object_channels(rig, turn, place)),
+    )
+
+
+def _joined(slices: list[PoseKeys]) -> PoseKeys:
+    """One motion of several that follow each other."""
+
+    def join(name: str) -> Array | None:
+        parts = [getattr(keys, name) for keys in slices]
+        return None if parts[0] is None else rotations.make_continuous(np.concatenate(parts))
+
+    places = [keys.object_locations for keys in slices if keys.object_locations is not None]
+    return replace(
+        slices[0],
+        rotations=join("rotations"),
+        locations={
+            name: np.concatenate([keys.locations[name] for keys in slices]) for name in slices[0].locations
+        },
+        object_locations=np.concatenate(places) if places else None,
+        object_rotations=join("object_rotations"),
+    )
+
+
 def _hips_in_world(clip: MotionClip, canonical: Array, rig: Rig, body: _Body, floor: float) -> Array:
     """Where the middle between the hips is to be in Blender's world, [F, 3]."""
     hips = clip.root_positions + rotations.rotate(canonical[:, 0], _TO_HIPS)
@@ -326,10 +372,8 @@ def _mean(turns: list[Array], weights: Array) -> Array:
     return rotations.normalize(total)
 
 
-def _basis_rotations(
-    rig: Rig, bone_map: BoneMap, posed: dict[int, Array], frames: int
-) -> tuple[tuple[str, ...], Array]:
-    """Bone names and basis rotations [F, B, 4] that put the driven bones at ``posed`` (armature space)."""
+def _basis_rotations(rig: Rig, posed: dict[int, Array], still: int) -> Array:
+    """Basis rotations that put bones at ``posed`` [F, 4] (armature space), then ``still`` at rest: [F, B, 4]."""
     places: dict[int, Array] = {}
 
     def place(bone: int) -> Array:
@@ -346,10 +390,9 @@ def _basis_rotations(
         offset = rotations.multiply(rotations.conjugate(rig.rest_rotations[parent]), rest)
         return rotations.multiply(place(parent), offset)
 
-    names = tuple(rig.bone_names[bone] for bone in posed) + bone_map.still
     basis = [rotations.multiply(rotations.conjugate(carried(bone)), turn) for bone, turn in posed.items()]
-    basis += [np.tile(rotations.IDENTITY, (frames, 1))] * len(bone_map.still)
-    return names, rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
+    basis += [np.broadcast_to(rotations.IDENTITY, basis[0].shape)] * still
+    return rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
 
 
 def _basis_locations(rig: Rig, bone_map: BoneMap, shift: Array) -> dict[str, Array]:

@@ -11,7 +11,13 @@ import bpy
 import numpy as np
 import pytest
 from bl_ext.user_default.kmm.scene.bone_map import find_bone_map, problems, rigify_settings
-from bl_ext.user_default.kmm.scene.retarget import ground_height, pose_to_clip, retarget, start_at
+from bl_ext.user_default.kmm.scene.retarget import (
+    ground_height,
+    pose_to_clip,
+    retarget,
+    retarget_steps,
+    start_at,
+)
 from bl_ext.user_default.kmm.scene.rig import Pose, read_pose, read_rig
 from mathutils import Matrix, Quaternion, Vector
 
@@ -492,6 +498,22 @@ def check_limbs_of(armature, clip, keys, bones):
     for frame in range(FRAMES):
         apply(armature, keys, frame)
         check_limbs(armature, clip, frame, bones)
+
+
+@pytest.mark.parametrize("root", ["bone", "object"])
+def test_long_motion_in_slices_is_the_same_motion(root):
+    armature, clip = make_rig(), random_clip(frames=2500)
+    scanned = read_rig(armature)
+    bone_map = find_bone_map(scanned)
+    *pauses, keys = retarget_steps(clip, scanned, bone_map, root=root)
+    assert pauses == [None] * 3 and keys.num_frames == 2500
+    for frame in (0, 999, 1000, 2499):
+        apply(armature, keys, frame)
+        check_limbs(armature, clip, frame)
+    steps = np.sum(keys.rotations[1:] * keys.rotations[:-1], axis=-1)
+    assert steps.min() > 0.99, "no quaternion flips its sign"
+    if root == "object":
+        assert np.abs(np.diff(keys.object_locations, axis=0)).max() < 0.01
 
 
 def test_several_frames_of_a_pose_make_a_clip_of_as_many():
