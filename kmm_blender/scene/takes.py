@@ -106,7 +106,7 @@ def shown(scene: bpy.types.Scene) -> int | None:
     """Index of the take that the armature shows; None where it shows none of them."""
     settings = scene.kmm
     armature = settings.preview.armature
-    data = armature.animation_data if armature else None
+    data = None if _deleted(armature) else armature.animation_data
     if data is None or data.action is None:
         return None
     return next((index for index, take in enumerate(settings.takes) if take.action == data.action), None)
@@ -221,6 +221,7 @@ def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> No
     preview.basis = json.dumps(
         {
             "frame": scene.frame_current_final,
+            "last_slot": binding.last_slot,
             "mixing": mixing,
             "pose": read_pose_values(armature),
         }
@@ -237,7 +238,9 @@ def _restore(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> Non
             setattr(armature.animation_data, name, value)
     action_writer.restore_binding(
         armature,
-        action_writer.Binding(preview.had_animation_data, preview.action, preview.slot_identifier),
+        action_writer.Binding(
+            preview.had_animation_data, preview.action, preview.slot_identifier, before["last_slot"]
+        ),
     )
     if scene.frame_current_final == before["frame"]:
         # Evaluated first, so that unkeyed changes to keyed channels come back too.
