@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bpy
 
-from kmm_core.errors import KmmError
 from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 
 from .axes import vectors_to_blender
@@ -44,22 +43,12 @@ def add_character(context: bpy.types.Context, name: str = "KMM Character") -> bp
 
     Returns:
         The armature object. Its bones are called as the canonical joints; the mesh is its child.
-
-    Raises:
-        KmmError: ``hidden_collection`` where the active collection does not show new objects.
     """
     if context.object is not None and context.object.mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
     armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
-    context.collection.objects.link(armature)
     armature.location = context.scene.cursor.location
-    if not armature.visible_get():
-        bpy.data.armatures.remove(armature.data)  # takes the object along
-        raise KmmError(
-            "hidden_collection",
-            f"The character cannot be added: the active collection {context.collection.name} is hidden.",
-            "Click a visible collection in the outliner first.",
-        )
+    _link(context, armature)
     for other in context.selected_objects:
         other.select_set(False)
     armature.select_set(True)
@@ -69,8 +58,15 @@ def add_character(context: bpy.types.Context, name: str = "KMM Character") -> bp
     _add_bones(armature.data)
     bpy.ops.object.mode_set(mode="OBJECT")
     _colour_bones(armature)
-    context.collection.objects.link(_new_mannequin(armature))
+    _link(context, _new_mannequin(armature))
     return armature
+
+
+def _link(context: bpy.types.Context, made: bpy.types.Object) -> None:
+    context.collection.objects.link(made)
+    view = context.space_data
+    if view is not None and view.type == "VIEW_3D" and view.local_view:
+        made.local_view_set(view, True)
 
 
 def _add_bones(armature: bpy.types.Armature) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import bpy
 
-from kmm_core.errors import KmmError
-
 from ..scene.character import add_character
 
 
@@ -24,12 +22,7 @@ class KMM_OT_add_character(bpy.types.Operator):
         return True
 
     def execute(self, context):
-        try:
-            armature = add_character(context)
-        except KmmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        context.scene.kmm.armature = armature
+        context.scene.kmm.armature = add_character(context)
         return {"FINISHED"}
 
 
