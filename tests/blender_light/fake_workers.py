@@ -8,7 +8,7 @@ from pathlib import Path
 from kmm_core.protocol import GenerateRequest
 from kmm_core.timeline import Prompt, Timeline
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # What a script may use: a connection to Blender, a good hello, and motion of the right size.
 _PREAMBLE = f"""
