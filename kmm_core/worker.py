@@ -43,8 +43,6 @@ _ALIVE_SECONDS = 1.0
 # Blender's main thread goes first when both want the processor.
 _NICENESS = 5
 _INSTALL = "Press Install in KMM's Backend panel, or choose a Python there that has it."
-# After these the process is of no use: what Python failed to import once it does not try again.
-_FATAL = ("backend_incomplete", "backend_broken")
 
 
 def main(port: int) -> None:
@@ -122,8 +120,6 @@ class Worker:
                 )
             self._cancelled.discard(request.job)
             self._send(answer)
-            if isinstance(answer, Failure) and answer.code in _FATAL:
-                sys.exit(1)
 
     def _answer(self, request: GenerateRequest) -> Result:
         """Loads the model if need be, generates and sends the takes."""

@@ -291,7 +291,12 @@ class WorkerClient:
             _show(job, "generating", "receiving", self._takes.frames_received, self._takes.frames_expected)
 
     def _finish(self, job: GenerationJob, answer: Result | Failure) -> None:
-        """The worker's last word on its job."""
+        """The worker's last word on its job.
+
+        Raises:
+            KmmError: ``backend_incomplete`` or ``backend_broken``, after which the process is of no use: what Python
+                failed to import once, it does not try again.
+        """
         if not job.finished:
             if isinstance(answer, Failure):
                 _fail(job, KmmError(answer.code, answer.message, answer.hint))
@@ -300,6 +305,8 @@ class WorkerClient:
                 _show(job, "done")
         self._current = self._takes = None
         self._loading, self._idle = False, 0.0
+        if isinstance(answer, Failure) and answer.code.startswith("backend_"):
+            raise KmmError(answer.code, answer.message, answer.hint)
         self._send_next()
 
     def _check_end(self) -> None:
