@@ -183,22 +183,3 @@ def test_prompts_are_stored_in_the_file(settings, tmp_path):
     assert listed(bpy.context.scene.kmm) == []
     bpy.ops.wm.open_mainfile(filepath=path)
     assert listed(bpy.context.scene.kmm) == before
-
-
-def test_every_control_has_a_tooltip():
-    groups = [
-        cls.bl_rna
-        for name in dir(bpy.types)
-        if name.startswith("KMM_PG_") and (cls := getattr(bpy.types, name, None))
-    ]
-    operators = [getattr(bpy.ops.kmm, name).get_rna_type() for name in dir(bpy.ops.kmm)]
-    assert operators and all(operator.description for operator in operators)
-    missing = [
-        f"{owner.identifier}.{prop.identifier}"
-        for owner in [*groups, *operators]
-        for prop in owner.properties
-        if not prop.description
-        and not prop.is_hidden
-        and prop.identifier not in {"rna_type", "name", "filepath", "check_existing", "filter_glob"}
-    ]
-    assert missing == []
