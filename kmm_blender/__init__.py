@@ -20,6 +20,7 @@ _MODULES = (
     "ui.backend_panel",
     "ui.timeline_overlay",
     "session",
+    "batch.command",
 )
 
 

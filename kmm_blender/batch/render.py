@@ -26,7 +26,7 @@ def check_can_render(paths: Sequence[str]) -> None:
         KmmError: ``no_ffmpeg`` for a film, where Blender was built without FFmpeg.
     """
     films = [path for path in paths if not _is_folder(path)]
-    if films and not bpy.app.build_options.codec_ffmpeg:
+    if films and not _has_ffmpeg():
         raise KmmError(
             "no_ffmpeg",
             f"This Blender was built without FFmpeg and cannot write {films[0]}.",
@@ -74,6 +74,10 @@ def render(
         for film in films:
             _write_film(scene, pictures, film)
     return targets
+
+
+def _has_ffmpeg() -> bool:
+    return bpy.app.build_options.codec_ffmpeg
 
 
 def _is_folder(path: str) -> bool:

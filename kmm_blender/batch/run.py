@@ -113,7 +113,9 @@ def _run_shot(
 ) -> None:
     with _step(report, exit_codes.BAD_ARGUMENTS):
         shot = Shot.from_settings(settings)
+    with _step(report, exit_codes.RENDER_FAILED):
         check_can_render(shot.render)
+    with _step(report, exit_codes.BAD_ARGUMENTS):
         on_stage = _open(shot, opened, fresh)
         plan = _prepare(shot, options, on_stage, label)
     report.armature = plan.target.armature.name

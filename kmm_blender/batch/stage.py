@@ -12,6 +12,8 @@ _CAMERA_ANGLES = Euler((math.radians(80), 0, math.radians(28)))
 _MARGIN = 1.12
 # The motion is looked at in about so many frames to place the camera.
 _LOOKS = 40
+_FLOOR = (0.5, 0.51, 0.53, 1)
+_SKY = (0.36, 0.38, 0.42, 1)
 
 
 def make_stage(scene: bpy.types.Scene) -> None:
@@ -22,24 +24,24 @@ def make_stage(scene: bpy.types.Scene) -> None:
         [(-size, -size, 0), (size, -size, 0), (size, size, 0), (-size, size, 0)], [], [(0, 1, 2, 3)]
     )
     material = bpy.data.materials.new("Floor")
-    material.diffuse_color = (0.32, 0.33, 0.35, 1)
+    material.diffuse_color = _FLOOR
     material.use_nodes = True
-    material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.32, 0.33, 0.35, 1)
+    material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = _FLOOR
     floor.materials.append(material)
     scene.collection.objects.link(bpy.data.objects.new("Floor", floor))
 
     sun = bpy.data.lights.new("Sun", "SUN")
-    sun.energy, sun.angle = 3.0, math.radians(8)
+    sun.energy, sun.angle = 4.0, math.radians(6)
     light = bpy.data.objects.new("Sun", sun)
     light.rotation_euler = (math.radians(40), math.radians(-15), math.radians(35))
     scene.collection.objects.link(light)
 
     world = bpy.data.worlds.new("World")
-    world.color = (0.55, 0.58, 0.62)
+    world.color = _SKY[:3]
     world.use_nodes = True
     background = world.node_tree.nodes.get("Background")
     if background:
-        background.inputs["Color"].default_value = (0.55, 0.58, 0.62, 1)
+        background.inputs["Color"].default_value = _SKY
     scene.world = world
 
     scene.render.resolution_x, scene.render.resolution_y = 1280, 720
@@ -48,6 +50,7 @@ def make_stage(scene: bpy.types.Scene) -> None:
     shading.show_shadows = shading.show_cavity = True
     if hasattr(scene, "cycles"):
         scene.cycles.samples = 16
+    scene.render.use_persistent_data = True
 
 
 def set_frame_rate(scene: bpy.types.Scene, fps: float) -> None:
