@@ -88,6 +88,80 @@ def test_hidden_blocks_are_not_in_the_way(timeline):
     assert hit(timeline, 10) is None
 
 
+class Drag:
+    """The operator worked with made-up mouse events: without a window Blender runs no modal operator."""
+
+    def __init__(self, timeline, frame):
+        operator = timeline_overlay.KMM_OT_drag_prompt
+        names = ("invoke", "modal", "_frame", "_show_status", "_keys", "_end")
+        self.operator = type("Operator", (), {name: operator.__dict__[name] for name in names})()
+        self.timeline, self.statuses, self.cursors = timeline, [], []
+        timeline.region.view2d.region_to_view = lambda x, y: ((x - 100) / 10, y)
+        timeline.workspace = SimpleNamespace(status_text_set=self.statuses.append)
+        timeline.window = SimpleNamespace(
+            cursor_modal_set=self.cursors.append, cursor_modal_restore=lambda: self.cursors.append("restored")
+        )
+        timeline.window_manager = SimpleNamespace(modal_handler_add=lambda operator: None)
+        self.started = self.operator.invoke(timeline, self.event("LEFTMOUSE", "PRESS", frame))
+
+    def event(self, kind, value, frame, **modifiers):
+        keys = {"shift": False, "ctrl": False} | modifiers
+        middle = sum(timeline_overlay.lane(self.timeline)) / 2
+        return SimpleNamespace(
+            type=kind, value=value, mouse_region_x=100 + 10 * frame, mouse_region_y=middle, **keys
+        )
+
+    def move(self, frame, **modifiers):
+        return self.operator.modal(self.timeline, self.event("MOUSEMOVE", "NOTHING", frame, **modifiers))
+
+    def release(self, frame):
+        return self.operator.modal(self.timeline, self.event("LEFTMOUSE", "RELEASE", frame))
+
+    def escape(self, frame):
+        return self.operator.modal(self.timeline, self.event("ESC", "PRESS", frame))
+
+
+def spans(timeline):
+    return [(prompt.start, prompt.end) for prompt in timeline.scene.kmm.prompts]
+
+
+def test_dragging_a_body_moves_the_block_and_selects_it(timeline):
+    drag = Drag(timeline, 40)
+    assert drag.started == {"RUNNING_MODAL"}
+    assert timeline.scene.kmm.active_prompt == 1
+    assert drag.move(47.4) == {"RUNNING_MODAL"}
+    assert spans(timeline) == [(1, 21), (28, 58)]
+    assert drag.statuses[-1].startswith("Frames 28 – 58, 1.25 s")
+    assert drag.move(50) == {"RUNNING_MODAL"}
+    assert drag.release(50) == {"FINISHED"}
+    assert spans(timeline) == [(1, 21), (31, 61)]
+    assert (drag.statuses[-1], drag.cursors[-1]) == (None, "restored")
+
+
+def test_an_edge_takes_its_neighbour_along_unless_ctrl_or_shift_is_held(timeline):
+    drag = Drag(timeline, 20.8)
+    drag.move(24.8)
+    assert spans(timeline) == [(1, 25), (25, 51)]
+    drag.move(16.8, ctrl=True)
+    assert spans(timeline) == [(1, 17), (21, 51)]
+    drag.move(24.8, shift=True)
+    assert spans(timeline) == [(1, 25), (25, 55)]
+
+
+def test_escape_puts_everything_back_and_a_click_makes_no_undo_step(timeline):
+    before = spans(timeline)
+    drag = Drag(timeline, 40)
+    drag.move(90)
+    assert drag.escape(90) == {"CANCELLED"}
+    assert spans(timeline) == before
+    assert Drag(timeline, 40).release(40) == {"CANCELLED"}
+    assert (drag.statuses[-1], drag.cursors[-1]) == (None, "restored")
+
+
+def test_a_press_beside_the_blocks_goes_on_to_blender(timeline):
+    assert Drag(timeline, 80).started == {"PASS_THROUGH"}
+
+
 def test_registering_again_leaves_one_drawing_and_none_behind():
     handles, keys = len(timeline_overlay._handles), len(timeline_overlay._keys)
     timeline_overlay.unregister()
