@@ -26,8 +26,14 @@ def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frame
         frames: first and last scene frame.
 
     Raises:
-        KmmError: ``export_failed``; as ``check_writable``.
+        KmmError: ``export_failed``, ``negative_frames``; as ``check_writable``.
     """
+    if frames[0] < 0:
+        raise KmmError(
+            "negative_frames",
+            f"The motion begins at frame {frames[0]}; Blender's exporters write frames from 0 on.",
+            "Choose a --start of 0 or later.",
+        )
     make_folder(path)
     check_writable(path)
     suffix = path.suffix.lower()
@@ -72,9 +78,8 @@ def _glb(path: str, frames: tuple[int, int]) -> None:
         use_selection=True,
         export_animation_mode="ACTIVE_ACTIONS",
         export_frame_range=True,
-        # Time 0 of the file is the motion's first frame, wherever it stands in the scene, also below 0.
+        # Time 0 of the file is the motion's first frame, wherever it stands in the scene.
         export_anim_slide_to_zero=True,
-        export_negative_frame="SLIDE",
     )
 
 

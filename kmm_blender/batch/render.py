@@ -98,7 +98,7 @@ def _render_frames(
     if resolution:
         settings.resolution_x, settings.resolution_y = resolution
         settings.resolution_percentage = 100
-    scene.frame_start, scene.frame_end, scene.frame_step = *frames, 1
+    scene.frame_start, scene.frame_end, scene.frame_step = max(frames[0], 0), max(frames[1], 0), 1
     # A film or a layered file would be one file, and placeholders would pass for frames.
     _choose_format(settings, "IMAGE", "PNG")
     settings.use_file_extension = settings.use_overwrite = True
@@ -107,7 +107,14 @@ def _render_frames(
     pictures = [Path(settings.frame_path(frame=frame)) for frame in range(frames[0], frames[1] + 1)]
     for picture in pictures:
         picture.unlink(missing_ok=True)
-    _render(scene, f"the frames {frames[0]} to {frames[1]}")
+    for frame, picture in zip(range(frames[0], 0), pictures):
+        # A scene's range begins at 0; frames before it are rendered one by one.
+        scene.frame_set(frame)
+        settings.filepath = str(picture)
+        _render(scene, f"the frame {frame}", write_still=True)
+    if frames[1] >= 0:
+        settings.filepath = f"{folder}/"
+        _render(scene, f"the frames {max(frames[0], 0)} to {frames[1]}", animation=True)
     missing = [picture.name for picture in pictures if not picture.exists()]
     if missing:
         raise KmmError(
@@ -149,9 +156,9 @@ def _choose_format(settings: bpy.types.RenderSettings, media: str, file_format: 
     settings.image_settings.file_format = file_format
 
 
-def _render(scene: bpy.types.Scene, what: str) -> None:
+def _render(scene: bpy.types.Scene, what: str, **how: bool) -> None:
     try:
-        result = bpy.ops.render.render(animation=True, scene=scene.name)
+        result = bpy.ops.render.render(scene=scene.name, **how)
     except RuntimeError as error:
         raise KmmError(
             "render_failed",
@@ -187,7 +194,7 @@ def _write_film(scene: bpy.types.Scene, pictures: Sequence[Path], path: Path) ->
         settings.ffmpeg.constant_rate_factor, settings.ffmpeg.audio_codec = "HIGH", "NONE"
         with atomic_write(path) as part:
             settings.filepath = str(part)
-            _render(film, path.name)
+            _render(film, path.name, animation=True)
             if not part.stat().st_size:
                 raise KmmError(
                     "render_failed",

@@ -141,9 +141,10 @@ def _run_shot(
     if on_stage:
         scene.frame_start, scene.frame_end = frames
         stage.add_camera(scene, armature, frames)
+    takes.show(scene, 0)
+    # Several takes wait in the panel for the animator who opens the file, with the first one shown.
     if shot.takes == 1:
         takes.accept(scene, "ACTION")
-    # Of several takes the first is shown and all wait in the panel, for the animator who opens the file to choose.
 
     if shot.save:
         with _step(report, exit_codes.EXPORT_FAILED, "save"):
