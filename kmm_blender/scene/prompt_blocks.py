@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
 
 from kmm_core.errors import KmmError
 from kmm_core.timeline import DEFAULT_PROMPT_SECONDS, Prompt, Timeline
@@ -69,11 +68,10 @@ def overlaps(blocks: Sequence[Block]) -> list[tuple[int, int]]:
     order = [index for index in time_order(blocks) if blocks[index].enabled]
     pairs = []
     for place, a in enumerate(order):
-        # In the order of their starts, those that a reaches follow it directly.
-        reached = takewhile(
-            lambda b, end=blocks[a].end: blocks[b].start < end, islice(order, place + 1, None)
-        )
-        pairs += [(a, b) for b in reached]
+        for b in order[place + 1 :]:
+            if blocks[b].start >= blocks[a].end:
+                break  # in the order of their starts, so all further ones do as well
+            pairs.append((a, b))
     return pairs
 
 
