@@ -89,6 +89,10 @@ def find_bone_map(rig: Rig, given: Mapping[str, str] | None = None) -> BoneMap:
 def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
     """What would keep the motion from showing, a sentence each for the panel; empty where all is well."""
     result = []
+    if rig.shows_rest:
+        result.append(
+            "The armature shows its rest position; switch it to Pose Position in its Armature properties."
+        )
     held = [name for name in bone_map.driven if rig.constrained[rig.index(name)]]
     if held:
         result.append(

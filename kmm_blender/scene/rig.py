@@ -36,6 +36,7 @@ class Rig:
         deforms: [B] whether the bone moves the mesh.
         constrained: [B] whether a constraint on the bone has a say.
         copies: [B] index of the bone that a constraint makes it a copy of, -1 for none.
+        shows_rest: whether the armature is switched to its rest position, so that no pose shows.
         settings: custom properties that are numbers: (bone name, property) to value.
         world: the object's matrix in the world, [4, 4].
         scale: world units an armature unit.
@@ -56,6 +57,7 @@ class Rig:
     deforms: NDArray[np.bool_]
     constrained: NDArray[np.bool_]
     copies: tuple[int, ...]
+    shows_rest: bool
     settings: dict[tuple[str, str], float]
     world: Array
     scale: float
@@ -126,6 +128,7 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         deforms=np.array([bone.use_deform for bone in bones]),
         constrained=np.array([any(_active_constraints(bone)) for bone in pose_bones]),
         copies=tuple(_copied(armature, bone, index) for bone in pose_bones),
+        shows_rest=armature.data.pose_position == "REST",
         settings={
             (bone.name, key): float(value)
             for bone in pose_bones

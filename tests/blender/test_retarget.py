@@ -10,7 +10,9 @@ import addon_utils
 import bpy
 import numpy as np
 import pytest
+from bl_ext.user_default.kmm.scene.action_writer import assign, write_action
 from bl_ext.user_default.kmm.scene.bone_map import find_bone_map, problems, rigify_settings
+from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.retarget import (
     ground_height,
     pose_to_clip,
@@ -212,6 +214,21 @@ def test_every_joint_of_our_own_skeleton_is_where_the_clip_says(rig, root):
         apply(armature, keys, frame)
         error = np.abs(heads(armature, JOINT_NAMES) - expected[frame]).max()
         assert error < 1e-4, f"frame {frame}: off by {error * 1000:.3f} mm"
+
+
+@pytest.mark.parametrize("root", ["bone", "object"])
+def test_our_own_character_plays_the_clip_from_its_action_within_a_millimetre(root):
+    armature, clip = add_character(bpy.context), random_clip(frames=40)
+    armature.location, armature.rotation_euler = (1, 2, 0), (0, 0, 0.5)
+    bpy.context.view_layer.update()
+    scanned = read_rig(armature)
+    keys = retarget(clip, scanned, find_bone_map(scanned), root=root)
+    assign(armature, write_action("Take", armature, keys, -5))
+    expected = clip.joint_positions()
+    for frame in range(clip.num_frames):
+        bpy.context.scene.frame_set(frame - 5)
+        error = np.linalg.norm(heads(armature, JOINT_NAMES) - expected[frame], axis=-1).max()
+        assert error < 1e-3, f"frame {frame}: off by {error * 1000:.2f} mm"
 
 
 RIGS = {
@@ -601,6 +618,10 @@ def test_constraints_on_driven_bones_are_reported():
     [sentence] = problems(scanned, find_bone_map(scanned))
     assert "left_wrist" in sentence
     armature.pose.bones["left_wrist"].constraints[0].mute = True
+    armature.data.pose_position = "REST"
+    [sentence] = problems(read_rig(armature), find_bone_map(scanned))
+    assert "Pose Position" in sentence
+    armature.data.pose_position = "POSE"
     scanned = read_rig(armature)
     assert problems(scanned, find_bone_map(scanned)) == []
     assert rigify_settings(scanned) == []

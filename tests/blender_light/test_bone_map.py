@@ -106,7 +106,7 @@ def hierarchy(limbs, trunk):
     return parents, spine, neck
 
 
-def rig_of(parents, *, deforms=None, constrained=(), settings=None):
+def rig_of(parents, *, deforms=None, constrained=(), settings=None, shows_rest=False):
     """A Rig with these bones; where they are doesn't matter here."""
     names, count = tuple(parents), len(parents)
     return Rig(
@@ -122,6 +122,7 @@ def rig_of(parents, *, deforms=None, constrained=(), settings=None):
         deforms=np.array([deforms is None or name in deforms for name in names]),
         constrained=np.array([name in constrained for name in names]),
         copies=(-1,) * count,
+        shows_rest=shows_rest,
         settings=settings or {},
         world=np.eye(4),
         scale=1.0,
@@ -229,3 +230,8 @@ def test_missing_joints_and_constraints_are_reported():
     assert "mixamorig:LeftHand" in constraints and "Mute" in constraints
     assert "left_foot, right_foot" in lacking
     assert rigify_settings(rig) == []
+
+
+def test_an_armature_switched_to_its_rest_position_is_reported():
+    rig = rig_of(mixamo(), shows_rest=True)
+    assert "rest position" in problems(rig, find_bone_map(rig))[0]
