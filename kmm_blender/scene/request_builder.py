@@ -27,7 +27,7 @@ from . import history, prompt_blocks, takes
 from .bone_map import find_bone_map
 from .pose_values import read_pose_values, write_pose_values
 from .prompt_blocks import Block
-from .retarget import pose_to_clip
+from .retarget import ground_height, pose_to_clip
 from .rig import read_pose, read_rig
 from .take_maker import Target
 from .take_record import TakeRecord
@@ -46,7 +46,8 @@ class Plan:
         blocks: the prompts, in scene frames.
         first_frame: scene frame of the takes' first frame.
         lead: frames of the clips before ``first_frame``.
-        own_floor: whether clips stand on the character's own floor, not at the world's height 0.
+        floor: height in the world that the takes stand on.
+        from_pose: whether they start from the character's own pose.
     """
 
     request: GenerateRequest
@@ -54,7 +55,8 @@ class Plan:
     blocks: tuple[Block, ...]
     first_frame: int
     lead: int
-    own_floor: bool
+    floor: float
+    from_pose: bool
 
     def records(self, clips: Sequence[MotionClip]) -> list[TakeRecord]:
         """The worker's clips as takes."""
@@ -66,7 +68,8 @@ class Plan:
                 name=f"{words}, seed {request.seed}" + (f", take {number}" if request.samples > 1 else ""),
                 blocks=self.blocks,
                 first_frame=self.first_frame,
-                own_floor=self.own_floor,
+                floor=self.floor,
+                from_pose=self.from_pose,
                 clip=clip.slice(self.lead, clip.num_frames),
                 seed=request.seed,
                 sample=number,
@@ -113,15 +116,19 @@ def build_plan(
     blocks = [Block(p.text, p.start, p.end, p.enabled) for p in settings.prompts]
     timeline, first_frame = prompt_blocks.to_timeline(blocks, true_fps(scene))
     keep: _Keep | None = None
-    own_floor = settings.start_from == "POSE"
+    floor, from_pose = 0.0, settings.start_from == "POSE"
     if block is not None:
         record = _take_to_change(scene, armature)
         keep = _keep_others(record, blocks, block, timeline, first_frame)
-        own_floor = record.own_floor
-    elif own_floor:
+        floor, from_pose = record.floor, record.from_pose
+    elif from_pose:
         with takes.hidden(scene), _at_frame(context, armature, first_frame):
-            pose = read_pose(armature, rig, context.evaluated_depsgraph_get())
-        timeline, keep = _lead_in(pose_to_clip(pose, rig, bone_map, fps=timeline.fps), timeline)
+            depsgraph = context.evaluated_depsgraph_get()
+            rig = read_rig(armature)  # again: it may stand elsewhere in that frame
+            pose = read_pose(armature, rig, depsgraph)
+        floor = ground_height(rig, bone_map)
+        start = pose_to_clip(pose, rig, bone_map, fps=timeline.fps, floor=floor)
+        timeline, keep = _lead_in(start, timeline)
     request = GenerateRequest(
         job=uuid.uuid4().hex,
         timeline=timeline,
@@ -141,7 +148,8 @@ def build_plan(
         blocks=tuple(blocks[i] for i in prompt_blocks.time_order(blocks) if blocks[i].enabled),
         first_frame=first_frame,
         lead=keep.lead if keep else 0,
-        own_floor=own_floor,
+        floor=floor,
+        from_pose=from_pose,
     )
 
 
@@ -211,7 +219,7 @@ def _keep_others(
     rows = np.clip(frames - record.first_frame, 0, record.clip.num_frames - 1)
     block = blocks[index]
     kept = (frames - record.first_frame == rows) & ((frames < block.start) | (frames >= block.end))
-    if record.own_floor and first_frame == record.first_frame:
+    if record.from_pose and first_frame == record.first_frame:
         kept[0] = True  # the animator's own pose
     if not kept[1:].any():
         raise KmmError(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import bpy
+import numpy as np
 
 from kmm_core.errors import KmmError
 
@@ -14,7 +15,7 @@ from .action_writer import write_action_steps
 from .bone_map import find_bone_map
 from .key_reduction import Reduction
 from .reference import Reference
-from .retarget import Root, ground_height, retarget
+from .retarget import Root, retarget_steps
 from .rig import read_rig
 from .take_record import TakeRecord
 
@@ -131,15 +132,18 @@ class TakeMaker:
         bone_map = find_bone_map(rig)
         encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
-            floor = ground_height(rig, bone_map) if record.own_floor else 0.0
-            keys = retarget(record.clip, rig, bone_map, root=target.root, floor=floor)
-            yield share * (number + 0.2)
+            keys = None
+            for keys in retarget_steps(record.clip, rig, bone_map, root=target.root, floor=record.floor):
+                yield share * (number + 0.2)
+            # The pose that the motion starts from is the animator's own.
+            pinned = np.arange(record.clip.num_frames) < record.from_pose
             steps = write_action_steps(
                 target.action_name or f"KMM {record.name}",
                 armature,
                 keys,
                 record.first_frame,
                 tolerance=target.reduction,
+                pinned=pinned,
             )
             for written in steps:
                 if len(self._written) == number:

@@ -34,7 +34,8 @@ class TakeRecord:
         name: what the panel calls it.
         blocks: the prompts that were generated, in scene frames.
         first_frame: scene frame of the clip's first frame.
-        own_floor: whether the clip stands on the character's own floor, not at the world's height 0.
+        floor: height in the world that the clip stands on.
+        from_pose: whether the first frame is the animator's own pose.
         clip: the motion before retargeting, at the scene's frame rate of that time, as exact as float32.
         seed: of the request.
         sample: which of the request's takes this is, from 1.
@@ -46,7 +47,8 @@ class TakeRecord:
     name: str
     blocks: tuple[Block, ...]
     first_frame: int
-    own_floor: bool
+    floor: float
+    from_pose: bool
     clip: MotionClip
     seed: int
     sample: int
@@ -66,7 +68,8 @@ class TakeRecord:
             "name": self.name,
             "prompts": [[block.text, block.start, block.end] for block in self.blocks],
             "first_frame": self.first_frame,
-            "own_floor": self.own_floor,
+            "floor": self.floor,
+            "from_pose": self.from_pose,
             "frames": self.clip.num_frames,
             "fps": self.clip.fps,
             "seed": self.seed,
@@ -122,7 +125,8 @@ def decode(text: str) -> TakeRecord:
             name=str(table["name"]),
             blocks=_blocks(table["prompts"]),
             first_frame=int(table["first_frame"]),
-            own_floor=bool(table["own_floor"]),
+            floor=float(table["floor"]),
+            from_pose=bool(table["from_pose"]),
             clip=MotionClip(rows[:, :3], rows[:, 3:].reshape(frames, NUM_JOINTS, 4), float(table["fps"])),
             seed=int(table["seed"]),
             sample=int(table["sample"]),

@@ -12,10 +12,40 @@ from typing import Any
 import bpy
 import numpy as np
 
-KINDS = ("scenes", "objects", "actions", "armatures", "collections", "cameras", "lights", "node_groups", "texts")
-_SKIPPED = {"rna_type", "preview", "kmm", "kmm_history", "bl_rna", "session_uid", "depsgraph", "original", "particle_edit"}
+KINDS = (
+    "scenes",
+    "objects",
+    "actions",
+    "armatures",
+    "collections",
+    "cameras",
+    "lights",
+    "node_groups",
+    "texts",
+)
+_SKIPPED = {
+    "rna_type",
+    "preview",
+    "kmm",
+    "kmm_history",
+    "bl_rna",
+    "session_uid",
+    "depsgraph",
+    "original",
+    "particle_edit",
+}
 # Pointers to these lead back to what is walked anyway.
-_NAMED_ONLY = ("PoseBone", "Bone", "EditBone", "ViewLayer", "LayerCollection", "Action", "ActionSlot", "FCurve", "ActionGroup")
+_NAMED_ONLY = (
+    "PoseBone",
+    "Bone",
+    "EditBone",
+    "ViewLayer",
+    "LayerCollection",
+    "Action",
+    "ActionSlot",
+    "FCurve",
+    "ActionGroup",
+)
 
 
 def snapshot() -> dict[str, Any]:
@@ -30,7 +60,7 @@ def snapshot() -> dict[str, Any]:
             _walk(datablock, where, table, depth=0)
             for key, value in datablock.items():
                 if key not in _SKIPPED:
-                    table[f"{where}[{key!r}]"] = repr(value)
+                    table[f"{where}[{key!r}]"] = repr(value.to_dict() if hasattr(value, "to_dict") else value)
         table[kind] = [datablock.name for datablock in getattr(bpy.data, kind)]
     return table
 
@@ -46,7 +76,8 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tupl
 
 def _walk(struct: Any, where: str, table: dict[str, Any], depth: int) -> None:
     for prop in struct.bl_rna.properties:
-        if prop.identifier in _SKIPPED:
+        # Painting is not ours, and Blender 4.2 crashes when asked for a brush of a file that was closed.
+        if prop.identifier in _SKIPPED or prop.identifier.endswith(("paint", "sculpt")):
             continue
         path = f"{where}.{prop.identifier}"
         try:
@@ -74,7 +105,12 @@ def _step(value: Any, path: str, table: dict[str, Any], depth: int) -> None:
     elif isinstance(value, bpy.types.ID) and not value.is_embedded_data:
         table[path] = value.name_full
     # The bones of a pose, and the parts of an Action, are walked where they live, one step below their owner.
-    elif type(value).__name__ in _NAMED_ONLY and depth > 0 and "pose.bones" not in path[-14:] and "[" not in path[-4:]:
+    elif (
+        type(value).__name__ in _NAMED_ONLY
+        and depth > 0
+        and "pose.bones" not in path[-14:]
+        and "[" not in path[-4:]
+    ):
         table[path] = getattr(value, "name", getattr(value, "data_path", type(value).__name__))
     elif depth < 7:
         _walk(value, path, table, depth + 1)

@@ -11,11 +11,12 @@ from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.prompt_blocks import Block
 from bl_ext.user_default.kmm.scene.take_maker import TakeMaker, Target
 from bl_ext.user_default.kmm.scene.take_record import TakeRecord
+from scene_snapshot import differences, snapshot
+
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.motion import rotations
 from kmm_core.skeleton import REST_PELVIS_HEIGHT
-from scene_snapshot import differences, snapshot
 
 
 def record(seed: int = 1, frames: int = 40, first_frame: int = -5) -> TakeRecord:
@@ -28,7 +29,7 @@ def record(seed: int = 1, frames: int = 40, first_frame: int = -5) -> TakeRecord
     clip = MotionClip(root.astype("f4").astype(float), local.astype("f4").astype(float), 24.0)
     blocks = (Block("a person walks", first_frame, first_frame + frames),)
     return TakeRecord(
-        f"id{seed}", f"walks, seed {seed}", blocks, first_frame, False, clip, seed, 1, "starter", "1.0"
+        f"id{seed}", f"walks, seed {seed}", blocks, first_frame, 0.0, False, clip, seed, 1, "starter", "1.0"
     )
 
 
@@ -66,7 +67,9 @@ def animated(armature) -> None:
     """An Action of the animator's own with keys, one channel moved off its key, NLA, a driver, and mixing changed."""
     posed(armature)
     for frame, turn in ((1, 0.1), (20, 0.9)):
-        armature.pose.bones["head"].rotation_quaternion = rotations.from_axis_angle(np.array([1.0, 0, 0]), turn)
+        armature.pose.bones["head"].rotation_quaternion = rotations.from_axis_angle(
+            np.array([1.0, 0, 0]), turn
+        )
         armature.pose.bones["head"].keyframe_insert("rotation_quaternion", frame=frame)
         armature.location.x = turn
         armature.keyframe_insert("location", frame=frame)
@@ -183,7 +186,8 @@ def test_accept_as_action_keeps_the_own_one_in_the_file(character):
     animated(character)
     own, scene = character.animation_data.action, bpy.context.scene
     curves = [
-        (curve.data_path, [tuple(point.co) for point in curve.keyframe_points]) for curve in fcurves(own, character)
+        (curve.data_path, [tuple(point.co) for point in curve.keyframe_points])
+        for curve in fcurves(own, character)
     ]
     add_takes(scene, character)
     takes.show(scene, 1)
@@ -193,7 +197,8 @@ def test_accept_as_action_keeps_the_own_one_in_the_file(character):
     assert own.users == 1 and own.use_fake_user
     assert "Own Action ü 動" in accepted.note
     assert curves == [
-        (curve.data_path, [tuple(point.co) for point in curve.keyframe_points]) for curve in fcurves(own, character)
+        (curve.data_path, [tuple(point.co) for point in curve.keyframe_points])
+        for curve in fcurves(own, character)
     ]
     assert [action.name for action in bpy.data.actions if takes.summary(action)] == [accepted.action.name]
     assert [track.name for track in character.animation_data.nla_tracks] == ["Own Track"]
@@ -215,7 +220,8 @@ def test_accept_as_nla_strip_changes_nothing_but_the_new_track(prepared):
     changed = {
         path
         for path in differences(before, snapshot())
-        if ".nla_tracks" not in path and not path.startswith(("actions", "objects[KMM Character].animation_data"))
+        if ".nla_tracks" not in path
+        and not path.startswith(("actions", "objects[KMM Character].animation_data"))
     }
     # Only the pose that the new track makes is different, where no own Action hides it.
     pose = (".pose.bones", ".bound_box", ".dimensions")
@@ -411,7 +417,11 @@ def test_undo_while_keys_are_written(character):
     while not maker.step():
         pass
     scene = bpy.context.scene
-    assert takes.shown(scene) == 0 and len(bpy.data.actions) == 2 and scene.kmm.preview.armature.location.x == 0.0
+    assert (
+        takes.shown(scene) == 0
+        and len(bpy.data.actions) == 2
+        and scene.kmm.preview.armature.location.x == 0.0
+    )
 
 
 def test_deleting_the_armature_while_keys_are_written(character):
@@ -438,7 +448,11 @@ def test_deleting_the_armature_while_keys_are_written(character):
 def test_history_gives_the_very_same_take_back(character):
     scene = bpy.context.scene
     add_takes(scene, character, record(1))
-    written = [list(point.co) for curve in fcurves(scene.kmm.takes[0].action, character) for point in curve.keyframe_points]
+    written = [
+        list(point.co)
+        for curve in fcurves(scene.kmm.takes[0].action, character)
+        for point in curve.keyframe_points
+    ]
     takes.reject(scene)
     entry = scene.kmm_history.entries[0]
     assert entry.name == "walks, seed 1" and "-5 to 35: a person walks" in entry.details
@@ -446,7 +460,11 @@ def test_history_gives_the_very_same_take_back(character):
     maker = TakeMaker(Target.of(scene, character), [stored], remember=False)
     while not maker.step():
         pass
-    again = [list(point.co) for curve in fcurves(scene.kmm.takes[0].action, character) for point in curve.keyframe_points]
+    again = [
+        list(point.co)
+        for curve in fcurves(scene.kmm.takes[0].action, character)
+        for point in curve.keyframe_points
+    ]
     assert again == written and len(scene.kmm_history.entries) == 1
 
 
