@@ -28,7 +28,7 @@ help:
 	@echo "make demo         generate a person who walks, turns and raises an arm: out/demo.bvh, .gif, .png (ARM=left|right)"
 	@echo "make test         run the tests, those inside Blender 5 and 4 (as Python modules) included"
 	@echo "make test-core    only those that need no Blender;  make test-bpy: only those inside it"
-	@echo "make test-gui     a real Blender with a window, its panel worked with a mouse; pictures in out/gui (Linux, root)"
+	@echo "make test-gui     a real Blender: its panel worked with a mouse (out/gui), and the headless examples (out/batch); Linux, root"
 	@echo "make extension    build dist/kmm-<version>.zip, which Blender 4.2 and newer installs"
 	@echo "make install-extension, make dev-blender: install that zip, or run the checkout, in BLENDER=/path/to/blender"
 	@echo "make repository   dist/repository/: a static site from which Blender installs and updates"
@@ -80,9 +80,10 @@ test-bpy: $(VENV)/core.stamp .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
 		else echo "SKIPPED: the tests inside Blender of $$folder (the reason stands above)"; fi; \
 	done
 
-# 77: no window could be had, and the script has said why.
+# 77: no window, or no Blender, could be had, and the script has said why.
 test-gui: $(VENV)/core.stamp extension
 	@tests/gui/run.sh dist/kmm-*.zip $(BIN)/python || [ $$? = 77 ]
+	@tests/gui/run_batch.sh dist/kmm-*.zip $(BIN)/python || [ $$? = 77 ]
 
 extension: .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
 	@"$(PYTHON)" tools/build_extension.py build

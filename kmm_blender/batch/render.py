@@ -144,7 +144,7 @@ def _choose_engine(scene: bpy.types.Scene, engine: str) -> None:
 
 def _has_denoiser() -> bool:
     """Some builds, such as Debian's, come without OpenImageDenoise, and Cycles fails when it is asked for."""
-    import _cycles
+    import _cycles  # pyright: ignore[reportMissingImports]
 
     return bool(getattr(_cycles, "with_openimagedenoise", True))
 

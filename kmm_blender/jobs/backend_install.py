@@ -53,7 +53,7 @@ class SetupProcess:
         self.error: KmmError | None = None
         self.log = folder / INSTALL_LOG
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._kill_at: float | None = None
         # Two Blenders may use one folder at the same time.
         self._own = f".{os.getpid()}-{secrets.token_hex(4)}"

@@ -585,8 +585,8 @@ def _windows_long_paths() -> bool:
     import winreg
 
     try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
-            return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:  # pyright: ignore[reportAttributeAccessIssue]
+            return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1  # pyright: ignore[reportAttributeAccessIssue]
     except OSError:
         return False
 
