@@ -191,8 +191,6 @@ def record_from(table: Any) -> BackendRecord:
 
 def _missing_part(python: Path) -> Path | None:
     """What an environment's interpreter needs and isn't there: itself, or the Python that it was built on."""
-    if not python.is_file():
-        return python
     try:
         settings = (python.parent.parent / "pyvenv.cfg").read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -200,7 +198,7 @@ def _missing_part(python: Path) -> Path | None:
     home = next(
         (line.partition("=")[2].strip() for line in settings.splitlines() if line.startswith("home")), ""
     )
-    return None if Path(home).is_dir() else Path(home)
+    return next((path for path in (Path(home), python) if not path.exists()), None)
 
 
 def _no_file(source: str, python: Path) -> KmmError:

@@ -331,30 +331,26 @@ class KMM_PT_backend(bpy.types.Panel):
     bl_order = 9
 
     def draw(self, context):
-        layout, setup = self.layout, _setup
-        if setup is not None and not setup.finished:
-            factor = setup.done / setup.total if setup.total else 0.0
-            layout.progress(factor=factor, text=_progress_text(setup), type="BAR")
-            layout.operator("kmm.cancel_backend", icon="CANCEL")
-        elif setup is not None and setup.error is not None:
-            _draw_failure(context, layout, setup.error, "INSTALL")
-        now = status()
-        if now.python is None:
-            self._draw_missing(context, now.error)
-        else:
+        layout, setup, now = self.layout, _setup, status()
+        failure = setup.error if setup is not None and setup.finished else None
+        if failure is not None:
+            _draw_failure(context, layout, failure)
+        if now.python is not None:
             self._draw_facts(context, now)
             row = layout.row(align=True)
             row.operator("kmm.restart_worker", icon="FILE_REFRESH")
             row.operator("kmm.unload_worker", icon="TRASH")
+        elif not _running():
+            if failure is None:
+                draw_error(context, layout, now.error)
+            _draw_choice(context, layout, big=True)
+        if _running():
+            factor = setup.done / setup.total if setup.total else 0.0
+            layout.progress(factor=factor, text=_progress_text(setup), type="BAR")
+            layout.operator("kmm.cancel_backend", icon="CANCEL")
         row = layout.row(align=True)
         row.operator_menu_enum("kmm.open_log", "log", icon="TEXT")
         row.operator("kmm.copy_report", icon="COPYDOWN")
-
-    def _draw_missing(self, context, error: KmmError) -> None:
-        """No backend: why, and the two ways to one."""
-        layout = self.layout
-        draw_error(context, layout, error)
-        _draw_choice(context, layout, big=True)
 
     def _draw_facts(self, context, now: BackendStatus) -> None:
         """What runs, or what would."""
@@ -366,7 +362,7 @@ class KMM_PT_backend(bpy.types.Panel):
             _draw_fact(column, "Model", f"{info.model} {info.version}")
             _draw_fact(column, "Licence", info.licence)
             _draw_fact(column, "Text", info.text_encoder)
-            _draw_fact(column, "Device", info.device_name or info.device.upper())
+            _draw_fact(column, "Device", _device(info.device, info.device_name))
             memory = _size(info.memory_bytes)
             if info.device_memory_bytes:
                 memory += f", {_size(info.device_memory_bytes)} on the card"
@@ -375,7 +371,7 @@ class KMM_PT_backend(bpy.types.Panel):
         else:
             _draw_fact(column, "Model", preferences().model_name)
             if record is not None:
-                _draw_fact(column, "Device", record.device_name or record.device.upper())
+                _draw_fact(column, "Device", _device(record.device, record.device_name))
                 _draw_fact(column, "PyTorch", record.torch)
         if record is not None and record.note:
             draw_message(context, layout, record.note, "INFO")
@@ -435,14 +431,21 @@ def _draw_choice(context, layout, *, big: bool) -> None:
     row.operator("kmm.use_python", text="", icon="CHECKMARK")
 
 
-def _draw_failure(context, layout, error: KmmError, log: str) -> None:
+def _draw_failure(context, layout, error: KmmError) -> None:
     """What went wrong, with the ways to more."""
     box = layout.box()
     draw_error(context, box, error)
     row = box.row(align=True)
     row.operator("kmm.copy_report", icon="COPYDOWN")
-    row.operator("kmm.open_log", icon="TEXT").log = log
+    row.operator("kmm.open_log", icon="TEXT").log = "INSTALL"
     row.operator("kmm.dismiss_backend", text="", icon="X")
+
+
+def _device(device: str, name: str) -> str:
+    """Such as "NVIDIA GeForce RTX 4070" or "CPU, 8 threads"."""
+    if device == "cpu":
+        return f"CPU, {name}" if name else "CPU"
+    return name or device.upper()
 
 
 def _draw_fact(column, name: str, value: str) -> None:

@@ -17,7 +17,9 @@ from kmm_core.errors import KmmError
 from kmm_core.protocol import Ready
 
 RECORD = backend.BackendRecord("env1/bin/python", "3.13.1", "2.13.0+cu130", "cuda", "NVIDIA RTX", 8 << 30)
-INFO = Ready("starter", "0.1.0", "GPL-3.0-or-later", (), "MiniLM", "cpu", "", 30.0, "2.13.0", {}, 700 << 20)
+INFO = Ready(
+    "starter", "0.1.0", "GPL-3.0-or-later", (), "MiniLM", "cpu", "8 threads", 30.0, "2.13.0", {}, 700 << 20
+)
 posix = pytest.mark.skipif(os.name == "nt", reason="shell scripts stand in for Python")
 
 
@@ -42,9 +44,8 @@ def drawn(*panels) -> str:
     )
     for panel in panels or (backend_panel.KMM_PT_backend, backend_panel.KMM_PT_backend_setup):
         stand_in = SimpleNamespace(layout=Layout(seen))
-        for name in ("_draw_missing", "_draw_facts"):
-            if hasattr(panel, name):
-                setattr(stand_in, name, getattr(panel, name).__get__(stand_in))
+        if hasattr(panel, "_draw_facts"):
+            stand_in._draw_facts = panel._draw_facts.__get__(stand_in)
         panel.draw(stand_in, context)
     return "\n".join(seen)
 
@@ -101,7 +102,9 @@ def test_progress_of_an_installation_is_shown_and_nothing_else_can_be_started(mo
     )
     assert backend_panel._progress_text(setup) == "Downloading 50 of 200 MB, 2 min left"
     show(monkeypatch, setup=setup)
-    assert "Downloading 50 of 200 MB" in drawn() and "Cancel" in drawn()
+    text = drawn()
+    assert "Downloading 50 of 200 MB" in text and "Cancel" in text
+    assert "KMM has no backend yet" not in text and "Install" not in text
     assert not bpy.ops.kmm.install_backend.poll() and not bpy.ops.kmm.use_python.poll()
     assert bpy.ops.kmm.cancel_backend.poll()
 
@@ -122,7 +125,15 @@ def test_what_runs_is_named(monkeypatch):
     status = backend.BackendStatus("installed", "/env1/bin/python", RECORD)
     show(monkeypatch, status, SimpleNamespace(state="ready", info=INFO))
     text = drawn()
-    for words in ("ready", "starter 0.1.0", "GPL-3.0-or-later", "MiniLM", "CPU", "700 MB", "2.13.0"):
+    for words in (
+        "ready",
+        "starter 0.1.0",
+        "GPL-3.0-or-later",
+        "MiniLM",
+        "CPU, 8 threads",
+        "700 MB",
+        "2.13.0",
+    ):
         assert words in text
     assert bpy.ops.kmm.unload_worker.poll() and bpy.ops.kmm.restart_worker.poll()
 
