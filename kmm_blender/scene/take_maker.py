@@ -132,8 +132,8 @@ class TakeMaker:
         bone_map = find_bone_map(rig)
         encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
-            keys = None
-            for keys in retarget_steps(record.clip, rig, bone_map, root=target.root, floor=record.floor):
+            for part in retarget_steps(record.clip, rig, bone_map, root=target.root, floor=record.floor):
+                keys = part
                 yield share * (number + 0.2)
             # The pose that the motion starts from is the animator's own.
             pinned = np.arange(record.clip.num_frames) < record.from_pose

@@ -128,7 +128,6 @@ def test_generating_is_one_undo_step(character, worker):
     worker(GOOD)
     bpy.ops.ed.undo_push(message="before")
     generate()
-    character = bpy.context.scene.kmm.armature
     assert takes.shown(bpy.context.scene) == 0
     bpy.ops.ed.undo()
     assert not takes.waiting(bpy.context.scene) and not bpy.data.actions
@@ -410,7 +409,6 @@ def test_undo_and_redo_during_a_generation(under_way):
 
 
 def test_undo_while_keys_are_written(under_way, tmp_path):
-    scene = bpy.context.scene
     (tmp_path / "go").touch()
     wait_until(lambda: session.get().status.text.startswith("Writing"))
     bpy.ops.ed.undo()
