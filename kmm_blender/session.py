@@ -29,7 +29,7 @@ from .ui.preferences import preferences
 # Seconds between two looks at the worker: while it generates, while keys are written, and while nothing is under way.
 _BUSY, _WRITING, _IDLE = 0.05, 0.005, 0.5
 # The main thread is held for about this long at a time while keys are written.
-_SLICE_SECONDS = 0.015
+_SLICE_SECONDS = 0.01
 # Deleting the armature is noticed after so many seconds.
 _TARGET_CHECK = 0.5
 # While one of these runs, the animator's hand is on the scene: the takes wait.
