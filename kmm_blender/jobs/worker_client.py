@@ -34,6 +34,8 @@ ClientState = Literal["stopped", "starting", "loading", "ready", "busy", "failed
 
 # Messages are taken in for this long in one poll; one message adds at most 2 ms. Seconds.
 _POLL_SECONDS = 0.003
+# The end of a process may be seen this much later than the end of its connection. Seconds.
+_LEAVING_SECONDS = 5.0
 _AGAIN = (
     "Generate again: the worker is started anew. The log and the report in KMM's Backend panel tell more."
 )
@@ -93,8 +95,8 @@ class WorkerClient:
         self._takes: TakeAssembly | None = None
         self._loading = False
         self._terminated = False
-        # Seconds of polling since the worker's last message, since the cancel, and without a job.
-        self._silent = self._cancelling = self._idle = 0.0
+        # Seconds of polling since the worker's last message, since the cancel, without a job, and since it hung up.
+        self._silent = self._cancelling = self._idle = self._leaving = 0.0
         self._polled = 0.0
 
     @property
@@ -154,7 +156,7 @@ class WorkerClient:
                 self._worker.accept()
             self._send_next()
             self._receive()
-            self._check_end()
+            self._check_end(passed)
             self._check_times(passed)
         except KmmError as error:
             self._end(error)
@@ -185,8 +187,9 @@ class WorkerClient:
                     "Allow more time, or ask for fewer takes or a shorter timeline.",
                 )
                 return job
-            if self._worker is not None and self._worker.connection is not None:
-                self._worker.connection.wait(0.02)
+            connection = None if self._worker is None else self._worker.connection
+            if connection is not None and not connection.closed:
+                connection.wait(0.02)
             else:
                 time.sleep(0.01)
 
@@ -226,7 +229,7 @@ class WorkerClient:
             self._fail_queue(error)
             return
         self._log_problem = self._worker.log_problem
-        self._silent = self._idle = 0.0
+        self._silent = self._idle = self._leaving = 0.0
         self._terminated = False
         for job in self._queue:
             _show(job, "starting", "starting the worker")
@@ -309,7 +312,7 @@ class WorkerClient:
             raise KmmError(answer.code, answer.message, answer.hint)
         self._send_next()
 
-    def _check_end(self) -> None:
+    def _check_end(self, passed: float) -> None:
         """Notices that the process is gone, once all it sent was read.
 
         Raises:
@@ -322,7 +325,10 @@ class WorkerClient:
             gone = worker.exit_code is not None
         else:
             # The end of the connection is seen a moment before the end of the process, and its exit code.
-            gone = worker.connection.closed and (worker.exit_code is not None or self._silent > 1.0)
+            self._leaving += passed if worker.connection.closed else 0.0
+            gone = worker.connection.closed and (
+                worker.exit_code is not None or self._leaving > _LEAVING_SECONDS
+            )
         if gone:
             raise KmmError(
                 "worker_died" if worker.connection is not None else "worker_not_started",

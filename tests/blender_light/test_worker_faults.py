@@ -368,6 +368,23 @@ def test_a_cancel_that_is_not_answered_ends_the_worker(make, tmp_path):
     assert job.state == "cancelled" and job.error is None and _gone(pid)
 
 
+def test_an_end_some_time_after_hanging_up_is_still_explained(make):
+    """The system may close a process's sockets well before it says how the process ended."""
+    client = make("receive(); send(READY); time.sleep(1.2); connection.close(); time.sleep(1); os._exit(6)")
+    job = client.wait(client.generate(request()), 20)
+    assert "exit code 6 while it generated" in job.error.message
+
+
+def test_hanging_up_without_an_end_is_an_end(make, monkeypatch):
+    monkeypatch.setattr("kmm_blender.jobs.worker_client._LEAVING_SECONDS", 0.3)
+    client = make("receive(); send(READY); connection.close(); time.sleep(60)")
+    job = client.generate(request())
+    pid = client.pid
+    client.wait(job, 20)
+    assert "The worker closed its connection while it generated" in job.error.message
+    _wait_until(lambda: _gone(pid), 5)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_worker_that_ignores_termination_is_killed(make):
     client = make("signal.signal(signal.SIGTERM, signal.SIG_IGN); r = receive(); send(READY); time.sleep(60)")
