@@ -145,34 +145,7 @@ def _run_shot(
     # Several takes wait in the panel for the animator who opens the file, with the first one shown.
     if shot.takes == 1:
         takes.accept(scene, "ACTION")
-
-    if shot.save:
-        with _step(report, exit_codes.EXPORT_FAILED, "save"):
-            _save(_path(shot, shot.save))
-            report.saved = _path(shot, shot.save)
-    for number, take in enumerate(report.takes, start=1):
-        if shot.takes > 1:
-            takes.show(scene, number - 1)
-        for pattern in shot.export:
-            with _step(report, exit_codes.EXPORT_FAILED, "export"):
-                path = numbered(_path(shot, pattern), number, shot.takes)
-                _print(label, f"exporting {path}")
-                export(scene, armature, Path(path), frames)
-                take.exported.append(path)
-        if shot.render:
-            with _step(report, exit_codes.RENDER_FAILED, "render"):
-                paths = [numbered(_path(shot, pattern), number, shot.takes) for pattern in shot.render]
-                _print(
-                    label,
-                    f"rendering {take.action}, frames {frames[0]} to {frames[1]}, to {' and '.join(paths)}",
-                )
-                if scene.camera is None:
-                    _print(
-                        label, "the scene has no camera: one that frames the motion was added for rendering"
-                    )
-                    stage.add_camera(scene, armature, frames)
-                render(scene, paths, frames, engine=shot.engine, resolution=shot.resolution)
-                take.rendered += paths
+    _make_files(shot, report, armature, frames, label)
 
 
 # --- the steps ----------------------------------------------------------------------------------------
@@ -199,6 +172,12 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
     """Fills the KMM tab's settings with the shot's."""
     scene = bpy.context.scene
     settings = scene.kmm
+    if on_stage and shot.armature is not None:
+        raise KmmError(
+            "no_armature",
+            f'There is no .blend, so no armature "{shot.armature}" either.',
+            "Name the .blend before --python or -c, or leave --armature out for a KMM character.",
+        )
     if on_stage:
         if shot.timeline is not None:
             stage.set_frame_rate(scene, read_timeline(shot.timeline).fps)
@@ -261,6 +240,40 @@ def _generate(plan: Plan, timeout: float, label: str) -> None:
     current = session.get()
     current.start(plan)
     current.wait(timeout, show)
+
+
+def _make_files(
+    shot: Shot, report: ShotReport, armature: bpy.types.Object, frames: tuple[int, int], label: str
+) -> None:
+    """Saves, exports and renders. Saves first: what the others change for their purposes is not to be kept."""
+    scene = bpy.context.scene
+    if shot.save:
+        with _step(report, exit_codes.EXPORT_FAILED, "save"):
+            _save(_path(shot, shot.save))
+            report.saved = _path(shot, shot.save)
+    for number, take in enumerate(report.takes, start=1):
+        if shot.takes > 1:
+            takes.show(scene, number - 1)
+        for pattern in shot.export:
+            with _step(report, exit_codes.EXPORT_FAILED, "export"):
+                path = numbered(_path(shot, pattern), number, shot.takes)
+                _print(label, f"exporting {path}")
+                export(scene, armature, Path(path), frames)
+                take.exported.append(path)
+        if shot.render:
+            with _step(report, exit_codes.RENDER_FAILED, "render"):
+                paths = [numbered(_path(shot, pattern), number, shot.takes) for pattern in shot.render]
+                _print(
+                    label,
+                    f"rendering {take.action}, frames {frames[0]} to {frames[1]}, to {' and '.join(paths)}",
+                )
+                if scene.camera is None:
+                    _print(
+                        label, "the scene has no camera: one that frames the motion was added for rendering"
+                    )
+                    stage.add_camera(scene, armature, frames)
+                render(scene, paths, frames, engine=shot.engine, resolution=shot.resolution)
+                take.rendered += paths
 
 
 def _save(path: str) -> None:

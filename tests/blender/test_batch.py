@@ -323,6 +323,11 @@ def test_bad_arguments_are_exit_code_2(made_up, prompts, char_blend, tmp_path, c
         assert said in capfd.readouterr().err
 
 
+def test_an_armature_needs_a_blend(made_up, prompts, capfd):
+    assert run.main(["--timeline", str(prompts), "--armature", "Rig"]) == 2
+    assert 'There is no .blend, so no armature "Rig" either.' in capfd.readouterr().err
+
+
 def test_which_armature_must_be_clear(made_up, prompts, char_blend, capfd):
     add_character(bpy.context, "Other")
     assert run.main(["--timeline", str(prompts)]) == 2
