@@ -345,7 +345,7 @@ class WorkerClient:
             KmmError: ``worker_silent``.
         """
         self._silent += passed
-        if self._worker is None:
+        if self._worker is None or (self._worker.connection is not None and self._worker.connection.closed):
             return
         if self._current is None:
             if self._worker.connection is not None:

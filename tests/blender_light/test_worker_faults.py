@@ -514,8 +514,8 @@ def test_ten_minutes_in_four_takes_are_taken_in_small_sips(make):
         longest, polls, total = max(longest, spent), polls + 1, total + spent
     print(f"longest poll {longest * 1e3:.1f} ms, all {total * 1e3:.0f} ms in {polls} polls")
     assert job.state == "done" and len(job.clips) == 4 and job.clips[3].num_frames == 18_000
-    # Processor time of this thread: 5 ms on a machine with nothing else to do, and allowance for one that has.
-    assert longest < 0.015
+    # 5 ms of processor time on a machine with nothing else to do; a busy one slows every poll down.
+    assert longest < 0.05 and longest < total / 4
 
 
 def test_a_blender_that_does_not_poll_for_long_loses_nothing(make):
