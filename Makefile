@@ -98,7 +98,8 @@ repository: .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
 dev-blender:
 	@"$(PYTHON)" tools/build_extension.py link build/blender-user
 	@BLENDER_USER_RESOURCES="$(CURDIR)/build/blender-user" PYTHONPATH="$(CURDIR)/build/blender-user/packages" \
-		"$(BLENDER)" --python-use-system-env --addons bl_ext.user_default.kmm $(BLENDER_ARGS)
+		"$(BLENDER)" --python-use-system-env $(BLENDER_ARGS) \
+		--python-expr "import addon_utils; addon_utils.enable('bl_ext.user_default.kmm', default_set=True)"
 
 lint: $(VENV)/develop.stamp
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import bpy
@@ -27,7 +27,10 @@ PROMPTS = (
 )
 LOOK_AT = 146  # a frame with the arm up
 SIDEBAR_WIDTH = 400
-ROW = 8  # pixels between two looks for a button; a button is about 20 high
+ROW = 10  # pixels between two looks for a button; a button is about 20 high
+PATIENCE = (
+    300  # seconds without news; a worker that starts on a busy machine with two cores may take its time
+)
 passed: list[str] = []
 
 # A step gives back control to Blender for so many seconds.
@@ -102,12 +105,20 @@ def raise_timeline() -> Step:
     yield 0.3
 
 
-def click(call: str) -> Step:
-    """Looks for the button that calls ``call`` from the top of the sidebar down, and presses it."""
+def click(call: str, below: int | None = None) -> Generator[float, None, int]:
+    """Looks for the button that calls ``call`` down the sidebar, and presses it.
+
+    Args:
+        call: how the Python call starts.
+        below: where to begin, in Blender's pixels; the top of the sidebar by default.
+
+    Returns:
+        How high the button is.
+    """
     _, region = view()
     manager = bpy.context.window_manager
     x = region.x + region.width // 2
-    for y in range(region.y + region.height - ROW, region.y, -ROW):
+    for y in range(below or region.y + region.height - ROW, region.y, -ROW):
         manager.clipboard = ""
         xdotool("mousemove", *to_screen(x, y))
         yield 0.08
@@ -117,7 +128,7 @@ def click(call: str) -> Step:
             xdotool("click", 1)
             passed.append(f"clicked {call}")
             yield 0.2
-            return
+            return y
     raise AssertionError(f"no button in the sidebar calls {call}")
 
 
@@ -126,7 +137,7 @@ def work_the_panel() -> Step:
     yield from open_tab()
     settings = bpy.context.scene.kmm
 
-    yield from click("bpy.ops.kmm.add_character(")
+    height = yield from click("bpy.ops.kmm.add_character(")
     yield from wait_for("a character in the scene", lambda: settings.armature is not None, 20)
     character = settings.armature
     for text, start, end in PROMPTS:
@@ -140,18 +151,20 @@ def work_the_panel() -> Step:
     screenshot("blender_prompts")
 
     session = sys.modules[f"{PACKAGE}.session"]
-    yield from click("bpy.ops.kmm.generate(")
+    height = yield from click("bpy.ops.kmm.generate(", below=height)
     yield from wait_for("the generation starts", lambda: session.get().status.busy, 20)
-    pictured = False
+    pictured, said, silent = False, "", 0.0
     longest, last = 0.0, time.monotonic()
-    while session.get().status.busy:
+    while (status := session.get().status).busy:
         now = time.monotonic()
         longest, last = max(longest, now - last), now
-        if not pictured and session.get().status.fraction > 0:
+        if status.text != said:
+            said, silent = status.text, now
+        if now > silent + PATIENCE:
+            raise AssertionError(f"nothing new in {PATIENCE} s: {said}")
+        if not pictured and status.fraction > 0:
             screenshot("blender_progress")
             pictured, last = True, time.monotonic()
-        if now > end_of_patience():
-            raise AssertionError(f"still generating: {session.get().status.text}")
         yield 0.01
     passed.append(f"generated; longest wait for Blender's main loop {longest * 1e3:.0f} ms")
     error = session.get().status.error
@@ -163,7 +176,7 @@ def work_the_panel() -> Step:
     yield 0.5
     screenshot("blender_panel")
 
-    yield from click("bpy.ops.kmm.accept_take(")
+    yield from click("bpy.ops.kmm.accept_take(", below=height)
     yield from wait_for("the take is kept", lambda: len(settings.takes) == 0, 20)
     action = character.animation_data.action
     assert action is not None, "no Action on the character after Accept"
@@ -171,14 +184,6 @@ def work_the_panel() -> Step:
     yield 0.5
     screenshot("blender_accepted")
     passed.append(f"accepted: {action.name}, frames {action.frame_range[0]:g} to {action.frame_range[1]:g}")
-
-
-STARTED = time.monotonic()
-
-
-def end_of_patience() -> float:
-    """A worker that starts on a busy machine with two cores may take its time."""
-    return STARTED + 480
 
 
 def frame_the(character: bpy.types.Object) -> None:
