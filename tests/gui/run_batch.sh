@@ -15,6 +15,7 @@ version=$("$repository/tools/blender_chroot.sh" "$chroot" 2>"$output/chroot.log"
   no_blender "$(tail -n 1 "$output/chroot.log")"
 echo "$version in $chroot"
 cp -r "$repository/examples" "$output"
+cp "$zip" "$output/kmm.zip"  # where the chroot sees it
 
 # The commands as an animator copies them: the first block of each of the two chapters.
 "$python" - "$repository/docs/blender.md" "$output/commands.sh" <<'EOF'
@@ -34,10 +35,10 @@ $("$python" -c 'import sys; print(sys.prefix, sys.base_prefix, sep="\n")')"
 "$repository/tools/run_in_chroot.sh" "$chroot" env -u DISPLAY HOME=/root LC_ALL=C.UTF-8 LIBGL_ALWAYS_SOFTWARE=1 \
   BLENDER_USER_RESOURCES="$output/user" KMM_PYTHON="$python" sh -ec '
     cd "$1"
-    blender --command extension install-file --repo user_default --enable "$2"
-    . ./commands.sh' _ "$output" "$zip" >"$output/blender.log" 2>&1 ||
+    blender --command extension install-file --repo user_default --enable kmm.zip
+    . ./commands.sh' _ "$output" >"$output/blender.log" 2>&1 ||
   { tail -n 30 "$output/blender.log"; echo "FAILED: its output stands above"; exit 1; }
-rm -rf "$output/user"
+rm -rf "$output/user" "$output/kmm.zip"
 
 cd "$output/out"
 [ "$(find walk -name '[0-9]*.png' -size +5k | wc -l)" = 90 ] || { echo "FAILED: out/batch/out/walk has not 90 pictures"; exit 1; }
