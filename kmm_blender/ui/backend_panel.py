@@ -337,6 +337,8 @@ class KMM_PT_backend(bpy.types.Panel):
             _draw_failure(context, layout, failure)
         if now.python is not None:
             self._draw_facts(context, now)
+            if setup is not None and setup.state == "done":
+                draw_message(context, layout, f"Tested: {setup.record.summary}", "CHECKMARK")
             row = layout.row(align=True)
             row.operator("kmm.restart_worker", icon="FILE_REFRESH")
             row.operator("kmm.unload_worker", icon="TRASH")

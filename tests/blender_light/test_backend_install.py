@@ -75,7 +75,10 @@ def follow(process: SetupProcess, until=lambda process: False, seconds: float = 
     stages, end = [process.stage], time.monotonic() + seconds
     while not process.finished and not until(process):
         assert time.monotonic() < end, (process.stage, process.log.read_text("utf-8"))
+        # Time of this thread alone: how long Blender would be held on a computer with nothing else to do.
+        before = time.thread_time()
         process.poll()
+        assert time.thread_time() - before < 0.02
         if process.stage != stages[-1]:
             stages.append(process.stage)
         time.sleep(0.01)
