@@ -9,8 +9,9 @@ roll show the same person. The path is scaled by the length of the legs: feet th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -31,16 +32,17 @@ Root = Literal["bone", "object"]
 
 _SIDES = ("left", "right")
 _SPINE = ("spine1", "spine2", "spine3")
-_LEGS = ("hip", "knee", "ankle")
-# From our pelvis to the middle between our hip joints, and the height of our ankles when standing. Metres.
+_KNEE, _ANKLE = (REST_OFFSETS[JOINT_INDEX[name]] for name in ("left_knee", "left_ankle"))
+# From our pelvis to the middle between our hip joints; our leg; the height of our ankles when standing. Metres.
 _TO_HIPS = (REST_OFFSETS[JOINT_INDEX["left_hip"]] + REST_OFFSETS[JOINT_INDEX["right_hip"]]) / 2
-_ANKLE_HEIGHT = REST_PELVIS_HEIGHT + sum(REST_OFFSETS[JOINT_INDEX[f"left_{part}"], 1] for part in _LEGS)
+_LEG = -float(_KNEE[1] + _ANKLE[1])
+_ANKLE_HEIGHT = REST_PELVIS_HEIGHT + float(_TO_HIPS[1]) - _LEG
 # The core's +Y and +Z turned into Blender's: a quarter turn about X.
 _TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
 # A body axis this near to a coordinate axis is meant to be that axis.
 _NEARLY = np.cos(np.deg2rad(15))
-# An armature's origin is its floor where the lowest part of its feet is not farther from it, in leg lengths.
-_AT_ORIGIN = 0.15
+# An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
+_AT_ORIGIN = 0.25
 # Frames that are retargeted at once: about 15 ms.
 _SLICE_FRAMES = 1000
 
@@ -161,61 +163,64 @@ def _read_body(rig: Rig, bone_map: BoneMap) -> _Body:
     at = {ours: rig.heads[rig.index(bone)] for ours, bone in joints.items()}
     neck = rig.heads[rig.index(bone_map.neck[0])] if bone_map.neck else at["head"]
     axes = _body_axes(rig, at, neck)
-    to_core = rotations.conjugate(axes)
-
-    def bone(start: str, end: str) -> Array:
-        vector = rotations.rotate(to_core, at[end] - at[start])
-        if np.linalg.norm(vector) < 1e-6 * np.linalg.norm(neck - at["left_ankle"]):
+    bones = {
+        name: rotations.rotate(rotations.conjugate(axes), at[end] - at[name])
+        for name, end in _limbs(at).items()
+    }
+    for name, bone in bones.items():
+        if np.linalg.norm(bone) < 1e-6 * np.linalg.norm(neck - at["left_ankle"]):
             raise KmmError(
                 "unknown_rig",
-                f"'{rig.name}' has {joints[start]} and {joints[end]} at the same place.",
+                f"'{rig.name}' has {joints[name]} and the bone that follows at the same place.",
                 "Give the bone between them a length in Edit Mode.",
             )
-        return vector
-
-    rest_pose = dict.fromkeys(JOINT_NAMES, rotations.IDENTITY)
-    legs = 0.0
-    for side in _SIDES:
-        for upper, lower, end in (_LEGS, ("shoulder", "elbow", "wrist")):
-            upper, lower, end = (f"{side}_{part}" for part in (upper, lower, end))
-            # The forearm turns on from the upper arm, about the elbow alone: no twist at rest.
-            first = rotations.between(REST_OFFSETS[JOINT_INDEX[lower]], bone(upper, lower))
-            outstretched = rotations.rotate(first, REST_OFFSETS[JOINT_INDEX[end]])
-            second = rotations.multiply(rotations.between(outstretched, bone(lower, end)), first)
-            rest_pose |= {upper: first, lower: second, end: second}
-            legs += sum(np.linalg.norm(bone(*pair)) for pair in ((upper, lower), (lower, end))) * (
-                upper[-3:] == "hip"
-            )
-        ankle = rig.index(joints[f"{side}_ankle"])
-        toes = at.get(f"{side}_foot", rig.tails[ankle])
-        foot = rotations.rotate(to_core, toes - rig.heads[ankle])
-        # However high the heel, a foot at rest stands flat, turned as far outward as it is.
-        flat = rotations.from_yaw(np.arctan2(foot[0], foot[2]) if np.hypot(foot[0], foot[2]) > 1e-9 else 0.0)
-        rest_pose |= {f"{side}_ankle": flat, f"{side}_foot": flat}
-
     up = rotations.rotate(axes, np.array([0.0, 1.0, 0.0]))
-    feet = [
-        rig.index(joints[f"{side}_{part}"])
-        for side in _SIDES
-        for part in ("ankle", "foot")
-        if f"{side}_{part}" in joints
-    ]
-    lowest = float(min((rig.heads[feet] @ up).min(), (rig.tails[feet] @ up).min()))
-    level = 0.0 if abs(lowest) < _AT_ORIGIN * legs / 2 else lowest
+    leg = (
+        sum(float(np.linalg.norm(bones[f"{side}_{part}"])) for side in _SIDES for part in ("hip", "knee")) / 2
+    )
+    scale = leg / _LEG
+    ankles = float((at["left_ankle"] + at["right_ankle"]) @ up / 2)
+    # Makers put the origin on the floor; where it is elsewhere, the feet tell where the floor is.
+    level = 0.0 if abs(ankles) < _AT_ORIGIN * leg else ankles - _ANKLE_HEIGHT * scale
     hips = (at["left_hip"] + at["right_hip"]) / 2
     trunk = [at["pelvis"], *(rig.heads[rig.index(name)] for name in bone_map.spine), neck]
     lengths = np.cumsum([0.0, *np.linalg.norm(np.diff(trunk, axis=0), axis=1)])
     return _Body(
         axes=axes,
-        rest_pose=rest_pose,
-        scale=legs
-        / 2
-        / -float(REST_OFFSETS[JOINT_INDEX["left_knee"], 1] + REST_OFFSETS[JOINT_INDEX["left_ankle"], 1]),
+        rest_pose=_rest_pose(bones),
+        scale=scale,
         hips=hips,
         ground=hips - (hips @ up - level) * up,
-        ankles=float((at["left_ankle"] + at["right_ankle"]) @ up / 2 - level),
+        ankles=ankles - level,
         heights=lengths / lengths[-1],
     )
+
+
+def _limbs(at: Mapping[str, Array]) -> dict[str, str]:
+    """Each joint of a limb and the next one, upper before lower; the ankle only where the rig has toes."""
+    chains = (("hip", "knee", "ankle", "foot"), ("shoulder", "elbow", "wrist"))
+    pairs = (
+        (f"{side}_{a}", f"{side}_{b}") for side in _SIDES for chain in chains for a, b in pairwise(chain)
+    )
+    return {start: end for start, end in pairs if end in at}
+
+
+def _rest_pose(bones: dict[str, Array]) -> dict[str, Array]:
+    """K of each of our joints: turns it from the T-pose to where the limbs' ``bones`` (core's axes) point."""
+    result: dict[str, Array] = dict.fromkeys(JOINT_NAMES, rotations.IDENTITY)
+    for upper, lower, end in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+        for side in _SIDES:
+            first = rotations.between(REST_OFFSETS[JOINT_INDEX[f"{side}_{lower}"]], bones[f"{side}_{upper}"])
+            # The lower bone turns on from the upper one, about the joint alone: no twist at rest.
+            straight = rotations.rotate(first, REST_OFFSETS[JOINT_INDEX[f"{side}_{end}"]])
+            second = rotations.multiply(rotations.between(straight, bones[f"{side}_{lower}"]), first)
+            result |= {f"{side}_{upper}": first, f"{side}_{lower}": second, f"{side}_{end}": second}
+    for side in _SIDES:
+        # However high the heel, a foot at rest stands flat, turned as far outward as it is.
+        forward = bones.get(f"{side}_ankle", np.array([0.0, 0.0, 1.0]))
+        flat = rotations.from_yaw(np.arctan2(forward[0], forward[2]))
+        result |= {f"{side}_ankle": flat, f"{side}_foot": flat}
+    return result
 
 
 def _body_axes(rig: Rig, at: dict[str, Array], neck: Array) -> Array:

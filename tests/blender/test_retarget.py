@@ -549,6 +549,29 @@ def test_several_frames_of_a_pose_make_a_clip_of_as_many():
     np.testing.assert_allclose(back.joint_positions(), clip.joint_positions(), atol=2e-4)
 
 
+def test_a_limb_without_length_and_a_person_without_sides_are_refused():
+    armature = make_rig()
+    bpy.ops.object.mode_set(mode="EDIT")
+    for bone in armature.data.edit_bones:
+        if bone.name.startswith(("left_wrist", "ThumbLeft")):
+            bone.translate(
+                armature.data.edit_bones["left_elbow"].head - armature.data.edit_bones["left_wrist"].head
+            )
+    bpy.ops.object.mode_set(mode="OBJECT")
+    scanned = read_rig(armature)
+    with pytest.raises(KmmError, match="left_elbow and the bone that follows at the same place") as caught:
+        retarget(random_clip(), scanned, find_bone_map(scanned))
+    assert caught.value.code == "unknown_rig"
+    bpy.ops.object.mode_set(mode="EDIT")
+    for bone in armature.data.edit_bones:
+        bone.head.x = bone.tail.x = 0
+    bpy.ops.object.mode_set(mode="OBJECT")
+    scanned = read_rig(armature)
+    with pytest.raises(KmmError, match="left and right are one") as caught:
+        retarget(random_clip(), scanned, find_bone_map(scanned))
+    assert caught.value.code == "unknown_rig"
+
+
 def failure(armature):
     with pytest.raises(KmmError) as caught:
         read_rig(armature)
