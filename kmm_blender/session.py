@@ -294,7 +294,7 @@ class Session:
 
     def _show_progress(self) -> None:
         status = self.status
-        shown = f"{status.text} {status.fraction:.3f}"
+        shown = f"{status.text} {status.fraction:.2f}"  # not a redraw for every slice
         if shown != self._shown:
             self._shown = shown
             _redraw()
