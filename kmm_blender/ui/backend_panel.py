@@ -267,6 +267,8 @@ class KMM_OT_open_log(bpy.types.Operator):
     bl_label = "Open Log"
 
     log: EnumProperty(
+        name="Log",
+        description="Which log to show",
         items=(
             ("WORKER", "Worker", "What the worker printed"),
             ("INSTALL", "Installation", "What the last installation or test printed"),
