@@ -117,7 +117,7 @@ def click(call: str, below: int | None = None) -> Generator[float, None, int]:
     """
     _, region = view()
     manager = bpy.context.window_manager
-    x = region.x + region.width // 2
+    x = region.x + region.width // 3  # where two stand side by side: in the first
     for y in range(below or region.y + region.height - ROW, region.y, -ROW):
         manager.clipboard = ""
         xdotool("mousemove", *to_screen(x, y))
