@@ -617,14 +617,14 @@ def test_real_worker(character, worker_python):
     try:
         scene.kmm.num_takes = 1
         bpy.ops.kmm.generate()
-        current.wait(120, lambda status: seen.append(status.text))
+        current.wait(400, lambda status: seen.append(status.text))
         assert any(text.startswith("Loading") for text in seen)
         first = request_builder._take_to_change(scene, character)
         assert first.clip.num_frames == 60
         bpy.ops.kmm.accept_take()
         scene.kmm.active_prompt = 1
         bpy.ops.kmm.regenerate_block()
-        current.wait(120)
+        current.wait(400)
         second = request_builder._take_to_change(scene, character)
         assert np.array_equal(second.clip.local_rotations[:30], first.clip.local_rotations[:30])
         assert not np.allclose(second.clip.local_rotations[40:], first.clip.local_rotations[40:])
@@ -638,7 +638,7 @@ def test_real_worker(character, worker_python):
         os.kill(current.client.pid, signal.SIGKILL)
         bpy.ops.kmm.reject_takes()
         bpy.ops.kmm.generate()
-        current.wait(120)
+        current.wait(400)
         assert takes.waiting(scene)
     finally:
         current.restart()
