@@ -140,7 +140,7 @@ class TakeMaker:
             steps = write_action_steps(
                 target.action_name or f"KMM {record.name}",
                 armature,
-                keys,
+                keys,  # pyright: ignore[reportPossiblyUnboundVariable]  # retarget_steps gives at least one
                 record.first_frame,
                 tolerance=target.reduction,
                 pinned=pinned,
