@@ -35,7 +35,7 @@ class BidirectionalMamba(nn.Module):
         inner = expand * d_model
         heads = inner // head_width
         self.sizes = (inner, inner + 4 * d_state, 2 * heads)
-        self.inner, self.d_state, self.heads, self.d_conv = inner, d_state, heads, d_conv
+        self.inner, self.d_state, self.heads = inner, d_state, heads
         self.scan = choose_scan(scan_name)
         self.in_proj = nn.Linear(d_model, sum(self.sizes), bias=False)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
@@ -53,7 +53,7 @@ class BidirectionalMamba(nn.Module):
         """``valid`` [B, L] marks what is not padding; padding must come last in a row."""
         real = valid[..., None].to(x.dtype)
         gate, mixed, step = self.in_proj(x).split(self.sizes, dim=-1)
-        mixed = functional.silu(self._convolve(mixed * real)) * real
+        mixed = functional.silu(centred_convolution(mixed * real, self.conv_weight, self.conv_bias)) * real
         inner, bc = mixed.split((self.inner, 4 * self.d_state), dim=-1)
         b, c = rearrange(bc, "b l (which way n) -> which way b l n", which=2, way=2)
         step = functional.softplus(step.float() + self.step_bias) * real
@@ -61,26 +61,14 @@ class BidirectionalMamba(nn.Module):
         step, log_decay = (rearrange(part, "b l (way h) -> way b l h", way=2) for part in (step, log_decay))
         heads = rearrange(inner, "b l (h p) -> b l h p", h=self.heads)
         scanned = self.scan(
-            _both_ways(
-                heads * step[0, ..., None].to(heads.dtype), heads * step[1, ..., None].to(heads.dtype)
-            ),
-            _both_ways(*log_decay),
-            _both_ways(*b),
-            _both_ways(*c),
+            both_ways(heads * step[0, ..., None].to(heads.dtype), heads * step[1, ..., None].to(heads.dtype)),
+            both_ways(*log_decay),
+            both_ways(*b),
+            both_ways(*c),
         )
         forward, backward = scanned.chunk(2)
         y = torch.addcmul(forward + backward.flip(1), heads, self.skip[:, None].to(heads.dtype))
         return self.out_proj(self.norm(y.flatten(2) * functional.silu(gate)))
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        """Depthwise convolution over time, centred. [B, L, channels]. Shifted products beat conv1d on a CPU."""
-        length, before = x.shape[1], self.d_conv // 2
-        padded = functional.pad(x, (0, 0, before, self.d_conv - 1 - before))
-        weight = self.conv_weight.to(x.dtype)
-        result = self.conv_bias.to(x.dtype).expand_as(x)
-        for tap in range(self.d_conv):
-            result = torch.addcmul(result, padded[:, tap : tap + length], weight[tap])
-        return result
 
 
 class RMSNorm(nn.Module):
@@ -95,6 +83,24 @@ class RMSNorm(nn.Module):
         return x * scale.to(x.dtype) * self.weight.to(x.dtype)
 
 
-def _both_ways(forward: Tensor, backward: Tensor) -> Tensor:
+def centred_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Depthwise convolution over time. Shifted products beat conv1d on a CPU.
+
+    Args:
+        x: [B, L, channels].
+        weight: [taps, channels].
+        bias: [channels].
+    """
+    taps, length = len(weight), x.shape[1]
+    before = taps // 2
+    padded = functional.pad(x, (0, 0, before, taps - 1 - before))
+    weight = weight.to(x.dtype)
+    result = bias.to(x.dtype).expand_as(x)
+    for tap in range(taps):
+        result = torch.addcmul(result, padded[:, tap : tap + length], weight[tap])
+    return result
+
+
+def both_ways(forward: Tensor, backward: Tensor) -> Tensor:
     """Two halves of a batch, the second with time reversed. [B, L, ...] twice -> [2 B, L, ...]."""
     return torch.cat([forward, backward.flip(1)])

@@ -1,66 +1,19 @@
 """The masked motion generator: 4 bidirectional Mamba blocks over motion and text tokens (KMM section 3.3).
 
+The blocks may be others, to compare with: see ``settings``.
+
 Shapes: B batch, L places, T motion tokens, S prompts, K codebooks, V codes, C code width, E text width, M d_model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from .mixer import BidirectionalMamba, RMSNorm
+from .mixer import RMSNorm
 from .sequence import MASK_ID, SequenceLayout
-
-
-@dataclass(frozen=True)
-class GeneratorSettings:
-    """Sizes of the generator. 4 layers are the paper's; the rest is ours.
-
-    Attributes:
-        d_model: width M.
-        layers: stacked blocks.
-        d_state: state size N of each scan.
-        expand: inner width over d_model.
-        head_width: channels that share one decay.
-        d_conv: taps of the convolution before the scans.
-        dropout: of each block's output, in training.
-        condition_dropout: share of prompts replaced by "no prompt" in training, for guidance.
-        scan: which scan runs.
-    """
-
-    d_model: int = 288
-    layers: int = 4
-    d_state: int = 16
-    expand: int = 2
-    head_width: int = 64
-    d_conv: int = 5
-    dropout: float = 0.1
-    condition_dropout: float = 0.1
-    scan: Literal["auto", "chunked", "reference", "mamba_ssm"] = "auto"
-
-
-class BiMambaBlock(nn.Module):
-    """Pre-norm residual block."""
-
-    def __init__(self, settings: GeneratorSettings):
-        super().__init__()
-        self.norm = RMSNorm(settings.d_model)
-        self.mixer = BidirectionalMamba(
-            settings.d_model,
-            d_state=settings.d_state,
-            expand=settings.expand,
-            head_width=settings.head_width,
-            d_conv=settings.d_conv,
-            scan_name=settings.scan,
-        )
-
-        self.dropout = nn.Dropout(settings.dropout)
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        return x + self.dropout(self.mixer(self.norm(x), valid))
+from .settings import GeneratorSettings
+from .trunk import make_trunk
 
 
 class MotionGenerator(nn.Module):
@@ -89,7 +42,7 @@ class MotionGenerator(nn.Module):
         self.text_projection = nn.Linear(text_width, width)
         self.mask_embedding = nn.Parameter(torch.randn(width) * 0.02)
         self.no_prompt = nn.Parameter(torch.randn(text_width) * 0.02)
-        self.blocks = nn.ModuleList(BiMambaBlock(settings) for _ in range(settings.layers))
+        self.blocks = make_trunk(settings)
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, codebook_size)
         self.residual_projections = nn.ModuleList(

@@ -1,0 +1,57 @@
+"""Sizes of the generator, and which trunk it has. No modules here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import KmmError
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """Sizes of the generator. 4 layers are the paper's; the rest is ours.
+
+    The trunks have equal parameter counts for equal settings: ``mamba2`` sets the size of a block, the inner width
+    of the others follows (see ``trunk``).
+
+    Attributes:
+        d_model: width M.
+        layers: stacked blocks.
+        d_state: state size N of each scan.
+        expand: inner width over d_model.
+        head_width: channels that share one decay; ``mamba2`` alone.
+        d_conv: taps of the convolution before the scans.
+        dropout: of each block's output, in training.
+        condition_dropout: share of prompts replaced by "no prompt" in training, for guidance.
+        scan: which scan runs.
+        trunk: ``mamba2`` has one decay a head; ``mamba1`` one a channel and state; ``transformer`` is MMM's masked
+            Transformer, the baseline.
+        attention_heads: of ``transformer``.
+
+    Raises:
+        KmmError: ``bad_generator`` where the attention heads don't divide d_model into even widths.
+    """
+
+    d_model: int = 288
+    layers: int = 4
+    d_state: int = 16
+    expand: int = 2
+    head_width: int = 64
+    d_conv: int = 5
+    dropout: float = 0.1
+    condition_dropout: float = 0.1
+    scan: Literal["auto", "chunked", "reference", "mamba_ssm"] = "auto"
+    trunk: Literal["mamba2", "mamba1", "transformer"] = "mamba2"
+    attention_heads: int = 4
+
+    def __post_init__(self):
+        if self.trunk != "transformer":
+            return
+        # Rotary positions turn pairs of numbers, so a head's width is even.
+        if self.attention_heads < 1 or self.d_model % (2 * self.attention_heads):
+            raise KmmError(
+                "bad_generator",
+                f"d_model={self.d_model} can't be shared by attention_heads={self.attention_heads} of even width.",
+                f"Choose a d_model that is a multiple of {2 * max(1, self.attention_heads)}.",
+            )
