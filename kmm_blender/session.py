@@ -290,6 +290,7 @@ class Session:
         if self.client is None:
             self.client = WorkerClient(python, settings.worker_log)
         self.client.idle_seconds = settings.idle_seconds
+        self.client.poll()  # a worker that died meanwhile is noticed before it is given a job
         return self.client
 
     def _show_progress(self) -> None:

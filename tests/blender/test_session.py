@@ -636,6 +636,7 @@ def test_real_worker(character, worker_python):
             worst = max(worst, np.abs(np.array(heads) - np.stack([x, -z, y], axis=1)).max())
         assert worst < 1e-3
         os.kill(current.client.pid, signal.SIGKILL)
+        wait_until(lambda: current.client.state == "failed")  # the timer looks twice a second
         bpy.ops.kmm.reject_takes()
         bpy.ops.kmm.generate()
         current.wait(400)
