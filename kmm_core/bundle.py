@@ -48,6 +48,7 @@ class BundleConfig:
         encoder_width: width of the text encoder's outputs.
         tokenizer_file: where the tokenizer's weights are, against the bundle's folder.
         tokenizer, generator, text, sampling: settings.
+        text_tokens: one text token for each prompt of a timeline, or one "sentence" for all.
     """
 
     name: str
@@ -61,6 +62,7 @@ class BundleConfig:
     text: TextSettings
     sampling: SamplingSettings
     tokenizer_file: str = TOKENIZER
+    text_tokens: Literal["prompt", "sentence"] = "prompt"
 
 
 @dataclass

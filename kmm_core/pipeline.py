@@ -32,6 +32,7 @@ from .motion.editing import splice
 from .motion.foot_contact import clean_feet
 from .motion.representation import representation
 from .sampling.masked_decoding import decode
+from .text.one_sentence import one_sentence
 from .timeline import Timeline
 
 MAX_SAMPLES = 64
@@ -158,9 +159,11 @@ class TextToMotion:
         settings = self._settings(seed, samples, guidance_scale, steps)
         report = progress or (lambda _: None)
         seconds: dict[str, float] = {}
-        plan = self._plan(timeline)
+        plan, prompts = self._plan(timeline), [segment.text for segment in timeline.segments()]
+        if self.bundle.config.text_tokens == "sentence":
+            plan, prompts = [sum(plan)], [one_sentence(prompts)]
         with _timed(seconds, "text"):
-            text = self._embed([segment.text for segment in timeline.segments()])
+            text = self._embed(prompts)
         with _timed(seconds, "tokens"):
             tokens = decode(
                 self.bundle.generator,

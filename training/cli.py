@@ -13,7 +13,8 @@ import typer
 from kmm_core.errors import KmmError
 
 app = typer.Typer(
-    help="Train text-to-motion models: prepare, tokenizer, generator, sample, export; run does all of them.",
+    help="Train text-to-motion models: prepare, tokenizer, generator, sample, export; run does all of them; "
+    "evaluator makes what measures them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -85,6 +86,19 @@ def generator(
     """Train the generator with alignment, on the run's tokenizer."""
     _use_device(device)
     _train_stage("generator", config, run, set_, resume)
+
+
+@app.command()
+def evaluator(
+    config: Config,
+    run: RunFolder = None,
+    set_: Overrides = None,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Train the network that measures motion against text; it needs no other stage."""
+    _use_device(device)
+    _train_stage("evaluator", config, run, set_, resume)
 
 
 @app.command(name="run")
@@ -200,6 +214,7 @@ def _train_stage(
         "tokenizer": runs.train_tokenizer,
         "decoder": runs.train_decoder,
         "generator": runs.train_generator,
+        "evaluator": runs.train_evaluator,
     }[stage]
     result = start(settings, folder, resume=resume)
     if processes().is_main_process:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from kmm_core.aligner.text_motion_aligner import AlignerSettings
 from kmm_core.errors import KmmError
+from kmm_core.evaluate.evaluator import EvaluatorSettings
 from kmm_core.generator.motion_generator import GeneratorSettings
 from kmm_core.masking.masker import MaskingSettings
 from kmm_core.sampling.masked_decoding import SamplingSettings
@@ -43,6 +44,7 @@ class StageSettings:
     tokenizer: TrainSettings = field(default_factory=TrainSettings)
     decoder: TrainSettings = field(default_factory=TrainSettings)
     generator: TrainSettings = field(default_factory=TrainSettings)
+    evaluator: TrainSettings = field(default_factory=TrainSettings)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class RunSettings:
     text: TextSettings = field(default_factory=TextSettings)
     masking: MaskingSettings = field(default_factory=MaskingSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     train: StageSettings = field(default_factory=StageSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
 

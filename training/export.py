@@ -10,6 +10,7 @@ from kmm_core.bundle import CARD, TOKENIZER, BundleConfig, save_bundle
 from kmm_core.generator.motion_generator import MotionGenerator
 from kmm_core.text.encoder import load_text_encoder
 from kmm_core.text.prompt_head import PromptHead
+from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint
 
 from .config import RunSettings, override
@@ -26,9 +27,16 @@ def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator
         KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
     """
     settings = override(settings_of(run), overrides)
-    path = run / "generator" / f"{generator_at}.safetensors"
-    state = checkpoint.load(path)
-    tokenizer = load_tokenizer(run)
+    return write_bundle(settings, load_tokenizer(run), run / "generator" / f"{generator_at}.safetensors", out)
+
+
+def write_bundle(settings: RunSettings, tokenizer: MotionTokenizer, path: Path, out: Path) -> Path:
+    """The bundle of a generator's checkpoint ``path``, trained with ``settings`` on ``tokenizer``, in ``out``.
+
+    Raises:
+        KmmError: ``no_checkpoint`` and the like, or a writing error.
+    """
+    state = checkpoint.load(path, groups=("ema",))
     encoder = load_text_encoder(settings.text)
     generator = MotionGenerator(tokenizer.quantizer.codes(), settings.text.width, settings.generator)
     prompt_head = PromptHead(encoder.width, settings.text)
@@ -46,6 +54,7 @@ def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator
         text=settings.text,
         sampling=settings.sampling,
         tokenizer_file=settings.export.tokenizer_file,
+        text_tokens=settings.rows.text_tokens,
     )
     card = out / CARD
     try:

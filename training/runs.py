@@ -1,7 +1,8 @@
 """A run folder: what each stage left there, and how the next one picks it up.
 
 ``<run>/tokenizer`` and ``<run>/generator`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token
-rows between them. The settings travel inside the checkpoints.
+rows between them; ``<run>/evaluator`` what measures them, which depends on neither. The settings travel inside the
+checkpoints.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kmm_core.errors import KmmError
+from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
 from kmm_core.motion.representation import representation
-from kmm_core.text.encoder import load_text_encoder
+from kmm_core.text.encoder import TextEncoder, load_text_encoder
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
-from kmm_core.train import checkpoint, generator_stage, tokenizer_stage
+from kmm_core.train import checkpoint, evaluator_stage, generator_stage, tokenizer_stage
 from kmm_core.train.loop import TrainResult, processes, train
 from kmm_core.train.motion_data import MotionData
 from kmm_core.train.stage import Stage
@@ -100,6 +102,38 @@ def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
         run / "generator",
         resume,
     )
+
+
+def train_evaluator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
+    """The evaluator in ``<run>/evaluator``; its best weights also as ``evaluator.safetensors`` there."""
+    encoder = load_text_encoder(settings.text)
+    result = _train(
+        lambda: evaluator_stage.build(
+            data=MotionData(settings.data),
+            encoder=encoder,
+            settings=settings.evaluator,
+            captions=settings.rows.captions,
+            seed=settings.rows.seed,
+        ),
+        settings,
+        settings.train.evaluator,
+        run / "evaluator",
+        resume,
+    )
+    if result.best.is_file() and processes().is_main_process:
+        _write_evaluator(result.best, encoder)
+    return result
+
+
+def _write_evaluator(best: Path, encoder: TextEncoder) -> None:
+    """The evaluator of a checkpoint as a file of its own, beside it."""
+    state = checkpoint.load(best, groups=("ema",))
+    settings = build(RunSettings, state.info["metadata"]["settings"], name=str(best))
+    form = representation(settings.data.representation)
+    evaluator = Evaluator(form.num_features, encoder.width, settings.evaluator)
+    checkpoint.load_into(evaluator, state.weights_of("evaluator."), best)
+    path = best.with_name("evaluator.safetensors")
+    save_evaluator(path, evaluator, encoder=encoder.name, representation=form.name)
 
 
 def _train(

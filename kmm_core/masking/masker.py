@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..errors import KmmError
 from .key_frames import key_frame_scores
 from .schedule import random_mask_ratio
 
@@ -17,10 +18,11 @@ class MaskingSettings:
     """How tokens are hidden in training.
 
     Attributes:
-        strategy: ``key_frame`` is the paper's; ``random`` is its ablation.
+        strategy: ``key_frame`` is the paper's; ``random`` and ``confidence`` are its ablations. ``confidence`` hides what
+            the model itself is least sure of, see ``train.confidence``.
     """
 
-    strategy: Literal["key_frame", "random"] = "key_frame"
+    strategy: Literal["key_frame", "random", "confidence"] = "key_frame"
 
 
 class KeyFrameMasker:
@@ -38,12 +40,15 @@ class KeyFrameMasker:
         """Which tokens to hide.
 
         Args:
-            latents: latents before quantization, [B, T, C].
+            latents: latents before quantization, [B, T, C]; for ``confidence`` the model's doubt, [B, T, 1].
             valid: which tokens are real, [B, T] bool.
             rng: CPU generator.
 
         Returns:
             [B, T] bool; at least one real token of every sample, never padding.
+
+        Raises:
+            KmmError: ``no_confidence`` where ``confidence`` is given latents.
         """
         batch, length = valid.shape
         ratio = random_mask_ratio(batch, rng)
@@ -51,13 +56,25 @@ class KeyFrameMasker:
         count = valid.sum(-1)
         masked = (ratio.to(valid.device) * count).ceil().long().clamp(min=1)
         priority = noise
-        if self.settings.strategy == "key_frame":
+        if self.settings.strategy != "random":
             share = (1 - ratio.square()).to(valid.device)
-            rank = _rank(key_frame_scores(latents, valid))
+            rank = _rank(self._scores(latents, valid))
             is_key = rank < (share * masked).round()[:, None]
             priority = noise + is_key  # key frames outrank every random pick
         rank = _rank(priority.masked_fill(~valid, -torch.inf))
         return (rank < masked[:, None]) & valid
+
+    def _scores(self, latents: Tensor, valid: Tensor) -> Tensor:
+        """What is hidden first has the highest score. [B, T]."""
+        if self.settings.strategy == "key_frame":
+            return key_frame_scores(latents, valid)
+        if latents.shape[-1] != 1:
+            raise KmmError(
+                "no_confidence",
+                f'strategy="confidence" got latents of {latents.shape[-1]} numbers; expected one, the model\'s doubt.',
+                "Call mask_by_confidence on the objective.",
+            )
+        return latents[..., 0].masked_fill(~valid, -torch.inf)
 
 
 def _rank(scores: Tensor) -> Tensor:

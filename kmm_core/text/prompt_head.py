@@ -1,7 +1,8 @@
 """The learned text layers: token outputs of a frozen encoder to one embedding a prompt.
 
 KMM learns its text encoding by the alignment loss. A frozen sentence vector hardly tells left from right (cosine
-0.98), but the token outputs do; these layers find it. Shapes: B prompts, L text length, W encoder width, E width.
+0.98), but the token outputs do; these layers find it. With ``layers = 0`` there are none: the embedding is the frozen
+encoder's own sentence vector, to compare with. Shapes: B prompts, L text length, W encoder width, E width.
 """
 
 from __future__ import annotations
@@ -9,14 +10,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..errors import KmmError
 from .encoder import TextSettings, TokenOutputs
 
 
 class PromptHead(nn.Module):
-    """[B, L, W] -> [B, E]: a few transformer layers, then attention pooling by a learned query."""
+    """[B, L, W] -> [B, E]: a few transformer layers, then attention pooling by a learned query.
+
+    Raises:
+        KmmError: ``text_width`` where nothing is learned and E differs from W.
+    """
 
     def __init__(self, encoder_width: int, settings: TextSettings):
         super().__init__()
+        self.frozen = settings.layers == 0
+        if self.frozen:
+            if settings.width != encoder_width:
+                raise KmmError(
+                    "text_width",
+                    f"[text] layers = 0 keeps the encoder's own {encoder_width} numbers, but width = {settings.width}.",
+                    f"Set width = {encoder_width}, or layers to at least 1.",
+                )
+            return
         self.project = nn.Linear(encoder_width, settings.width)
         layer = nn.TransformerEncoderLayer(
             settings.width, settings.heads, 2 * settings.width, 0.0, "gelu", batch_first=True, norm_first=True
@@ -27,6 +42,10 @@ class PromptHead(nn.Module):
         self.norm = nn.LayerNorm(settings.width)
 
     def forward(self, outputs: TokenOutputs) -> Tensor:
+        if self.frozen:
+            real = outputs.mask[..., None].to(outputs.vectors.dtype)
+            mean = (outputs.vectors * real).sum(1) / real.sum(1).clamp(min=1)
+            return nn.functional.layer_norm(mean, mean.shape[-1:])
         padding = ~outputs.mask
         x = self.layers(self.project(outputs.vectors), src_key_padding_mask=padding)
         query = self.query.expand(len(x), -1, -1)

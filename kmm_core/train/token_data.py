@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from ..generator.sequence import SequenceLayout, layout
 from ..text.encoder import TextEncoder, TokenOutputs
+from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .compositions import CANDIDATES, OVERLAP_FRAMES, cross_fade, pick_next
 from .motion_data import FeatureClip, MotionData, WeightedPicker
@@ -96,11 +98,14 @@ class RowSettings:
         compositions: timelines joined from training clips, beside the single clips.
         captions: at most so many sentences a clip, drawn from all it has: each is encoded and held in memory.
         seed: of both draws.
+        text_tokens: ``prompt``: each prompt of a timeline has its own text token, behind its motion; ``sentence``: one for
+            the whole timeline, at its end, as the paper has it.
     """
 
     compositions: int = 3000
     captions: int = 8
     seed: int = 0
+    text_tokens: Literal["prompt", "sentence"] = "prompt"
 
 
 def encode_rows(
@@ -130,8 +135,22 @@ def encode_rows(
     average = float(np.mean([weight for _, _, weight in singles]))
     for _ in range(settings.compositions):
         features, prompts = _compose(joinable, pick, data, step, rng)
+        if settings.text_tokens == "sentence":
+            prompts = (_as_one(prompts),)
         rows.append(_encode(tokenizer, features, prompts, average))
     return rows
+
+
+def _as_one(prompts: Sequence[Prompting]) -> Prompting:
+    """The prompts of a timeline as one; of each, the captions come by turns."""
+    most = max(len(prompt.captions) for prompt in prompts)
+    captions = tuple(
+        one_sentence([prompt.captions[number % len(prompt.captions)] for prompt in prompts])
+        for number in range(most)
+    )
+    return Prompting(
+        sum(prompt.tokens for prompt in prompts), captions, " then ".join(prompt.meaning for prompt in prompts)
+    )
 
 
 def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
