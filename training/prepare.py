@@ -44,11 +44,15 @@ from .recipes import load_recipe
 from .recipes.recipe import Cut, Dropped, Recipe, Take
 
 # Part of every fingerprint: raise it when this module changes what it writes.
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 SHORTEST = round(1.0 * PREPARED_FPS)
 LONGEST = round(10.0 * PREPARED_FPS)
 JOURNAL = "journal.jsonl"
 SKIPPED = "skipped.jsonl"
+# Who stands, turns, walks or runs stays on the floor; a step or a box in the studio would teach bodies to rise.
+_ON_THE_FLOOR = {"stand", "turn", "walk", "walk_turn", "walk_uneven", "run", "run_turn"}
+# Both soles higher than this (metres) for longer than this (seconds).
+_LIFTED, _LIFTED_SECONDS = 0.12, 0.35
 _FATAL = {"disk_full", "no_permission", "no_folder", "cannot_write"}
 
 
@@ -240,7 +244,7 @@ def on_floor_at_30_fps(clip: MotionClip) -> MotionClip:
 
 
 def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) -> PreparedClip | Dropped:
-    from kmm_core.motion.placement import face_forward
+    from kmm_core.motion.placement import face_forward, sole_heights
 
     piece = clip.slice(cut.start, cut.stop)
     if cut.stretch != 1:
@@ -257,6 +261,9 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
     jolt = measure(piece).jolt
     if jolt > LARGEST_JOLT:
         return Dropped("clip", "a joint jumps between frames", f"{clip_id}: {jolt:.2f} m")
+    lifted = (sole_heights(piece).min(axis=-1) > _LIFTED).sum() / PREPARED_FPS
+    if cut.labels.get("action") in _ON_THE_FLOOR and lifted > _LIFTED_SECONDS:
+        return Dropped("clip", "both feet are off the floor for long", f"{clip_id}: {lifted:.1f} s")
     save_clip(clip_path(folder, clip_id), piece)
     return PreparedClip(
         id=clip_id,

@@ -6,6 +6,7 @@ Shapes: F frames, D features.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,8 @@ def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
         features = np.concatenate(rows) if rows else np.zeros((0, form.num_features), np.float32)
         for old in folder.glob(f"{name}-*.npz"):
             old.unlink()
-        partial = cache.with_suffix(".partial.npz")
+        # Two processes may do this at once.
+        partial = cache.with_suffix(f".{os.getpid()}.partial.npz")
         np.savez(partial, features=features, lengths=lengths)
         partial.replace(cache)
     ends = np.cumsum(lengths)

@@ -20,6 +20,7 @@ from ..clip import MotionClip
 from ..motion import kinematics_torch
 from ..motion import representation_272 as columns
 from ..render import contact_sheet
+from ..tokenizer.autoencoder import start_from_components
 from ..tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
 from .motion_data import MotionData, WeightedPicker
 from .stage import Stage
@@ -30,6 +31,8 @@ POSITIONS, VELOCITIES, PATH = 10.0, 20.0, 2.0
 ROOT_WEIGHT = 5.0
 WINDOW_FRAMES = 64
 VALIDATION_CLIPS = 100
+# About as many windows give the principal components.
+COMPONENT_WINDOWS = 60_000
 
 
 class TokenizerObjective(nn.Module):
@@ -92,6 +95,11 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
     mean, std = data.statistics()
     tokenizer.mean.copy_(mean)
     tokenizer.std.copy_(std)
+    weight = torch.ones(len(std))
+    for group, emphasis in zip(data.representation.groups, data.representation.emphasis, strict=True):
+        weight[group] = emphasis
+    windows = _token_windows(data, settings.frames_per_token)
+    start_from_components(tokenizer.encoder, tokenizer.decoder, (windows - mean) / std, weight)
     return _stage("tokenizer", TokenizerObjective(tokenizer), data)
 
 
@@ -100,6 +108,17 @@ def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
     tokenizer.requires_grad_(False)
     tokenizer.decoder.requires_grad_(True)
     return _stage("decoder", TokenizerObjective(tokenizer, decoder_only=True), data)
+
+
+def _token_windows(data: MotionData, frames: int) -> Tensor:
+    """Windows of one token's frames from clips of all training sources, half of them mirrored. [N, frames, D]."""
+    train = [clip.features for clip in data.split("train")]
+    chosen = train[:: max(1, sum(map(len, train)) // (COMPONENT_WINDOWS * frames))]
+    rows = []
+    for features in chosen:
+        cut = features[: len(features) // frames * frames].reshape(-1, frames, features.shape[1])
+        rows += [cut, data.mirrored(cut)] if data.settings.mirror else [cut]
+    return torch.from_numpy(np.concatenate(rows))
 
 
 def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
