@@ -26,6 +26,7 @@ from pathlib import Path
 from kmm_core.atomic_write import atomic_write, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
+from kmm_core.evaluate import report_prompts, tuning_prompts
 from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
 from kmm_core.evaluate.prompt_sets import normalized as _normalized
 from kmm_core.train.prepared import (
@@ -282,8 +283,12 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
 
 @lru_cache(maxsize=1)
 def held_out_prompts() -> frozenset[str]:
-    """The sentences that results are measured on: no clip is trained with one of them."""
-    return frozenset(_normalized(prompt.text) for prompt in (*side_prompts(), *action_prompts()))
+    """The sentences that results are measured on or settings tuned on: no clip is trained with one of them."""
+    return frozenset(
+        _normalized(prompt.text)
+        for words in (report_prompts, tuning_prompts)
+        for prompt in (*side_prompts(words), *action_prompts(words))
+    )
 
 
 def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:

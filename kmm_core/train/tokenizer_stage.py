@@ -136,6 +136,9 @@ def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
             features = train[index].features
             start = int(torch.randint(len(features) - window + 1, (), generator=rng))
             rows.append(features[start : start + window])
+        # Rows are in random order, so each of the first gets a random other's upper body.
+        for row in range(round(data.settings.mixed_bodies * batch_size)):
+            rows[row] = data.mixed(rows[row], rows[-1 - row])
         batch = np.stack(rows)
         if data.settings.mirror:
             half = batch_size // 2
