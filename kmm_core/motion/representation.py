@@ -23,8 +23,8 @@ class Representation:
         decode: (features, fps) -> clip.
         mirror: features -> features of the mirrored clip.
         groups: columns that share one scale when features are normalised.
-        emphasis: how much each group counts where few numbers must stand for many (ours): velocities are noisy
-            and largely follow from the rest.
+        emphasis: how much each group counts where few numbers must stand for many (ours): the root's columns are few
+            but their errors add up along the way; velocities are noisy and largely follow from the rest.
     """
 
     name: str
@@ -52,7 +52,7 @@ _KNOWN = {
             representation_272.VELOCITIES,
             representation_272.ROTATIONS,
         ),
-        (1.0, 1.0, 1.0, 0.3, 1.0),
+        (5.0, 5.0, 1.0, 0.3, 1.0),
     ),
     "263": Representation(
         "263",
@@ -70,7 +70,7 @@ _KNOWN = {
             representation_263.VELOCITIES,
             representation_263.CONTACTS,
         ),
-        (1.0, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3),
+        (5.0, 5.0, 1.0, 1.0, 1.0, 0.3, 0.3),
     ),
 }
 
