@@ -22,12 +22,13 @@ BPY4 ?= python3.11=4.2.23 python3.11=4.5.15
 # Blender itself, where a target starts it: make dev-blender BLENDER=/path/to/blender
 BLENDER ?= blender
 
-.PHONY: help demo test test-core test-bpy lint format extension install-extension repository dev-blender \
+.PHONY: help demo test test-core test-bpy test-gui lint format extension install-extension repository dev-blender \
 	train-tiny benchmarks pin clean
 help:
 	@echo "make demo         generate a person who walks, turns and raises an arm: out/demo.bvh, .gif, .png (ARM=left|right)"
 	@echo "make test         run the tests, those inside Blender 5 and 4 (as Python modules) included"
 	@echo "make test-core    only those that need no Blender;  make test-bpy: only those inside it"
+	@echo "make test-gui     a real Blender: its panel worked with a mouse (out/gui), and the headless examples (out/batch); Linux, root"
 	@echo "make extension    build dist/kmm-<version>.zip, which Blender 4.2 and newer installs"
 	@echo "make install-extension, make dev-blender: install that zip, or run the checkout, in BLENDER=/path/to/blender"
 	@echo "make repository   dist/repository/: a static site from which Blender installs and updates"
@@ -72,11 +73,17 @@ test-core: $(VENV)/develop.stamp
 .venv-bpy4/ready.stamp: requirements/bpy.txt
 	@tools/make_bpy_venv.sh .venv-bpy4 $(BPY4)
 
-test-bpy: $(VENV)/core.stamp extension
+test-bpy: $(VENV)/core.stamp .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
+	@if ls .venv-bpy*/ready.stamp >/dev/null 2>&1; then $(MAKE) --no-print-directory extension; fi
 	@for folder in .venv-bpy5 .venv-bpy4; do \
 		if [ -e $$folder/ready.stamp ]; then $$folder/bin/pytest tests/blender $(PYTEST_ARGS); \
 		else echo "SKIPPED: the tests inside Blender of $$folder (the reason stands above)"; fi; \
 	done
+
+# 77: no window, or no Blender, could be had, and the script has said why.
+test-gui: $(VENV)/core.stamp extension
+	@tests/gui/run.sh dist/kmm-*.zip $(BIN)/python || [ $$? = 77 ]
+	@tests/gui/run_batch.sh dist/kmm-*.zip $(BIN)/python || [ $$? = 77 ]
 
 extension: .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
 	@"$(PYTHON)" tools/build_extension.py build
@@ -91,7 +98,8 @@ repository: .venv-bpy5/ready.stamp .venv-bpy4/ready.stamp
 dev-blender:
 	@"$(PYTHON)" tools/build_extension.py link build/blender-user
 	@BLENDER_USER_RESOURCES="$(CURDIR)/build/blender-user" PYTHONPATH="$(CURDIR)/build/blender-user/packages" \
-		"$(BLENDER)" --python-use-system-env --addons bl_ext.user_default.kmm $(BLENDER_ARGS)
+		"$(BLENDER)" --python-use-system-env $(BLENDER_ARGS) \
+		--python-expr "import addon_utils; addon_utils.enable('bl_ext.user_default.kmm', default_set=True)"
 
 lint: $(VENV)/develop.stamp
 	@$(BIN)/ruff check .
@@ -117,4 +125,4 @@ pin: | $(BIN)/python
 		--no-header --no-annotate --upgrade -o requirements/constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-bpy5 .venv-bpy4 out build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-bpy5 .venv-bpy4 .venv-blender out build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -20,13 +20,23 @@ _MODULES = (
     "ui.backend_panel",
     "ui.timeline_overlay",
     "session",
+    "batch.command",
 )
 
 
 def register() -> None:
     """Enables the add-on. Opens no connection, starts no process, reads no model."""
-    for name in _MODULES:
-        import_module(f".{name}", __package__).register()
+    registered = []
+    try:
+        for name in _MODULES:
+            module = import_module(f".{name}", __package__)
+            module.register()
+            registered.append(module)
+    except Exception:
+        # Blender shows the error and keeps the add-on disabled: nothing of it may stay.
+        for module in reversed(registered):
+            module.unregister()
+        raise
 
 
 def unregister() -> None:

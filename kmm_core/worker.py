@@ -40,18 +40,12 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "KMM_TOKEN"
 _ALIVE_SECONDS = 1.0
-# Blender's main thread goes first when both want the processor.
-_NICENESS = 5
 _INSTALL = "Press Install in KMM's Backend panel, or choose a Python there that has it."
-# After these the process is of no use: what Python failed to import once it does not try again.
-_FATAL = ("backend_incomplete", "backend_broken")
 
 
 def main(port: int) -> None:
     """Connects to Blender and works until Blender is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Blender, whose end ends us
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
     connection = Connection(socket.create_connection(("127.0.0.1", port), timeout=10))
     token = os.environ.pop(TOKEN_VARIABLE, "")
     connection.send(Hello(token, PROTOCOL_VERSION, __version__, platform.python_version(), os.getpid()))
@@ -122,8 +116,6 @@ class Worker:
                 )
             self._cancelled.discard(request.job)
             self._send(answer)
-            if isinstance(answer, Failure) and answer.code in _FATAL:
-                sys.exit(1)
 
     def _answer(self, request: GenerateRequest) -> Result:
         """Loads the model if need be, generates and sends the takes."""

@@ -29,11 +29,15 @@ print(json.dumps(found))
 """
 
 
-def light_zone() -> list[str]:
-    """The modules and packages that the import contract names."""
+def modules_of(contract: str) -> list[str]:
+    """The modules and packages that an import contract names."""
     contracts = configparser.ConfigParser()
     contracts.read(REPOSITORY / ".importlinter")
-    return contracts["importlinter:contract:light"]["source_modules"].split()
+    return contracts[f"importlinter:contract:{contract}"]["source_modules"].split()
+
+
+def light_zone() -> list[str]:
+    return modules_of("light")
 
 
 def _probe(modules: list[str]) -> dict[str, tuple[float, list[str]]]:
@@ -45,7 +49,8 @@ def _probe(modules: list[str]) -> dict[str, tuple[float, list[str]]]:
 
 
 def test_light_modules_load_nothing_heavy():
-    modules = [*light_zone(), "kmm_core.generate_cli"]
+    # The worker says hello before it imports torch.
+    modules = [*light_zone(), "kmm_core.generate_cli", "kmm_core.worker"]
     brought = {name: heavy for name, (_, heavy) in _probe(modules).items() if heavy}
     assert not brought
 
@@ -68,6 +73,12 @@ def test_every_module_of_a_light_folder_is_in_the_contract():
     torch_side = {"kmm_core.motion.kinematics_torch"}
     files = (REPOSITORY / "kmm_core" / "motion").glob("[!_]*.py")
     assert {f"kmm_core.motion.{file.stem}" for file in files} - torch_side <= set(light_zone())
+
+
+def test_the_extension_without_blender_loads_nothing_heavy():
+    # bpy is not here: importing these proves that they do without, too.
+    brought = {name: heavy for name, (_, heavy) in _probe(modules_of("without-blender")).items() if heavy}
+    assert not brought
 
 
 @pytest.mark.parametrize("module", ["kmm_core.timeline", "kmm_core.errors", "kmm_core.generate_cli"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +87,6 @@ def parse(arguments: Sequence[str]) -> Options:
             "bad_argument", f"--timeout {timeout:g} was given; expected a number of seconds above 0."
         )
     return Options(settings=given, timeout=timeout, **common)
-
-
-def arguments_behind_dashes(argv: Sequence[str] | None = None) -> list[str]:
-    """What stands behind ``--`` in Blender's own command line."""
-    argv = list(sys.argv if argv is None else argv)
-    return argv[argv.index("--") + 1 :] if "--" in argv else []
 
 
 def _parser() -> _Parser:

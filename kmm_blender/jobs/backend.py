@@ -108,13 +108,14 @@ def backend_status(folder: Path, user_python: str = "") -> BackendStatus:
             ),
         )
     python = folder / record.python
-    if not python.is_file():
+    gone = _missing_part(python)
+    if gone is not None:
         return BackendStatus(
             "installed",
             record=record,
             error=KmmError(
                 "backend_broken",
-                f"The backend's Python {python} is gone; expected it where it was installed.",
+                f"The backend needs {gone}, which is gone, as after an update of Blender or a move of its folder.",
                 "Press Install in KMM > Backend to install it anew.",
             ),
         )
@@ -186,6 +187,18 @@ def record_from(table: Any) -> BackendRecord:
         if not isinstance(getattr(record, part.name), expected):
             raise ValueError(f"{part.name}={getattr(record, part.name)!r} is not of type {part.type}")
     return record
+
+
+def _missing_part(python: Path) -> Path | None:
+    """What an environment's interpreter needs and isn't there: itself, or the Python that it was built on."""
+    try:
+        settings = (python.parent.parent / "pyvenv.cfg").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return python.parent.parent / "pyvenv.cfg"
+    home = next(
+        (line.partition("=")[2].strip() for line in settings.splitlines() if line.startswith("home")), ""
+    )
+    return next((path for path in (Path(home), python) if not path.exists()), None)
 
 
 def _no_file(source: str, python: Path) -> KmmError:

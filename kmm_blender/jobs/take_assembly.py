@@ -52,7 +52,10 @@ class TakeAssembly:
         self._local[self._received : end] = part.local_rotations
         self._received = end
         if end == self._frames:
-            self._clips.append(MotionClip(self._root, self._local, self._fps))
+            try:
+                self._clips.append(MotionClip(self._root, self._local, self._fps))
+            except KmmError as error:
+                raise _wrong(f"a take that is none: {error.message}") from None
             self._received = 0
 
     def clips(self) -> list[MotionClip]:
@@ -68,5 +71,7 @@ class TakeAssembly:
 
 def _wrong(what: str) -> KmmError:
     return KmmError(
-        "worker_garbage", f"The worker sent {what}.", "Generate again; the worker is started anew."
+        "worker_garbage",
+        f"The worker sent {what.removesuffix('.')}.",
+        "Generate again; the worker is started anew.",
     )

@@ -34,6 +34,8 @@ ClientState = Literal["stopped", "starting", "loading", "ready", "busy", "failed
 
 # Messages are taken in for this long in one poll; one message adds at most 2 ms. Seconds.
 _POLL_SECONDS = 0.003
+# The end of a process may be seen this much later than the end of its connection. Seconds.
+_LEAVING_SECONDS = 5.0
 _AGAIN = (
     "Generate again: the worker is started anew. The log and the report in KMM's Backend panel tell more."
 )
@@ -93,8 +95,8 @@ class WorkerClient:
         self._takes: TakeAssembly | None = None
         self._loading = False
         self._terminated = False
-        # Seconds of polling since the worker's last message, since the cancel, and without a job.
-        self._silent = self._cancelling = self._idle = 0.0
+        # Seconds of polling since the worker's last message, since the cancel, without a job, and since it hung up.
+        self._silent = self._cancelling = self._idle = self._leaving = 0.0
         self._polled = 0.0
 
     @property
@@ -146,7 +148,7 @@ class WorkerClient:
         """Moves everything on. Takes at most a few milliseconds."""
         now = time.monotonic()
         # Not more than a moment for each poll, so that a laptop's sleep or a busy Blender is not held against the worker.
-        passed, self._polled = min(now - self._polled, 0.5), now
+        passed, self._polled = min(now - self._polled, 1.0), now
         if self._worker is None:
             return
         try:
@@ -154,7 +156,7 @@ class WorkerClient:
                 self._worker.accept()
             self._send_next()
             self._receive()
-            self._check_end()
+            self._check_end(passed)
             self._check_times(passed)
         except KmmError as error:
             self._end(error)
@@ -185,8 +187,9 @@ class WorkerClient:
                     "Allow more time, or ask for fewer takes or a shorter timeline.",
                 )
                 return job
-            if self._worker is not None and self._worker.connection is not None:
-                self._worker.connection.wait(0.02)
+            connection = None if self._worker is None else self._worker.connection
+            if connection is not None and not connection.closed:
+                connection.wait(0.02)
             else:
                 time.sleep(0.01)
 
@@ -226,7 +229,7 @@ class WorkerClient:
             self._fail_queue(error)
             return
         self._log_problem = self._worker.log_problem
-        self._silent = self._idle = 0.0
+        self._silent = self._idle = self._leaving = 0.0
         self._terminated = False
         for job in self._queue:
             _show(job, "starting", "starting the worker")
@@ -291,7 +294,12 @@ class WorkerClient:
             _show(job, "generating", "receiving", self._takes.frames_received, self._takes.frames_expected)
 
     def _finish(self, job: GenerationJob, answer: Result | Failure) -> None:
-        """The worker's last word on its job."""
+        """The worker's last word on its job.
+
+        Raises:
+            KmmError: ``backend_incomplete`` or ``backend_broken``, after which the process is of no use: what Python
+                failed to import once, it does not try again.
+        """
         if not job.finished:
             if isinstance(answer, Failure):
                 _fail(job, KmmError(answer.code, answer.message, answer.hint))
@@ -300,9 +308,11 @@ class WorkerClient:
                 _show(job, "done")
         self._current = self._takes = None
         self._loading, self._idle = False, 0.0
+        if isinstance(answer, Failure) and answer.code.startswith("backend_"):
+            raise KmmError(answer.code, answer.message, answer.hint)
         self._send_next()
 
-    def _check_end(self) -> None:
+    def _check_end(self, passed: float) -> None:
         """Notices that the process is gone, once all it sent was read.
 
         Raises:
@@ -315,7 +325,10 @@ class WorkerClient:
             gone = worker.exit_code is not None
         else:
             # The end of the connection is seen a moment before the end of the process, and its exit code.
-            gone = worker.connection.closed and (worker.exit_code is not None or self._silent > 1.0)
+            self._leaving += passed if worker.connection.closed else 0.0
+            gone = worker.connection.closed and (
+                worker.exit_code is not None or self._leaving > _LEAVING_SECONDS
+            )
         if gone:
             raise KmmError(
                 "worker_died" if worker.connection is not None else "worker_not_started",
@@ -332,7 +345,7 @@ class WorkerClient:
             KmmError: ``worker_silent``.
         """
         self._silent += passed
-        if self._worker is None:
+        if self._worker is None or (self._worker.connection is not None and self._worker.connection.closed):
             return
         if self._current is None:
             if self._worker.connection is not None:

@@ -49,11 +49,13 @@ class Binding:
         has_animation_data: False where the object was never animated.
         action: its Action, or None.
         slot: identifier of the Action's slot; empty where there is none, or no slots (before 4.4).
+        last_slot: identifier that Blender looks for in the next Action assigned; empty before 4.4.
     """
 
     has_animation_data: bool
     action: bpy.types.Action | None
     slot: str
+    last_slot: str = ""
 
 
 def write_action(
@@ -102,6 +104,7 @@ def write_action_steps(
         KmmError: ``missing_bone``, before anything is made.
         ReferenceError: where an undo took the Action away between two slices.
     """
+    _ensure_pose(armature)
     _check_bones(armature, keys)
     action, curves = _new_action(name, armature)
     pinned = np.zeros(keys.num_frames, dtype=bool) if pinned is None else pinned
@@ -146,7 +149,8 @@ def read_binding(armature: bpy.types.Object) -> Binding:
     if data is None:
         return Binding(False, None, "")
     slot = data.action_slot if _HAS_SLOTS else None
-    return Binding(True, data.action, slot.identifier if slot else "")
+    last = data.last_slot_identifier if _HAS_SLOTS else ""
+    return Binding(True, data.action, slot.identifier if slot else "", last)
 
 
 def restore_binding(armature: bpy.types.Object, binding: Binding) -> None:
@@ -159,6 +163,8 @@ def restore_binding(armature: bpy.types.Object, binding: Binding) -> None:
     if data is None and binding.action is None:
         return
     _bind(armature, binding.action, binding.slot)
+    if _HAS_SLOTS:
+        armature.animation_data.last_slot_identifier = binding.last_slot
     # Drivers and NLA tracks may have come since: they live there too.
     if not binding.has_animation_data and not data.drivers and not data.nla_tracks:
         armature.animation_data_clear()
@@ -251,17 +257,20 @@ def _reach(bone: bpy.types.Bone) -> float:
     return max((below.tail_local - bone.head_local).length for below in (bone, *bone.children_recursive))
 
 
+def _ensure_pose(armature: bpy.types.Object) -> None:
+    """An armature that a script made has no pose before the first update; 4.5 and 5.2 crash when its slot changes."""
+    if armature.type == "ARMATURE" and armature.pose is None:
+        bpy.context.view_layer.update()
+
+
 def _check_bones(armature: bpy.types.Object, keys: PoseKeys) -> None:
-    missing = sorted({*keys.bone_names, *keys.locations} - set(armature.pose.bones.keys()))
-    unturned = sorted(set(keys.locations) - set(keys.bone_names))
+    missing = sorted(set(keys.bone_names) - set(armature.pose.bones.keys()))
     if missing:
         raise KmmError(
             "missing_bone",
             f"{armature.name} has no bone {missing[0]} ({len(missing)} missing of {len(keys.bone_names)}).",
             "Rename the bones back, or generate again for the armature as it is now.",
         )
-    if unturned:
-        raise KmmError("bad_pose_keys", f"{unturned[0]} has locations without rotations; expected both.")
 
 
 def _new_action(name: str, armature: bpy.types.Object):
@@ -302,6 +311,7 @@ def _bind(armature: bpy.types.Object, action: bpy.types.Action | None, slot: str
             f"An NLA strip of {armature.name} is being tweaked, which locks its Action.",
             "Press Tab in the NLA editor to leave tweak mode.",
         )
+    _ensure_pose(armature)
     data.action = action
     if _HAS_SLOTS and action is not None:
         # Blender has picked a slot by itself, perhaps another one.

@@ -25,8 +25,8 @@ _RIGIFY_STILL = ("root", "hips", "chest")
 # Their custom properties: full FK limbs that turn with the body, neck and head that turn with what is below.
 _RIGIFY_FK = {"IK_FK": 1.0, "FK_limb_follow": 0.0, "neck_follow": 1.0, "head_follow": 1.0}
 _OPTIONAL = re.compile("collar|foot")
-# Written by riggers after a limb's word: Rigify's FK controls, Auto-Rig Pro, MakeHuman's first half of a limb.
-_SUFFIXES = r"(_fk|_stretch|0?1)(?=$|\.[lrLR]$|_[lr]$)"
+# What riggers add to a limb's word: Rigify's FK controls, Auto-Rig Pro, MakeHuman's first halves, VRM's centre.
+_ADDED = r"(_fk|_stretch|0?1(-1)?)(?=$|[._][lr]$)|\.x$|(?<=^J_Bip_)C_"
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,18 @@ def find_bone_map(rig: Rig, given: Mapping[str, str] | None = None) -> BoneMap:
     unmapped = [
         rig.bone_names[i] for i in np.flatnonzero(rig.deforms) if i not in followed and i not in still
     ]
-    return replace(found, still=tuple(still_names), unmapped=tuple(unmapped), shown=shown)
+    return replace(
+        found, still=tuple(still_names), unmapped=tuple(unmapped), shown=shown and _originals(shown)
+    )
 
 
 def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
     """What would keep the motion from showing, a sentence each for the panel; empty where all is well."""
     result = []
+    if rig.shows_rest:
+        result.append(
+            "The armature shows its rest position; switch it to Pose Position in its Armature properties."
+        )
     held = [name for name in bone_map.driven if rig.constrained[rig.index(name)]]
     if held:
         result.append(
@@ -131,8 +137,8 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
             f"The bone map for '{rig.name}' names what does not exist ({_few(wrong)}).",
             "Use KMM's joint names for keys and the armature's bone names for values.",
         )
-    # A name as it is goes before one without its suffix, and a bone that deforms before one that doesn't.
-    plain = [re.sub(_SUFFIXES, "", rig.bone_names[i], flags=re.IGNORECASE) for i in usable]
+    # A name as it is goes before one that is made plain, and a bone that deforms before one that doesn't.
+    plain = [re.sub(_ADDED, "", rig.bone_names[i], flags=re.IGNORECASE) for i in usable]
     ranked = sorted(
         (
             (name != rig.bone_names[i], not rig.deforms[i], i, name)
@@ -151,8 +157,13 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
         ) from None
     bones = {ours: order[place] for ours, place in limbs.items()}
 
-    inside = set(usable)
-    ways = {name: [i for i in rig.way_to_root(bone) if i in inside] for name, bone in bones.items()}
+    def way(bone: int) -> list[int]:
+        """The usable bones from this one to the root; a deforming bone of Rigify hangs from copies of the others."""
+        copies = [rig.bone_names[i].replace("ORG-", "DEF-") for i in rig.way_to_root(bone)]
+        return [rig.index(name) for name in copies if name in usable_names]
+
+    usable_names = {rig.bone_names[i] for i in usable}
+    ways = {name: way(bone) for name, bone in bones.items()}
     over_pelvis = (set(ways["left_hip"]) & set(ways["right_hip"]) & set(ways["head"])) - set(bones.values())
     if "pelvis" not in bones:
         if not over_pelvis:
@@ -162,18 +173,27 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
                 "Parent the legs and the spine to the pelvis bone.",
             )
         bones["pelvis"] = max(over_pelvis, key=lambda bone: len(rig.way_to_root(bone)))
-    trunk = [
-        bone
-        for bone in reversed(ways["head"][1:])
-        if bone not in ways["left_hip"] and bone not in rig.way_to_root(bones["pelvis"])
+    below = {*ways["left_hip"], *way(bones["pelvis"])}
+    trunk = [bone for bone in reversed(ways["head"][1:]) if bone not in below]
+    arms = [
+        f"{side}_collar" if f"{side}_collar" in bones else f"{side}_shoulder" for side in ("left", "right")
     ]
-    arms = [bones.get(f"{side}_collar", bones[f"{side}_shoulder"]) for side in ("left", "right")]
-    carriers = [bone for bone in trunk if all(bone in rig.way_to_root(arm) for arm in arms)]
+    carriers = [i for i, bone in enumerate(trunk) if all(bone in ways[arm] for arm in arms)]
+    chest = carriers[-1] + 1 if carriers else 0
     names = [rig.bone_names[bone] for bone in trunk]
     return BoneMap(
         joints={ours: rig.bone_names[bones[ours]] for ours in JOINT_NAMES if ours in bones},
-        spine=tuple(names[: len(carriers)]),
-        neck=tuple(names[len(carriers) :]),
+        spine=tuple(names[:chest]),
+        neck=tuple(names[chest:]),
+    )
+
+
+def _originals(deforming: BoneMap) -> BoneMap:
+    """The same map with Rigify's ORG bones, which hold the whole pose; DEF bones share a limb's twist out."""
+    return BoneMap(
+        joints={ours: bone.replace("DEF-", "ORG-") for ours, bone in deforming.joints.items()},
+        spine=tuple(bone.replace("DEF-", "ORG-") for bone in deforming.spine),
+        neck=tuple(bone.replace("DEF-", "ORG-") for bone in deforming.neck),
     )
 
 

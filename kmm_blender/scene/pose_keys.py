@@ -59,6 +59,9 @@ class PoseKeys:
                 )
         if len(set(self.bone_names)) != bones:
             raise KmmError("bad_pose_keys", "A bone is named twice; expected each bone once.")
+        unturned = sorted(set(self.locations) - set(self.bone_names))
+        if unturned:
+            raise KmmError("bad_pose_keys", f"{unturned[0]} has locations without rotations; expected both.")
 
     @property
     def num_frames(self) -> int:

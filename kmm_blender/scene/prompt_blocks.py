@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from kmm_core.errors import KmmError
 from kmm_core.timeline import DEFAULT_PROMPT_SECONDS, Prompt, Timeline
@@ -67,7 +66,13 @@ def time_order(blocks: Sequence[Block]) -> list[int]:
 def overlaps(blocks: Sequence[Block]) -> list[tuple[int, int]]:
     """Pairs of enabled blocks that share a frame, as indices, the earlier block first."""
     order = [index for index in time_order(blocks) if blocks[index].enabled]
-    return [(a, b) for a, b in combinations(order, 2) if blocks[b].start < blocks[a].end]
+    pairs = []
+    for place, a in enumerate(order):
+        for b in order[place + 1 :]:
+            if blocks[b].start >= blocks[a].end:
+                break  # in the order of their starts, so all further ones do as well
+            pairs.append((a, b))
+    return pairs
 
 
 def frame_range(blocks: Iterable[Block]) -> tuple[int, int] | None:

@@ -9,7 +9,9 @@ roll show the same person. The path is scaled by the length of the legs: feet th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -30,16 +32,19 @@ Root = Literal["bone", "object"]
 
 _SIDES = ("left", "right")
 _SPINE = ("spine1", "spine2", "spine3")
-_LEGS = ("hip", "knee", "ankle")
-# From our pelvis to the middle between our hip joints, and the height of our ankles when standing. Metres.
+_KNEE, _ANKLE = (REST_OFFSETS[JOINT_INDEX[name]] for name in ("left_knee", "left_ankle"))
+# From our pelvis to the middle between our hip joints; our leg; the height of our ankles when standing. Metres.
 _TO_HIPS = (REST_OFFSETS[JOINT_INDEX["left_hip"]] + REST_OFFSETS[JOINT_INDEX["right_hip"]]) / 2
-_ANKLE_HEIGHT = REST_PELVIS_HEIGHT + sum(REST_OFFSETS[JOINT_INDEX[f"left_{part}"], 1] for part in _LEGS)
+_LEG = -float(_KNEE[1] + _ANKLE[1])
+_ANKLE_HEIGHT = REST_PELVIS_HEIGHT + float(_TO_HIPS[1]) - _LEG
 # The core's +Y and +Z turned into Blender's: a quarter turn about X.
 _TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
 # A body axis this near to a coordinate axis is meant to be that axis.
 _NEARLY = np.cos(np.deg2rad(15))
-# An armature's origin is its floor where the lowest part of its feet is not farther from it, in leg lengths.
-_AT_ORIGIN = 0.15
+# An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
+_AT_ORIGIN = 0.25
+# Frames that are retargeted at once: about 15 ms.
+_SLICE_FRAMES = 1000
 
 
 def retarget(
@@ -60,34 +65,24 @@ def retarget(
     Raises:
         KmmError: ``unknown_rig`` where the rest pose is not that of a person.
     """
+    *_, keys = retarget_steps(clip, rig, bone_map, root=root, floor=floor)
+    assert keys is not None
+    return keys
+
+
+def retarget_steps(
+    clip: MotionClip, rig: Rig, bone_map: BoneMap, *, root: Root = "bone", floor: float = 0.0
+) -> Iterator[PoseKeys | None]:
+    """``retarget`` in slices, for a timer that may not hold Blender up: yields None after each; the last is the keys."""
     body = _read_body(rig, bone_map)
-    canonical = kinematics.global_rotations(clip.local_rotations)
-    hips = _hips_in_world(clip, canonical, rig, body, floor)
-    if root == "object":
-        turn = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), headings(canonical[:, 0]))
-        turn = rotations.multiply(turn, rotations.multiply(_TO_BLENDER, rotations.conjugate(body.axes)))
-        place = hips * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, floor])
-        place = place - rig.scale * rotations.rotate(turn, body.ground)
-    else:
-        turn, place = rotation_of(rig.world)[None], rig.world[None, :3, 3]
-
-    back = rotations.multiply(rotations.conjugate(turn), _TO_BLENDER)
-    posed: dict[int, Array] = {}
-    for name, rotation in _bone_rotations(canonical, body, bone_map).items():
-        bone = rig.index(name)
-        delta = rotations.multiply(back, rotations.multiply(rotation, rotations.conjugate(body.axes)))
-        posed[bone] = rotations.multiply(delta, rig.rest_rotations[bone])
-    names, basis = _basis_rotations(rig, bone_map, posed, clip.num_frames)
-
-    hips = rotations.rotate(rotations.conjugate(turn), hips - place) / rig.scale
-    pelvis = rig.index(bone_map.joints["pelvis"])
-    delta = rotations.multiply(posed[pelvis], rotations.conjugate(rig.rest_rotations[pelvis]))
-    lever = body.hips - rig.heads[pelvis]
-    locations = _basis_locations(rig, bone_map, hips - body.hips + lever - rotations.rotate(delta, lever))
-    keys = {"bone_names": names, "rotations": basis, "locations": locations, "fps": clip.fps}
-    if root == "object":
-        keys |= _object_channels(rig, turn, place)
-    return PoseKeys(**keys)
+    heading = headings(clip.local_rotations[:, 0]) if root == "object" else None
+    slices = []
+    for start in range(0, clip.num_frames, _SLICE_FRAMES):
+        stop = min(start + _SLICE_FRAMES, clip.num_frames)
+        faced = None if heading is None else heading[start:stop]
+        slices.append(_retarget(clip.slice(start, stop), rig, bone_map, body, faced, floor))
+        yield None
+    yield slices[0] if len(slices) == 1 else _joined(slices)
 
 
 def pose_to_clip(
@@ -168,61 +163,64 @@ def _read_body(rig: Rig, bone_map: BoneMap) -> _Body:
     at = {ours: rig.heads[rig.index(bone)] for ours, bone in joints.items()}
     neck = rig.heads[rig.index(bone_map.neck[0])] if bone_map.neck else at["head"]
     axes = _body_axes(rig, at, neck)
-    to_core = rotations.conjugate(axes)
-
-    def bone(start: str, end: str) -> Array:
-        vector = rotations.rotate(to_core, at[end] - at[start])
-        if np.linalg.norm(vector) < 1e-6 * np.linalg.norm(neck - at["left_ankle"]):
+    bones = {
+        name: rotations.rotate(rotations.conjugate(axes), at[end] - at[name])
+        for name, end in _limbs(at).items()
+    }
+    for name, bone in bones.items():
+        if np.linalg.norm(bone) < 1e-6 * np.linalg.norm(neck - at["left_ankle"]):
             raise KmmError(
                 "unknown_rig",
-                f"'{rig.name}' has {joints[start]} and {joints[end]} at the same place.",
+                f"'{rig.name}' has {joints[name]} and the bone that follows at the same place.",
                 "Give the bone between them a length in Edit Mode.",
             )
-        return vector
-
-    rest_pose = dict.fromkeys(JOINT_NAMES, rotations.IDENTITY)
-    legs = 0.0
-    for side in _SIDES:
-        for upper, lower, end in (_LEGS, ("shoulder", "elbow", "wrist")):
-            upper, lower, end = (f"{side}_{part}" for part in (upper, lower, end))
-            # The forearm turns on from the upper arm, about the elbow alone: no twist at rest.
-            first = rotations.between(REST_OFFSETS[JOINT_INDEX[lower]], bone(upper, lower))
-            outstretched = rotations.rotate(first, REST_OFFSETS[JOINT_INDEX[end]])
-            second = rotations.multiply(rotations.between(outstretched, bone(lower, end)), first)
-            rest_pose |= {upper: first, lower: second, end: second}
-            legs += sum(np.linalg.norm(bone(*pair)) for pair in ((upper, lower), (lower, end))) * (
-                upper[-3:] == "hip"
-            )
-        ankle = rig.index(joints[f"{side}_ankle"])
-        toes = at.get(f"{side}_foot", rig.tails[ankle])
-        foot = rotations.rotate(to_core, toes - rig.heads[ankle])
-        # However high the heel, a foot at rest stands flat, turned as far outward as it is.
-        flat = rotations.from_yaw(np.arctan2(foot[0], foot[2]) if np.hypot(foot[0], foot[2]) > 1e-9 else 0.0)
-        rest_pose |= {f"{side}_ankle": flat, f"{side}_foot": flat}
-
     up = rotations.rotate(axes, np.array([0.0, 1.0, 0.0]))
-    feet = [
-        rig.index(joints[f"{side}_{part}"])
-        for side in _SIDES
-        for part in ("ankle", "foot")
-        if f"{side}_{part}" in joints
-    ]
-    lowest = float(min((rig.heads[feet] @ up).min(), (rig.tails[feet] @ up).min()))
-    level = 0.0 if abs(lowest) < _AT_ORIGIN * legs / 2 else lowest
+    leg = (
+        sum(float(np.linalg.norm(bones[f"{side}_{part}"])) for side in _SIDES for part in ("hip", "knee")) / 2
+    )
+    scale = leg / _LEG
+    ankles = float((at["left_ankle"] + at["right_ankle"]) @ up / 2)
+    # Makers put the origin on the floor; where it is elsewhere, the feet tell where the floor is.
+    level = 0.0 if abs(ankles) < _AT_ORIGIN * leg else ankles - _ANKLE_HEIGHT * scale
     hips = (at["left_hip"] + at["right_hip"]) / 2
     trunk = [at["pelvis"], *(rig.heads[rig.index(name)] for name in bone_map.spine), neck]
     lengths = np.cumsum([0.0, *np.linalg.norm(np.diff(trunk, axis=0), axis=1)])
     return _Body(
         axes=axes,
-        rest_pose=rest_pose,
-        scale=legs
-        / 2
-        / -float(REST_OFFSETS[JOINT_INDEX["left_knee"], 1] + REST_OFFSETS[JOINT_INDEX["left_ankle"], 1]),
+        rest_pose=_rest_pose(bones),
+        scale=scale,
         hips=hips,
         ground=hips - (hips @ up - level) * up,
-        ankles=float((at["left_ankle"] + at["right_ankle"]) @ up / 2 - level),
+        ankles=ankles - level,
         heights=lengths / lengths[-1],
     )
+
+
+def _limbs(at: Mapping[str, Array]) -> dict[str, str]:
+    """Each joint of a limb and the next one, upper before lower; the ankle only where the rig has toes."""
+    chains = (("hip", "knee", "ankle", "foot"), ("shoulder", "elbow", "wrist"))
+    pairs = (
+        (f"{side}_{a}", f"{side}_{b}") for side in _SIDES for chain in chains for a, b in pairwise(chain)
+    )
+    return {start: end for start, end in pairs if end in at}
+
+
+def _rest_pose(bones: dict[str, Array]) -> dict[str, Array]:
+    """K of each of our joints: turns it from the T-pose to where the limbs' ``bones`` (core's axes) point."""
+    result: dict[str, Array] = dict.fromkeys(JOINT_NAMES, rotations.IDENTITY)
+    for upper, lower, end in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+        for side in _SIDES:
+            first = rotations.between(REST_OFFSETS[JOINT_INDEX[f"{side}_{lower}"]], bones[f"{side}_{upper}"])
+            # The lower bone turns on from the upper one, about the joint alone: no twist at rest.
+            straight = rotations.rotate(first, REST_OFFSETS[JOINT_INDEX[f"{side}_{end}"]])
+            second = rotations.multiply(rotations.between(straight, bones[f"{side}_{lower}"]), first)
+            result |= {f"{side}_{upper}": first, f"{side}_{lower}": second, f"{side}_{end}": second}
+    for side in _SIDES:
+        # However high the heel, a foot at rest stands flat, turned as far outward as it is.
+        forward = bones.get(f"{side}_ankle", np.array([0.0, 0.0, 1.0]))
+        flat = rotations.from_yaw(np.arctan2(forward[0], forward[2]))
+        result |= {f"{side}_ankle": flat, f"{side}_foot": flat}
+    return result
 
 
 def _body_axes(rig: Rig, at: dict[str, Array], neck: Array) -> Array:
@@ -246,6 +244,59 @@ def _onto_axis(vector: Array) -> Array:
     vector = rotations.normalize(vector)
     axis = int(np.argmax(np.abs(vector)))
     return np.sign(vector[axis]) * np.eye(3)[axis] if abs(vector[axis]) > _NEARLY else vector
+
+
+def _retarget(
+    clip: MotionClip, rig: Rig, bone_map: BoneMap, body: _Body, heading: Array | None, floor: float
+) -> PoseKeys:
+    """``retarget``; the object carries the way and ``heading`` [F] where that is given."""
+    canonical = kinematics.global_rotations(clip.local_rotations)
+    hips = _hips_in_world(clip, canonical, rig, body, floor)
+    if heading is None:
+        turn, place = rotation_of(rig.world)[None], rig.world[None, :3, 3]
+    else:
+        turn = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), heading)
+        turn = rotations.multiply(turn, rotations.multiply(_TO_BLENDER, rotations.conjugate(body.axes)))
+        place = hips * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, floor])
+        place = place - rig.scale * rotations.rotate(turn, body.ground)
+
+    back = rotations.multiply(rotations.conjugate(turn), _TO_BLENDER)
+    posed: dict[int, Array] = {}
+    for name, rotation in _bone_rotations(canonical, body, bone_map).items():
+        bone = rig.index(name)
+        delta = rotations.multiply(back, rotations.multiply(rotation, rotations.conjugate(body.axes)))
+        posed[bone] = rotations.multiply(delta, rig.rest_rotations[bone])
+
+    hips = rotations.rotate(rotations.conjugate(turn), hips - place) / rig.scale
+    pelvis = rig.index(bone_map.joints["pelvis"])
+    delta = rotations.multiply(posed[pelvis], rotations.conjugate(rig.rest_rotations[pelvis]))
+    lever = body.hips - rig.heads[pelvis]
+    return PoseKeys(
+        bone_names=tuple(rig.bone_names[bone] for bone in posed) + bone_map.still,
+        rotations=_basis_rotations(rig, posed, len(bone_map.still)),
+        fps=clip.fps,
+        locations=_basis_locations(rig, bone_map, hips - body.hips + lever - rotations.rotate(delta, lever)),
+        **({} if heading is None else _object_channels(rig, turn, place)),
+    )
+
+
+def _joined(slices: list[PoseKeys]) -> PoseKeys:
+    """One motion of several that follow each other."""
+
+    def join(name: str) -> Array | None:
+        parts = [getattr(keys, name) for keys in slices]
+        return None if parts[0] is None else rotations.make_continuous(np.concatenate(parts))
+
+    places = [keys.object_locations for keys in slices if keys.object_locations is not None]
+    return replace(
+        slices[0],
+        rotations=join("rotations"),
+        locations={
+            name: np.concatenate([keys.locations[name] for keys in slices]) for name in slices[0].locations
+        },
+        object_locations=np.concatenate(places) if places else None,
+        object_rotations=join("object_rotations"),
+    )
 
 
 def _hips_in_world(clip: MotionClip, canonical: Array, rig: Rig, body: _Body, floor: float) -> Array:
@@ -326,27 +377,27 @@ def _mean(turns: list[Array], weights: Array) -> Array:
     return rotations.normalize(total)
 
 
-def _basis_rotations(
-    rig: Rig, bone_map: BoneMap, posed: dict[int, Array], frames: int
-) -> tuple[tuple[str, ...], Array]:
-    """Bone names and basis rotations [F, B, 4] that put the driven bones at ``posed`` (armature space)."""
-    keyed = {*posed, *(rig.index(name) for name in bone_map.still)}
-    needed = sorted({i for bone in keyed for i in rig.way_to_root(bone)})
-    world: dict[int, Array] = {}
-    names, basis = [], []
-    for bone in needed:
-        parent = rig.parents[bone]
-        # Where the bone is carried to with its own channels at zero.
-        carried = rig.rest_rotations[bone]
-        if parent >= 0 and rig.inherits_rotation[bone]:
-            offset = rotations.multiply(rotations.conjugate(rig.rest_rotations[parent]), carried)
-            carried = rotations.multiply(world[parent], offset)
-        world[bone] = posed.get(bone, carried)
-        if bone in keyed:
-            names.append(rig.bone_names[bone])
-            own = rotations.multiply(rotations.conjugate(carried), world[bone])
-            basis.append(np.broadcast_to(own, (frames, 4)))
-    return tuple(names), rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
+def _basis_rotations(rig: Rig, posed: dict[int, Array], still: int) -> Array:
+    """Basis rotations that put bones at ``posed`` [F, 4] (armature space), then ``still`` at rest: [F, B, 4]."""
+    places: dict[int, Array] = {}
+
+    def place(bone: int) -> Array:
+        if bone not in places:
+            copied = rig.copies[bone]
+            places[bone] = posed[bone] if bone in posed else place(copied) if copied >= 0 else carried(bone)
+        return places[bone]
+
+    def carried(bone: int) -> Array:
+        """Where parents take the bone with its own channels at zero."""
+        rest, parent = rig.rest_rotations[bone], rig.parents[bone]
+        if parent < 0 or not rig.inherits_rotation[bone]:
+            return rest
+        offset = rotations.multiply(rotations.conjugate(rig.rest_rotations[parent]), rest)
+        return rotations.multiply(place(parent), offset)
+
+    basis = [rotations.multiply(rotations.conjugate(carried(bone)), turn) for bone, turn in posed.items()]
+    basis += [np.broadcast_to(rotations.IDENTITY, basis[0].shape)] * still
+    return rotations.make_continuous(rotations.normalize(np.stack(basis, axis=1)))
 
 
 def _basis_locations(rig: Rig, bone_map: BoneMap, shift: Array) -> dict[str, Array]:
@@ -354,8 +405,10 @@ def _basis_locations(rig: Rig, bone_map: BoneMap, shift: Array) -> dict[str, Arr
     way = rig.way_to_root(rig.index(bone_map.joints["pelvis"]))
     carrier = next(bone for bone in way if rig.moves[bone])
     result = {name: np.zeros_like(shift) for name in bone_map.still if rig.moves[rig.index(name)]}
-    if rig.local_location[carrier]:
-        shift = rotations.rotate(rotations.conjugate(rig.rest_rotations[carrier]), shift)
+    # Channels are in the bone's own axes, else in its parent's, which is at rest.
+    axes = carrier if rig.local_location[carrier] else rig.parents[carrier]
+    if axes >= 0:
+        shift = rotations.rotate(rotations.conjugate(rig.rest_rotations[axes]), shift)
     result[rig.bone_names[carrier]] = shift
     return result
 

@@ -32,9 +32,11 @@ class Rig:
         tails: [B, 3] armature units.
         inherits_rotation: [B] whether the bone turns with its parent.
         moves: [B] whether location channels have an effect (the bone is not connected to its parent).
-        local_location: [B] whether location channels are in the bone's own axes.
+        local_location: [B] whether location channels are in the bone's own axes, else in its parent's.
         deforms: [B] whether the bone moves the mesh.
         constrained: [B] whether a constraint on the bone has a say.
+        copies: [B] index of the bone that a constraint makes it a copy of, -1 for none.
+        shows_rest: whether the armature is switched to its rest position, so that no pose shows.
         settings: custom properties that are numbers: (bone name, property) to value.
         world: the object's matrix in the world, [4, 4].
         scale: world units an armature unit.
@@ -54,6 +56,8 @@ class Rig:
     local_location: NDArray[np.bool_]
     deforms: NDArray[np.bool_]
     constrained: NDArray[np.bool_]
+    copies: tuple[int, ...]
+    shows_rest: bool
     settings: dict[tuple[str, str], float]
     world: Array
     scale: float
@@ -122,9 +126,9 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         moves=np.array([not (bone.use_connect and bone.parent) for bone in bones]),
         local_location=np.array([bone.use_local_location for bone in bones]),
         deforms=np.array([bone.use_deform for bone in bones]),
-        constrained=np.array(
-            [any(c.influence > 0 and not c.mute for c in bone.constraints) for bone in pose_bones]
-        ),
+        constrained=np.array([any(_active_constraints(bone)) for bone in pose_bones]),
+        copies=tuple(_copied(armature, bone, index) for bone in pose_bones),
+        shows_rest=armature.data.pose_position == "REST",
         settings={
             (bone.name, key): float(value)
             for bone in pose_bones
@@ -168,12 +172,27 @@ def rotation_of(matrices: Array) -> Array:
     return rotations.from_matrix(turn / np.linalg.norm(turn, axis=-2, keepdims=True))
 
 
+def _active_constraints(bone: bpy.types.PoseBone) -> list[bpy.types.Constraint]:
+    return [constraint for constraint in bone.constraints if constraint.influence > 0 and not constraint.mute]
+
+
+def _copied(armature: bpy.types.Object, bone: bpy.types.PoseBone, index: dict[str, int]) -> int:
+    for constraint in _active_constraints(bone):
+        if (
+            constraint.type == "COPY_TRANSFORMS"
+            and constraint.influence == 1
+            and constraint.target == armature
+        ):
+            return index.get(constraint.subtarget, -1)
+    return -1
+
+
 def _check_usable(armature: bpy.types.Object) -> None:
     name = armature.name
     if armature.type != "ARMATURE":
         raise KmmError(
             "not_an_armature",
-            f"'{name}' is a {armature.type.lower()}; expected an armature.",
+            f"'{name}' is an object of type {armature.type}; expected ARMATURE.",
             "Choose the armature that moves the character.",
         )
     if armature.library is not None:

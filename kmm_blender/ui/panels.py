@@ -10,10 +10,11 @@ import textwrap
 import bpy
 
 from .. import session
-from ..scene import prompt_blocks, takes
+from ..scene import action_writer, prompt_blocks, takes
 from ..scene.prompt_blocks import read_blocks
 from .prompt_list import active_prompt
 from .properties import true_fps
+from .rig_report import rig_report
 
 
 class _Panel:
@@ -40,15 +41,37 @@ def draw_error(context, layout, error) -> None:
         draw_message(context, layout, error.hint, "INFO")
 
 
+def key_count(action, armature) -> str:
+    """How many keys an Action holds, and how many a key on every frame would be where it has fewer."""
+    curves = action_writer.fcurves(action, armature)
+    first, last = action.frame_range
+    keys, full = sum(len(curve.keyframe_points) for curve in curves), len(curves) * round(last - first + 1)
+    return f"{keys:,} keys" if keys >= full else f"{keys:,} of {full:,} keys"
+
+
 class KMM_PT_character(_Panel, bpy.types.Panel):
     bl_idname = "KMM_PT_character"
     bl_label = "Character"
     bl_order = 0
 
     def draw(self, context):
-        column = self.layout.column()
-        column.prop(context.scene.kmm, "armature", text="")
-        column.operator("kmm.add_character", icon="ARMATURE_DATA")
+        layout, armature = self.layout, context.scene.kmm.armature
+        row = layout.row(align=True)
+        row.prop(context.scene.kmm, "armature", text="", icon="ARMATURE_DATA", placeholder="Armature")
+        if armature is None:
+            layout.operator("kmm.add_character", icon="ADD")
+            return
+        row.operator("kmm.add_character", text="", icon="ADD")
+        report = rig_report(armature)
+        column = layout.column(align=True)
+        if report.error is not None:
+            draw_error(context, column, report.error)
+            return
+        draw_message(context, column, report.summary, "CHECKMARK")
+        for note in report.notes:
+            draw_message(context, column, note, "INFO")
+        for problem in report.problems:
+            draw_message(context, column, problem, "ERROR")
 
 
 class KMM_PT_prompts(_Panel, bpy.types.Panel):
@@ -132,6 +155,8 @@ class KMM_PT_generate(_Panel, bpy.types.Panel):
             big.scale_y = 1.5
             big.operator("kmm.generate", icon="PLAY")
             column.operator("kmm.regenerate_block", icon="FILE_REFRESH")
+        if status.note:
+            draw_message(context, column, status.note, "INFO")
         if status.error is not None:
             box = column.box()
             draw_error(context, box, status.error)
@@ -178,6 +203,11 @@ class KMM_PT_takes(_Panel, bpy.types.Panel):
         for index, take in enumerate(scene.kmm.takes):
             row = column.row(align=True)
             row.operator("kmm.show_take", text=take.name, depress=index == shown, icon="ACTION").index = index
+        if shown is not None:
+            keys = layout.row()
+            keys.active = False
+            keys.alignment = "RIGHT"
+            keys.label(text=key_count(scene.kmm.takes[shown].action, scene.kmm.preview.armature))
         column = layout.column()
         row = column.row(align=True)
         row.prop(scene.kmm, "accept_as", expand=True)

@@ -70,6 +70,10 @@ class KMM_OT_import_prompts(bpy.types.Operator, ImportHelper):
     bl_label = "Import Prompts"
     bl_options = {"REGISTER", "UNDO"}
 
+    # Not remembered, so that only a dropped file has a path when the operator is invoked.
+    filepath: StringProperty(
+        name="File", description="The file to read", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default=";".join(f"*{suffix}" for suffix in SUFFIXES), options={"HIDDEN"})
     use_scene_start: BoolProperty(
         name="At the Scene's Start", description="The file begins at the first frame that plays", default=True
@@ -82,6 +86,11 @@ class KMM_OT_import_prompts(bpy.types.Operator, ImportHelper):
         description="Remove the prompts that are there; otherwise the new ones are added",
         default=True,
     )
+
+    def invoke(self, context, event):
+        if self.filepath:  # dropped on the timeline: only the options are asked
+            return context.window_manager.invoke_props_dialog(self)
+        return ImportHelper.invoke(self, context, event)
 
     def draw(self, context):
         layout = self.layout

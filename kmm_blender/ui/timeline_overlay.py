@@ -23,9 +23,12 @@ SCRUB_HEIGHT = 24  # Blender's strip of frame numbers, at the top
 TEXT_HEIGHT = 15  # lower lanes show no text
 HANDLE_WIDTH = 6  # how near to an edge the mouse takes hold of it
 TEXT_SIZE = 11
+TEXT_MARGIN = 6
 
-WARNING_COLOR = (0.93, 0.26, 0.20, 1.0)
 TEXT_COLOR = (1.0, 1.0, 1.0, 0.95)
+OFF_COLOR = (0.16, 0.16, 0.16, 1.0)
+OFF_TEXT_COLOR = (1.0, 1.0, 1.0, 0.4)
+CLASH_COLOR = (0.95, 0.15, 0.10, 0.75)
 
 
 def _scale() -> float:
@@ -60,6 +63,11 @@ def _pixels(context, block: Block) -> tuple[float, float]:
     return left, right
 
 
+def _bottom_to_top(settings, blocks: list[Block]) -> list[int]:
+    """Indices in the order of drawing: the selected block last, so that it can be taken hold of."""
+    return sorted(prompt_blocks.time_order(blocks), key=lambda index: index == settings.active_prompt)
+
+
 def block_at(context, x: float, y: float) -> tuple[int, str] | None:
     """The block and the part of it ("BODY", "START", "END") at a place in the region, pixels."""
     if not _is_shown(context):
@@ -69,23 +77,13 @@ def block_at(context, x: float, y: float) -> tuple[int, str] | None:
         return None
     settings = context.scene.kmm
     blocks = read_blocks(settings.prompts)
-    # The selected block is drawn last, so it is on top.
-    order = [index for index in prompt_blocks.time_order(blocks) if index != settings.active_prompt]
-    on_top = [settings.active_prompt] if settings.active_prompt < len(blocks) else []
-    for index in [*on_top, *reversed(order)]:
+    for index in reversed(_bottom_to_top(settings, blocks)):
         left, right = _pixels(context, blocks[index])
         if left <= x <= right:
             # Short blocks keep a body to hold them by.
             handle = min(HANDLE_WIDTH * _scale(), (right - left) / 4)
             return index, "START" if x - left <= handle else "END" if right - x <= handle else "BODY"
     return None
-
-
-def _rectangle(shader, left: float, bottom: float, right: float, top: float, color) -> None:
-    corners = ((left, bottom), (right, bottom), (right, top), (left, top))
-    batch = batch_for_shader(shader, "TRIS", {"pos": corners}, indices=((0, 1, 2), (0, 2, 3)))
-    shader.uniform_float("color", color)
-    batch.draw(shader)
 
 
 def _fitting(text: str, width: float) -> str:
@@ -102,49 +100,67 @@ def _fitting(text: str, width: float) -> str:
     return text[:low].rstrip() + "…" if low >= 2 else ""
 
 
+class _Rectangles:
+    """Rectangles that are drawn at once."""
+
+    def __init__(self):
+        self.corners: list[tuple[float, float]] = []
+        self.colors: list[tuple[float, float, float, float]] = []
+        self.triangles: list[tuple[int, int, int]] = []
+
+    def add(self, left: float, bottom: float, right: float, top: float, color) -> None:
+        first = len(self.corners)
+        self.corners += ((left, bottom), (right, bottom), (right, top), (left, top))
+        self.colors += (color,) * 4
+        self.triangles += ((first, first + 1, first + 2), (first, first + 2, first + 3))
+
+    def draw(self) -> None:
+        shader = gpu.shader.from_builtin("FLAT_COLOR")
+        attributes = {"pos": self.corners, "color": self.colors}
+        gpu.state.blend_set("ALPHA")
+        batch_for_shader(shader, "TRIS", attributes, indices=self.triangles).draw(shader)
+        gpu.state.blend_set("NONE")
+
+
 def _draw() -> None:
     context = bpy.context
     if not _is_shown(context):
         return
-    settings, region, scale = context.scene.kmm, context.region, _scale()
+    settings, width, scale = context.scene.kmm, context.region.width, _scale()
     blocks = read_blocks(settings.prompts)
-    clashing = {index for pair in prompt_blocks.overlaps(blocks) for index in pair}
+    places = [_pixels(context, block) for block in blocks]
     bottom, top = lane(context)
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    gpu.state.blend_set("ALPHA")
-    shader.bind()
-    order = [index for index in prompt_blocks.time_order(blocks) if index != settings.active_prompt]
-    order += [settings.active_prompt] if settings.active_prompt < len(blocks) else []
-    for index in order:
-        block, active = blocks[index], index == settings.active_prompt
-        left, right = _pixels(context, block)
-        if right < 0 or left > region.width:
-            continue
-        line = max(1, round(scale))
-        red, green, blue = settings.prompts[index].color
-        outline = (1, 1, 1, 0.9) if active else (0, 0, 0, 0.7)
-        if index in clashing:
-            outline = WARNING_COLOR
-        shader.bind()
-        _rectangle(shader, left, bottom, right, top, outline if block.enabled or active else (0, 0, 0, 0.3))
-        _rectangle(
-            shader,
-            left + line,
-            bottom + line,
-            max(right - line, left + line),
-            top - line,
-            (red, green, blue, 1) if block.enabled else (red * 0.4, green * 0.4, blue * 0.4, 1),
-        )
-        if top - bottom < TEXT_HEIGHT * scale:
-            continue
-        # The text keeps inside of the window while its block reaches out of it.
-        pad = 6 * scale
-        text_left, text_right = max(left, 0) + pad, min(right, region.width) - pad
-        blf.size(0, TEXT_SIZE * scale)
-        blf.color(0, *(TEXT_COLOR if block.enabled else (1, 1, 1, 0.4)))
-        blf.position(0, text_left, bottom + (top - bottom) * 0.32, 0)
-        blf.draw(0, _fitting(block.text, text_right - text_left))
-    gpu.state.blend_set("NONE")
+    line = max(1, round(scale))
+    seen = [i for i in _bottom_to_top(settings, blocks) if places[i][1] >= 0 and places[i][0] <= width]
+    rectangles = _Rectangles()
+    for index in seen:
+        left, right = places[index]
+        inner_right = max(right - line, left + line)
+        rectangles.add(left, bottom, right, top, _outline(blocks[index], index == settings.active_prompt))
+        shade = (*settings.prompts[index].color, 1.0) if blocks[index].enabled else OFF_COLOR
+        rectangles.add(left + line, bottom + line, inner_right, top - line, shade)
+    text_from = [left for left, _ in places]
+    for first, second in prompt_blocks.overlaps(blocks):
+        left, right = places[second][0], min(places[first][1], places[second][1])
+        rectangles.add(left, bottom, right, top, CLASH_COLOR)
+        text_from[second] = max(text_from[second], right)
+    rectangles.draw()
+    if top - bottom < TEXT_HEIGHT * scale:
+        return
+    margin = TEXT_MARGIN * scale
+    blf.size(0, TEXT_SIZE * scale)
+    for index in seen:
+        # The text stays in the window while its block reaches out of it.
+        left, right = max(text_from[index], 0) + margin, min(places[index][1], width) - margin
+        blf.color(0, *(TEXT_COLOR if blocks[index].enabled else OFF_TEXT_COLOR))
+        blf.position(0, left, bottom + (top - bottom) * 0.32, 0)
+        blf.draw(0, _fitting(blocks[index].text, right - left))
+
+
+def _outline(block: Block, active: bool) -> tuple[float, float, float, float]:
+    if active:
+        return 1.0, 1.0, 1.0, 0.9
+    return 0.0, 0.0, 0.0, 0.7 if block.enabled else 0.3
 
 
 class KMM_OT_drag_prompt(bpy.types.Operator):
@@ -194,9 +210,14 @@ class KMM_OT_drag_prompt(bpy.types.Operator):
         prompt = context.scene.kmm.prompts[self.index]
         frames = prompt.end - prompt.start
         context.workspace.status_text_set(
-            f"Frames {prompt.start} – {prompt.end}, {frames / true_fps(context.scene):.2f} s      "
-            "Shift: the rest moves along      Ctrl: only this edge      Esc: cancel"
+            f"Frames {prompt.start} – {prompt.end}, {frames / true_fps(context.scene):.2f} s      {self._keys()}"
         )
+
+    def _keys(self) -> str:
+        if self.part == "BODY":
+            return "Shift: later prompts move along      Esc: cancel"
+        others = "earlier" if self.part == "START" else "later"
+        return f"Shift: {others} prompts move along      Ctrl: only this edge      Esc: cancel"
 
     def _end(self, context, result: str) -> set[str]:
         context.window.cursor_modal_restore()

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,18 +31,21 @@ os.environ["BLENDER_USER_RESOURCES"] = str(USER_FOLDER)  # read when bpy is impo
 import bpy  # noqa: E402
 
 
+def _zip_to_test() -> Path | None:
+    if named := os.environ.get("KMM_EXTENSION_ZIP"):
+        return Path(named)
+    return max((REPOSITORY / "dist").glob("kmm-*.zip"), key=lambda path: path.stat().st_mtime, default=None)
+
+
 def _install_zip() -> None:
     """As a user does it, with the checkout out of sight."""
     # pytest started as `python -m pytest`, or PYTHONPATH, would show the checkout's kmm_core instead of the wheel's.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != REPOSITORY]
-    archive = os.environ.get("KMM_EXTENSION_ZIP")
-    if not archive:
-        built = sorted((REPOSITORY / "dist").glob("kmm-*.zip"), key=lambda path: path.stat().st_mtime)
-        if not built:
-            pytest.exit(
-                "There is no dist/kmm-*.zip to test: run make extension, or set KMM_TEST_FROM_CHECKOUT=1.", 4
-            )
-        archive = built[-1]
+    archive = _zip_to_test()
+    if archive is None:
+        pytest.exit(
+            "There is no dist/kmm-*.zip to test: run make extension, or set KMM_TEST_FROM_CHECKOUT=1.", 4
+        )
     try:
         bpy.ops.extensions.package_install_files(
             filepath=str(archive), repo="user_default", enable_on_install=True
@@ -99,11 +103,47 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     os._exit(config.stash[EXIT_STATUS])
 
 
+_reached: list[object] = []
+
+
+def _watch_sockets(event: str, arguments: tuple) -> None:
+    """Notes every address beyond this machine that this process, Blender's, wants to reach."""
+    if event == "socket.connect":
+        host = (
+            arguments[1][0] if isinstance(arguments[1], tuple) else "localhost"
+        )  # else a Unix socket's path
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    if host not in ("127.0.0.1", "::1", "localhost", "", None):
+        _reached.append(arguments)
+
+
+sys.addaudithook(_watch_sockets)
+
+
+@pytest.fixture(autouse=True)
+def offline() -> Iterator[None]:
+    """Blender's online access is off, as by default, and no test may reach for anything but loopback."""
+    assert not bpy.app.online_access
+    yield
+    reached = _reached.copy()
+    _reached.clear()
+    assert not reached, f"the network was asked for {reached}"
+
+
 @pytest.fixture(autouse=True)
 def fresh_scene() -> bpy.types.Scene:
     """An empty file for every test: no objects, no Actions, the scene's settings as Blender makes them."""
     bpy.ops.wm.read_homefile(use_empty=True)
     return bpy.context.scene
+
+
+@pytest.fixture(scope="session")
+def extension_zip() -> Path | None:
+    """The zip that is tested."""
+    return _zip_to_test()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kmm_blender.batch.arguments import arguments_behind_dashes, parse
+from kmm_blender.batch.arguments import parse
 from kmm_core.errors import KmmError
 
 
@@ -64,15 +64,6 @@ def test_bad_arguments(words, said):
     with pytest.raises(KmmError, match=said) as caught:
         parse(words.split())
     assert caught.value.code == "bad_argument"
-
-
-def test_only_what_stands_behind_the_dashes_is_ours():
-    assert arguments_behind_dashes(["blender", "-b", "--python", "x.py", "--", "--seed", "1", "--"]) == [
-        "--seed",
-        "1",
-        "--",
-    ]
-    assert arguments_behind_dashes(["blender", "-b"]) == []
 
 
 def test_no_option_begins_like_those_that_cycles_reads(capsys):

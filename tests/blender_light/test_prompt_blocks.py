@@ -48,6 +48,23 @@ def test_touching_blocks_do_not_overlap_and_later_ones_that_reach_back_do():
     assert overlaps(late_first) == [(1, 0), (1, 2)]
 
 
+def test_overlaps_are_all_pairs_that_share_a_frame():
+    chance = random.Random(5)
+    blocks = []
+    for _ in range(60):
+        start = chance.randrange(-100, 200)
+        blocks.append(Block("", start, start + chance.randrange(1, 40), enabled=chance.random() < 0.8))
+    shared = {
+        frozenset((i, j))
+        for i, a in enumerate(blocks)
+        for j, b in enumerate(blocks)
+        if i != j and a.enabled and b.enabled and set(range(a.start, a.end)) & set(range(b.start, b.end))
+    }
+    found = overlaps(blocks)
+    assert {frozenset(pair) for pair in found} == shared
+    assert len(found) == len(shared)
+
+
 def test_blocks_that_are_off_neither_overlap_nor_count():
     off = Block("off", -100, 500, enabled=False)
     assert overlaps([*BLOCKS, off]) == []

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import bpy
@@ -25,8 +25,12 @@ PROMPTS = (
     ("a person turns left", 61, 106),
     ("a person raises the left arm", 106, 166),
 )
+LOOK_AT = 146  # a frame with the arm up
 SIDEBAR_WIDTH = 400
-ROW = 8  # pixels between two looks for a button; a button is about 20 high
+ROW = 10  # pixels between two looks for a button; a button is about 20 high
+PATIENCE = (
+    300  # seconds without news; a worker that starts on a busy machine with two cores may take its time
+)
 passed: list[str] = []
 
 # A step gives back control to Blender for so many seconds.
@@ -64,30 +68,57 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> Step:
         yield 0.05
 
 
+def drag(start: tuple[int, int], end: tuple[int, int]) -> Step:
+    """Moves what is at ``start``, in Blender's pixels, to ``end``, slowly enough to be seen by Blender."""
+    xdotool("mousemove", *to_screen(*start))
+    yield 0.3
+    xdotool("mousedown", 1)
+    yield 0.3
+    for step in range(1, 11):
+        xdotool("mousemove", *to_screen(*(a + (b - a) * step / 10 for a, b in zip(start, end))))
+        yield 0.05
+    xdotool("mouseup", 1)
+    yield 0.3
+
+
 def open_tab() -> Step:
     """The sidebar, wide enough to read, with the KMM tab in front."""
     area, region = view()
     area.spaces.active.show_region_ui = True
     yield 0.5
-    left, middle = region.x, region.y + region.height / 2
-    xdotool("mousemove", *to_screen(left, middle), "mousedown", 1)
-    yield 0.2
-    for x in range(left, left - (SIDEBAR_WIDTH - region.width), -20):
-        xdotool("mousemove", *to_screen(x, middle))
-        yield 0.02
-    xdotool("mouseup", 1)
-    yield 0.3
+    edge = region.y + region.height - 40  # further down there may be no panel, and nothing to hold
+    yield from drag((region.x, edge), (region.x - (SIDEBAR_WIDTH - region.width), edge))
+    assert region.width > SIDEBAR_WIDTH - 50, f"the sidebar could not be made wider: {region.width}"
     region.active_panel_category = "KMM"
     region.tag_redraw()
     yield 0.5
 
 
-def click(call: str) -> Step:
-    """Looks for the button that calls ``call`` from the top of the sidebar down, and presses it."""
+def raise_timeline() -> Step:
+    """Room for the prompt blocks, all of them in view."""
+    area = next(area for area in bpy.context.window.screen.areas if area.type == "DOPESHEET_EDITOR")
+    middle, top = area.x + area.width // 2, area.y + area.height
+    yield from drag((middle, top), (middle, top + 80))
+    window = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(area=area, region=window):
+        bpy.ops.action.view_all()
+    yield 0.3
+
+
+def click(call: str, below: int | None = None) -> Generator[float, None, int]:
+    """Looks for the button that calls ``call`` down the sidebar, and presses it.
+
+    Args:
+        call: how the Python call starts.
+        below: where to begin, in Blender's pixels; the top of the sidebar by default.
+
+    Returns:
+        How high the button is.
+    """
     _, region = view()
     manager = bpy.context.window_manager
-    x = region.x + region.width // 2
-    for y in range(region.y + region.height - ROW, region.y, -ROW):
+    x = region.x + region.width // 3  # where two stand side by side: in the first
+    for y in range(below or region.y + region.height - ROW, region.y, -ROW):
         manager.clipboard = ""
         xdotool("mousemove", *to_screen(x, y))
         yield 0.08
@@ -97,53 +128,56 @@ def click(call: str) -> Step:
             xdotool("click", 1)
             passed.append(f"clicked {call}")
             yield 0.2
-            return
+            return y
     raise AssertionError(f"no button in the sidebar calls {call}")
 
 
 def work_the_panel() -> Step:
-    for name in ("Cube",):
-        bpy.data.objects.remove(bpy.data.objects[name])
+    bpy.data.objects.remove(bpy.data.objects["Cube"])
     yield from open_tab()
     settings = bpy.context.scene.kmm
 
-    yield from click("bpy.ops.kmm.add_character(")
-    yield from wait_for("a character in the scene", lambda: settings.armature is not None, 5)
+    height = yield from click("bpy.ops.kmm.add_character(")
+    yield from wait_for("a character in the scene", lambda: settings.armature is not None, 20)
     character = settings.armature
     for text, start, end in PROMPTS:
-        prompt = settings.prompts.add()
+        bpy.ops.kmm.add_prompt()
+        prompt = settings.prompts[settings.active_prompt]
         prompt.text, prompt.start, prompt.end = text, start, end
-    settings.quality = "STANDARD"
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = PROMPTS[0][1], PROMPTS[-1][2] - 1
+    yield from raise_timeline()
     frame_the(character)
     yield 0.5
     screenshot("blender_prompts")
 
     session = sys.modules[f"{PACKAGE}.session"]
-    yield from click("bpy.ops.kmm.generate(")
-    yield from wait_for("the generation starts", lambda: session.get().status.busy, 5)
-    pictured = False
+    height = yield from click("bpy.ops.kmm.generate(", below=height)
+    yield from wait_for("the generation starts", lambda: session.get().status.busy, 20)
+    pictured, said, silent = False, "", 0.0
     longest, last = 0.0, time.monotonic()
-    while session.get().status.busy:
+    while (status := session.get().status).busy:
         now = time.monotonic()
         longest, last = max(longest, now - last), now
-        if not pictured and session.get().status.fraction > 0:
+        if status.text != said:
+            said, silent = status.text, now
+        if now > silent + PATIENCE:
+            raise AssertionError(f"nothing new in {PATIENCE} s: {said}")
+        if not pictured and status.fraction > 0:
             screenshot("blender_progress")
             pictured, last = True, time.monotonic()
-        if now > end_of_patience():
-            raise AssertionError(f"still generating: {session.get().status.text}")
         yield 0.01
     passed.append(f"generated; longest wait for Blender's main loop {longest * 1e3:.0f} ms")
     error = session.get().status.error
     if error is not None:
         raise AssertionError(f"generation failed: {error}")
-    yield from wait_for("takes", lambda: len(settings.takes) == settings.num_takes, 5)
-    bpy.context.scene.frame_set(150)
+    yield from wait_for("takes", lambda: len(settings.takes) == settings.num_takes, 20)
+    bpy.context.scene.frame_set(LOOK_AT)
+    frame_the(character)
     yield 0.5
     screenshot("blender_panel")
 
-    yield from click("bpy.ops.kmm.accept_take(")
-    yield from wait_for("the take is kept", lambda: len(settings.takes) == 0, 5)
+    yield from click("bpy.ops.kmm.accept_take(", below=height)
+    yield from wait_for("the take is kept", lambda: len(settings.takes) == 0, 20)
     action = character.animation_data.action
     assert action is not None, "no Action on the character after Accept"
     assert tuple(action.frame_range) == (PROMPTS[0][1], PROMPTS[-1][2] - 1), action.frame_range[:]
@@ -152,23 +186,12 @@ def work_the_panel() -> Step:
     passed.append(f"accepted: {action.name}, frames {action.frame_range[0]:g} to {action.frame_range[1]:g}")
 
 
-STARTED = time.monotonic()
-
-
-def end_of_patience() -> float:
-    """A worker that starts on a busy machine with two cores may take its time."""
-    return STARTED + 240
-
-
 def frame_the(character: bpy.types.Object) -> None:
-    """The character alone selected and in view, from the front and a little above."""
+    """The character, wherever it has walked, in the left half of the viewport."""
     area, _ = view()
-    window = next(region for region in area.regions if region.type == "WINDOW")
-    bpy.ops.object.select_all(action="DESELECT")
-    character.select_set(True)
-    with bpy.context.temp_override(area=area, region=window):
-        bpy.ops.view3d.view_selected()
-    area.spaces.active.region_3d.view_distance *= 1.3
+    camera = area.spaces.active.region_3d
+    camera.view_location = character.matrix_world @ character.pose.bones["pelvis"].head
+    camera.view_distance = 5.0
 
 
 def main() -> None:

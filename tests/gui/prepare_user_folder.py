@@ -1,6 +1,6 @@
 """Inside ``blender -b``: installs the built zip as a user does, points KMM at the worker's Python, saves the preferences.
 
-    blender -b --python-exit-code 1 --python prepare_user_folder.py -- ZIP WORKER_PYTHON
+blender -b --python-exit-code 1 --python prepare_user_folder.py -- ZIP WORKER_PYTHON
 """
 
 import sys

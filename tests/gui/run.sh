@@ -25,8 +25,9 @@ inside blender -b --python-exit-code 1 --python "$here/prepare_user_folder.py" -
   { cat "$output/install.log"; echo "FAILED: the zip could not be installed"; exit 1; }
 # The first line that Xvfb needs; without it there is no window at all.
 inside xvfb-run -a true >"$output/xvfb.log" 2>&1 || no_window "$(tail -n 1 "$output/xvfb.log")"
-inside timeout 420 xvfb-run -a -s "-screen 0 1600x900x24 -nolisten tcp" \
-  blender --window-geometry 0 0 1600 900 --python "$here/drive_panel.py" -- "$output" >"$output/blender.log" 2>&1 || true
+inside timeout 1500 xvfb-run -a -s "-screen 0 1600x1200x24 -nolisten tcp" \
+  blender --window-geometry 0 0 1600 1200 --python "$here/drive_panel.py" -- "$output" >"$output/blender.log" 2>&1 || true
+find "$output/user" -name '*.log' -size -1M -exec cp {} "$output" \; # the worker's
 rm -rf "$output/user"
 
 "$python" - "$output" <<'EOF'

@@ -1,0 +1,330 @@
+"""Runs a batch in Blender: for each shot what an animator would do in the panel, then saving, exporting and rendering.
+
+    for each shot: open the .blend -> fill scene.kmm -> generate, as the Generate button does -> save -> export -> render
+
+Every shot starts from the file as it is on disk, so no shot sees what another one left behind.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from kmm_core.atomic_write import check_writable, make_folder
+from kmm_core.errors import KmmError
+from kmm_core.timeline import read_timeline
+
+from .. import session
+from ..scene import takes
+from ..scene.character import add_character
+from ..scene.request_builder import Plan, build_plan
+from ..ui.preferences import preferences
+from ..ui.timeline_io import import_prompts
+from . import exit_codes, stage
+from .arguments import Options, parse
+from .exit_codes import ShotError
+from .export import export
+from .render import check_can_render, render
+from .shots import Shot, action_name, list_shots, numbered
+from .summary import ShotReport, Summary, TakeReport
+
+# Failures of the worker that no other shot can be spared.
+_BACKEND_CODES = {
+    "backend_missing",
+    "backend_broken",
+    "backend_incomplete",
+    "python_missing",
+    "python_broken",
+    "worker_not_started",
+    "worker_version",
+}
+_SECONDS_BETWEEN_LINES = 0.5
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carries out a command line; returns the exit code. Failures are printed, never raised.
+
+    Args:
+        arguments: those behind ``--``; see ``arguments.parse``.
+
+    Raises:
+        SystemExit: after ``--help`` and ``--version``.
+    """
+    try:
+        options = parse(arguments)
+        settings = list_shots(options)
+        if options.summary:
+            make_folder(options.summary)
+            check_writable(options.summary)
+    except KmmError as error:
+        _print_error("", error)
+        return exit_codes.BAD_ARGUMENTS
+    with _backend_settings(options):
+        summary = _run(options, settings)
+    done = sum(not report.exit_code for report in summary.shots)
+    _print("", f"{done} of {summary.planned} shots done, exit code {summary.exit_code}")
+    return summary.exit_code
+
+
+def _run(options: Options, shots: Sequence[dict[str, Any]]) -> Summary:
+    summary = Summary(bpy.app.version_string, planned=len(shots))
+    opened = bpy.data.filepath
+    for number, settings in enumerate(shots, start=1):
+        report = ShotReport(str(settings["name"]))
+        summary.shots.append(report)
+        label = report.name if len(shots) == 1 else f"{number}/{len(shots)} {report.name}"
+        try:
+            _run_shot(settings, report, options, summary, label, opened, fresh=number == 1)
+            _print(label, "done")
+        except ShotError as error:
+            report.fail(error.exit_code, error)
+            _print_error(label, error)
+        except Exception as error:  # a fault of ours must not take the other shots along
+            traceback.print_exc()
+            report.fail(1, KmmError("fault", f"{type(error).__name__}: {error}"))
+            _print(label, "FAILED: a fault in KMM, see the traceback above")
+        if options.summary:
+            try:
+                summary.write(options.summary)
+            except KmmError as error:
+                _print_error("summary", error)
+        if report.exit_code == exit_codes.NO_BACKEND:
+            break  # no other shot would fare better
+    return summary
+
+
+def _run_shot(
+    settings: dict[str, Any],
+    report: ShotReport,
+    options: Options,
+    summary: Summary,
+    label: str,
+    opened: str,
+    *,
+    fresh: bool,
+) -> None:
+    with _step(report, exit_codes.BAD_ARGUMENTS):
+        shot = Shot.from_settings(settings)
+    with _step(report, exit_codes.RENDER_FAILED):
+        check_can_render(shot.render)
+    with _step(report, exit_codes.BAD_ARGUMENTS):
+        on_stage = _open(shot, opened, fresh)
+        plan = _prepare(shot, options, on_stage, label)
+    report.armature = plan.target.armature.name
+    report.seed = plan.request.seed
+    report.prompts = [{"text": b.text, "start": b.start, "end": b.end} for b in plan.blocks]
+    with _step(report, exit_codes.GENERATION_FAILED, "generate"):
+        _generate(plan, options.timeout, label)
+    current = session.get()
+    report.note = current.status.note
+    if current.client is not None and current.client.info is not None:
+        summary.backend = asdict(current.client.info)
+        if summary.backend["device"] == "cpu":
+            # There is no graphics memory to free for rendering, and the worker stays warm for the next shot.
+            preferences().release_before_render = False
+
+    scene = bpy.context.scene
+    armature = scene.kmm.preview.armature
+    frames = plan.first_frame, max(block.end for block in plan.blocks) - 1
+    actions = [take.action for take in scene.kmm.takes]
+    for number, action in enumerate(actions, start=1):
+        action.name = action_name(shot, number)
+        report.takes.append(TakeReport(action.name, *frames))
+    if on_stage:
+        scene.frame_start, scene.frame_end = frames
+        stage.add_camera(scene, armature, frames)
+    takes.show(scene, 0)
+    # Several takes wait in the panel for the animator who opens the file, with the first one shown.
+    if shot.takes == 1:
+        takes.accept(scene, "ACTION")
+    _make_files(shot, report, armature, frames, label)
+
+
+# --- the steps ----------------------------------------------------------------------------------------
+
+
+def _open(shot: Shot, opened: str, fresh: bool) -> bool:
+    """The file that the shot starts from; True where it is an empty stage."""
+    path = str(shot.blend) if shot.blend else opened
+    if not path:
+        bpy.ops.wm.read_homefile(use_empty=True)
+        return True
+    if fresh and path == opened:
+        return False  # as Blender was started, with the scene that its own --scene chose
+    try:
+        bpy.ops.wm.open_mainfile(filepath=path, load_ui=False)
+    except RuntimeError as error:
+        raise KmmError(
+            "cannot_open", f"Blender cannot open {path}: {str(error).strip()[:200]}.", "Check the path."
+        ) from None
+    return False
+
+
+def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
+    """Fills the KMM tab's settings with the shot's."""
+    scene = bpy.context.scene
+    settings = scene.kmm
+    if on_stage and shot.armature is not None:
+        raise KmmError(
+            "no_armature",
+            f'There is no .blend, so no armature "{shot.armature}" either.',
+            "Name the .blend before --python or -c, or leave --armature out for a KMM character.",
+        )
+    if on_stage:
+        if shot.timeline is not None:
+            stage.set_frame_rate(scene, read_timeline(shot.timeline).fps)
+        stage.make_stage(scene)
+        settings.armature = add_character(bpy.context)
+    else:
+        settings.armature = _find_armature(scene, shot.armature)
+    if takes.waiting(scene):
+        _print(
+            label, "takes of earlier generations waited in the file and were rejected; its history has them"
+        )
+        takes.reject(scene)
+    if shot.timeline is not None:
+        import_prompts(scene, shot.timeline, scene.frame_start if shot.start is None else shot.start)
+    settings.num_takes = shot.takes
+    for name in ("seed", "quality", "guidance", "root", "start_from", "foot_cleanup", "reduce_keys"):
+        value = getattr(shot, name)
+        if value is not None:
+            setattr(settings, name, value)
+    chosen = preferences()
+    return build_plan(
+        bpy.context,
+        model=options.model or chosen.model_name,
+        device=options.device or chosen.device_name,
+        action_name=action_name(shot, 1),
+    )
+
+
+def _find_armature(scene: bpy.types.Scene, name: str | None) -> bpy.types.Object:
+    armatures = {item.name: item for item in scene.objects if item.type == "ARMATURE"}
+    there = ", ".join(sorted(armatures)) or "none"
+    if name is not None:
+        if name not in armatures:
+            raise KmmError(
+                "no_armature",
+                f'The scene {scene.name} has no armature "{name}"; it has: {there}.',
+                "Correct --armature.",
+            )
+        return armatures[name]
+    if scene.kmm.armature is not None and scene.kmm.armature.name in armatures:
+        return scene.kmm.armature
+    if len(armatures) != 1:
+        raise KmmError(
+            "no_armature",
+            f"The scene {scene.name} has {len(armatures)} armatures ({there}); expected one to animate.",
+            "Name it with --armature, or choose it in the KMM tab and save the file.",
+        )
+    return next(iter(armatures.values()))
+
+
+def _generate(plan: Plan, timeout: float, label: str) -> None:
+    printed, at = "", -_SECONDS_BETWEEN_LINES
+
+    def show(status: session.Status) -> None:
+        nonlocal printed, at
+        if status.text != printed and time.monotonic() - at >= _SECONDS_BETWEEN_LINES:
+            printed, at = status.text, time.monotonic()
+            _print(label, f"{status.fraction:4.0%} {status.text}")
+
+    current = session.get()
+    current.start(plan)
+    current.wait(timeout, show)
+
+
+def _make_files(
+    shot: Shot, report: ShotReport, armature: bpy.types.Object, frames: tuple[int, int], label: str
+) -> None:
+    """Saves, exports and renders. Saves first: what the others change for their purposes is not to be kept."""
+    scene = bpy.context.scene
+    if shot.save:
+        with _step(report, exit_codes.EXPORT_FAILED, "save"):
+            _save(_path(shot, shot.save))
+            report.saved = _path(shot, shot.save)
+    for number, take in enumerate(report.takes, start=1):
+        if shot.takes > 1:
+            takes.show(scene, number - 1)
+        for pattern in shot.export:
+            with _step(report, exit_codes.EXPORT_FAILED, "export"):
+                path = numbered(_path(shot, pattern), number, shot.takes)
+                _print(label, f"exporting {path}")
+                export(scene, armature, Path(path), frames)
+                take.exported.append(path)
+        if shot.render:
+            with _step(report, exit_codes.RENDER_FAILED, "render"):
+                paths = [numbered(_path(shot, pattern), number, shot.takes) for pattern in shot.render]
+                _print(
+                    label,
+                    f"rendering {take.action}, frames {frames[0]} to {frames[1]}, to {' and '.join(paths)}",
+                )
+                if scene.camera is None:
+                    _print(
+                        label, "the scene has no camera: one that frames the motion was added for rendering"
+                    )
+                    stage.add_camera(scene, armature, frames)
+                render(scene, paths, frames, engine=shot.engine, resolution=shot.resolution)
+                take.rendered += paths
+
+
+def _save(path: str) -> None:
+    make_folder(path)
+    check_writable(path)
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+    except RuntimeError as error:
+        raise KmmError("cannot_write", f"Blender cannot save {path}: {str(error).strip()[:200]}.") from None
+
+
+def _path(shot: Shot, pattern: str) -> str:
+    """An output's path; one that begins with // is beside the .blend, or where Blender was started without one."""
+    return bpy.path.abspath(shot.path(pattern))
+
+
+# --- errors and lines ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _step(report: ShotReport, exit_code: int, name: str = "") -> Iterator[None]:
+    """Times a step, and gives its errors their exit code."""
+    started = time.perf_counter()
+    try:
+        yield
+    except KmmError as error:
+        code = exit_codes.NO_BACKEND if error.code in _BACKEND_CODES else exit_code
+        raise ShotError(code, error) from error
+    finally:
+        if name:
+            report.seconds[name] = round(report.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
+
+
+@contextmanager
+def _backend_settings(options: Options) -> Iterator[None]:
+    """The Python that the command line names; afterwards everything as before, and no worker."""
+    current, release = session.get(), preferences().release_before_render
+    python = current.python
+    current.python = options.backend_python or python
+    try:
+        yield
+    finally:
+        current.restart()
+        current.python = python
+        preferences().release_before_render = release
+
+
+def _print(label: str, text: str) -> None:
+    print(f"KMM {label}: {text}" if label else f"KMM: {text}", flush=True)
+
+
+def _print_error(label: str, error: KmmError) -> None:
+    sys.stdout.flush()
+    print(f"KMM {label}: FAILED: {error}" if label else f"KMM: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,41 @@
+"""What "Copy report" puts on the clipboard: versions, what runs, what failed, the ends of the logs. No bpy."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kmm_core import __version__
+from kmm_core.errors import KmmError
+
+LOG_LINES = 60
+
+
+def backend_report(facts: Mapping[str, object], errors: Sequence[KmmError], logs: Sequence[Path]) -> str:
+    """A report to paste into an issue. Paths in the user's home folder lose their beginning, with the name in it.
+
+    Args:
+        facts: names and values, such as Blender's version; those that are None or empty are left out.
+        errors: what failed, the newest first.
+        logs: files whose last lines are of interest; need not exist.
+    """
+    lines = ["KMM report", f"KMM: {__version__}", f"System: {platform.platform()} {platform.machine()}"]
+    lines += [f"{name}: {value}" for name, value in facts.items() if value not in (None, "")]
+    for error in errors:
+        lines += ["", f"Error {error.code}: {error.message}", f"Hint: {error.hint}"]
+    for log in logs:
+        tail = log_tail(log)
+        if tail:
+            lines += ["", f"--- {log}, its last {len(tail)} lines", *tail]
+    return "\n".join(lines).replace(str(Path.home()), "~") + "\n"
+
+
+def log_tail(log: Path, lines: int = LOG_LINES) -> list[str]:
+    """The last lines of a log; none where there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 300 * lines))
+            return file.read().decode("utf-8", "replace").splitlines()[-lines:]
+    except OSError:
+        return []

@@ -1,0 +1,261 @@
+"""What the panel says, as a plan: the request to the worker, and what to make of its answer.
+
+Where the motion starts from a pose, the request has a lead: that pose, held for a moment before the first frame and
+kept. So the model begins where the character stands, and the first generated frame is that pose exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from kmm_core import __version__
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.protocol import GenerateRequest
+from kmm_core.timeline import Timeline
+
+from ..ui.properties import QUALITY_STEPS, true_fps
+from . import history, prompt_blocks, takes
+from .bone_map import find_bone_map
+from .pose_values import read_pose_values, write_pose_values
+from .prompt_blocks import Block
+from .retarget import ground_height, pose_to_clip
+from .rig import read_pose, read_rig
+from .take_maker import Target
+from .take_record import TakeRecord
+
+# How long a starting pose is held before the motion: whole tokens of the model, for it to know.
+LEAD_SECONDS = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A request and what to make of its clips.
+
+    Attributes:
+        request: for the worker.
+        target: where the takes go.
+        blocks: the prompts, in scene frames.
+        first_frame: scene frame of the takes' first frame.
+        lead: frames of the clips before ``first_frame``.
+        floor: height in the world that the takes stand on.
+        from_pose: whether they start from the character's own pose.
+    """
+
+    request: GenerateRequest
+    target: Target
+    blocks: tuple[Block, ...]
+    first_frame: int
+    lead: int
+    floor: float
+    from_pose: bool
+
+    def records(self, clips: Sequence[MotionClip]) -> list[TakeRecord]:
+        """The worker's clips as takes."""
+        request, words = self.request, self.blocks[0].text.removeprefix("a person ")
+        words = words if len(words) <= 28 else words[:27].rstrip() + "…"
+        return [
+            TakeRecord(
+                id=uuid.uuid4().hex,
+                name=f"{words}, seed {request.seed}" + (f", take {number}" if request.samples > 1 else ""),
+                blocks=self.blocks,
+                first_frame=self.first_frame,
+                floor=self.floor,
+                from_pose=self.from_pose,
+                clip=clip.slice(self.lead, clip.num_frames),
+                seed=request.seed,
+                sample=number,
+                model=request.model,
+                version=__version__,
+            )
+            for number, clip in enumerate(clips, start=1)
+        ]
+
+
+def build_plan(
+    context: bpy.types.Context,
+    *,
+    model: str = "starter",
+    device: str = "auto",
+    seed: int | None = None,
+    block: int | None = None,
+    action_name: str = "",
+) -> Plan:
+    """A plan from ``context.scene.kmm``.
+
+    Args:
+        context: whose scene.
+        model: "starter", "starter-nc" or a bundle's folder.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: instead of the panel's.
+        block: index of the one prompt to generate; the rest is pinned to the take that is shown, else to the accepted
+            take that the armature plays. None generates all prompts.
+        action_name: for the takes' Actions.
+
+    Raises:
+        KmmError: what ``read_rig``, ``find_bone_map``, ``to_timeline`` and ``GenerateRequest`` raise; ``takes_waiting``;
+            for a block also ``no_block``, ``no_take``, ``other_fps`` or ``nothing_to_keep``.
+    """
+    scene, settings = context.scene, context.scene.kmm
+    armature = settings.armature
+    if armature is not None and not armature.users_scene:
+        armature = None
+    rig = read_rig(armature)
+    bone_map = find_bone_map(rig)
+    reason = takes.blocked(scene, armature)
+    if reason:
+        raise KmmError("takes_waiting", f"{reason}.")
+    blocks = [Block(p.text, p.start, p.end, p.enabled) for p in settings.prompts]
+    timeline, first_frame = prompt_blocks.to_timeline(blocks, true_fps(scene))
+    keep: _Keep | None = None
+    floor, from_pose = 0.0, settings.start_from == "POSE"
+    if block is not None:
+        record = _take_to_change(scene, armature)
+        keep = _keep_others(record, blocks, block, timeline, first_frame)
+        floor, from_pose = record.floor, record.from_pose
+    elif from_pose:
+        with takes.hidden(scene), _at_frame(context, armature, first_frame):
+            depsgraph = context.evaluated_depsgraph_get()
+            rig = read_rig(armature)  # again: it may stand elsewhere in that frame
+            pose = read_pose(armature, rig, depsgraph)
+        floor = ground_height(rig, bone_map)
+        start = pose_to_clip(pose, rig, bone_map, fps=timeline.fps, floor=floor)
+        timeline, keep = _lead_in(start, timeline)
+    request = GenerateRequest(
+        job=uuid.uuid4().hex,
+        timeline=timeline,
+        model=model,
+        seed=settings.seed if seed is None else seed,
+        samples=settings.num_takes,
+        guidance_scale=settings.guidance,
+        steps=QUALITY_STEPS[settings.quality],
+        foot_cleanup=settings.foot_cleanup,
+        keep_clip=keep.clip if keep else None,
+        keep_frames=keep.frames if keep else None,
+        device=device,
+    )
+    return Plan(
+        request=request,
+        target=Target.of(scene, armature, action_name),
+        blocks=tuple(blocks[i] for i in prompt_blocks.time_order(blocks) if blocks[i].enabled),
+        first_frame=first_frame,
+        lead=keep.lead if keep else 0,
+        floor=floor,
+        from_pose=from_pose,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Keep:
+    """Motion to keep: ``frames`` [F] bool of the timeline, from ``clip``; the first ``lead`` frames are not keyed."""
+
+    clip: MotionClip
+    frames: NDArray[np.bool_]
+    lead: int = 0
+
+
+def _lead_in(pose: MotionClip, timeline: Timeline) -> tuple[Timeline, _Keep]:
+    """The timeline with the pose held before it, and on its first frame."""
+    if timeline.num_frames < 2:
+        raise KmmError(
+            "bad_frames",
+            "One frame is to be generated, and it would be the pose to start from; expected at least 2 frames.",
+            "Make the prompt longer, or start from the world's origin.",
+        )
+    lead = math.ceil(LEAD_SECONDS * timeline.fps)
+    prompts = tuple(replace(p, start=p.start + lead, end=p.end + lead) for p in timeline.prompts)
+    timeline = Timeline(timeline.fps, prompts)
+    held = MotionClip(
+        np.repeat(pose.root_positions[:1], lead + 1, axis=0),
+        np.repeat(pose.local_rotations[:1], lead + 1, axis=0),
+        timeline.fps,
+    )
+    return timeline, _Keep(held, np.arange(timeline.num_frames) <= lead, lead)
+
+
+def _take_to_change(scene: bpy.types.Scene, armature: bpy.types.Object) -> TakeRecord:
+    """The take that the armature shows or plays."""
+    data = armature.animation_data
+    found = takes.summary(data.action if data else None)
+    if not found:
+        raise KmmError(
+            "no_take",
+            f"{armature.name} plays no Action that KMM made, so there is nothing to pin the other prompts to.",
+            "Generate all prompts first, or show the take to change.",
+        )
+    record = history.recall(scene, str(found.get("id")))
+    if record is None:
+        raise KmmError(
+            "no_take",
+            f"The motion of {data.action.name} is not in this scene's history any more.",
+            "Generate all prompts again; the history keeps the latest takes.",
+        )
+    return record
+
+
+def _keep_others(
+    record: TakeRecord, blocks: list[Block], index: int, timeline: Timeline, first_frame: int
+) -> _Keep:
+    """Every frame that the take covers and the block ``index`` does not."""
+    if not (0 <= index < len(blocks) and blocks[index].enabled):
+        raise KmmError(
+            "no_block", "No prompt that is switched on is selected.", "Select the one to regenerate."
+        )
+    if record.clip.fps != timeline.fps:
+        raise KmmError(
+            "other_fps",
+            f"The take was generated at {record.clip.fps:.6g} frames a second; the scene has {timeline.fps:.6g}.",
+            "Generate all prompts again.",
+        )
+    frames = np.arange(first_frame, first_frame + timeline.num_frames)
+    rows = np.clip(frames - record.first_frame, 0, record.clip.num_frames - 1)
+    block = blocks[index]
+    kept = (frames - record.first_frame == rows) & ((frames < block.start) | (frames >= block.end))
+    if record.from_pose and first_frame == record.first_frame:
+        kept[0] = True  # the animator's own pose
+    if not kept[1:].any():
+        raise KmmError(
+            "nothing_to_keep",
+            f"The take has no frames outside of the prompt {block.label}.",
+            "Press Generate: a new seed gives a new motion.",
+        )
+    clip = MotionClip(record.clip.root_positions[rows], record.clip.local_rotations[rows], timeline.fps)
+    return _Keep(clip, kept)
+
+
+@contextmanager
+def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int) -> Iterator[None]:
+    """The scene at another frame for a moment, where that makes a difference to the armature."""
+    scene = context.scene
+    before = scene.frame_current, scene.frame_subframe
+    if before == (frame, 0.0) or not _is_animated(armature):
+        yield
+        return
+    values = read_pose_values(armature)
+    scene.frame_set(frame)
+    try:
+        yield
+    finally:
+        scene.frame_set(before[0], subframe=before[1])
+        # Poses that were not keyed.
+        write_pose_values(armature, values)
+
+
+def _is_animated(armature: bpy.types.Object) -> bool:
+    return bool(
+        armature.parent
+        or armature.constraints
+        or any(bone.constraints for bone in armature.pose.bones)
+        or any(
+            data and (data.action or data.nla_tracks or data.drivers)
+            for data in (armature.animation_data, armature.data.animation_data)
+        )
+    )

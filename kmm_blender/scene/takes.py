@@ -1,0 +1,279 @@
+"""Takes in the scene: shown on the armature, kept, or removed without a trace.
+
+While takes wait, ``scene.kmm.preview`` remembers what the armature had before: its own Action and slot, how it is
+mixed, and the pose. It is saved and undone with the scene. The armature's own F-curves, drivers and NLA are never touched.
+While ``preview.basis`` is empty the armature is as the animator has it, and nothing has to be put back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from kmm_core.errors import KmmError
+
+from . import action_writer
+from .pose_values import read_pose_values, write_pose_values
+from .take_record import TakeRecord
+
+# Custom property of a take's Action: what made it, as JSON.
+ACTION_KEY = "kmm_take"
+# How an Action is mixed with the NLA below it. A take replaces what is below while it is shown.
+_MIXING = {"action_blend_type": "REPLACE", "action_influence": 1.0, "action_extrapolation": "HOLD"}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What ``accept`` made: the Action, the NLA track's name ("" where it is the active Action), and what to tell."""
+
+    action: bpy.types.Action
+    track: str
+    note: str
+
+
+def waiting(scene: bpy.types.Scene) -> bool:
+    """Whether takes wait for Accept or Reject."""
+    return bool(scene.kmm.takes)
+
+
+def blocked(scene: bpy.types.Scene, armature: bpy.types.Object) -> str:
+    """Why no take can be added for this armature now, as a sentence; empty where one can."""
+    settings, other = scene.kmm, scene.kmm.preview.armature
+    if settings.takes and other != armature and not _deleted(other):
+        return f"Accept or reject the takes of {other.name} first"
+    for elsewhere in bpy.data.scenes:
+        if elsewhere != scene and elsewhere.kmm.takes and elsewhere.kmm.preview.armature == armature:
+            return f"Accept or reject the takes of {armature.name} in the scene {elsewhere.name} first"
+    if armature.animation_data and armature.animation_data.use_tweak_mode:
+        return "Leave the NLA editor's tweak mode first"
+    return ""
+
+
+def add(
+    scene: bpy.types.Scene, armature: bpy.types.Object, made: list[tuple[bpy.types.Action, TakeRecord]]
+) -> None:
+    """Adds takes to those that wait and shows the first new one.
+
+    Raises:
+        KmmError: ``takes_waiting`` where another armature's takes wait here, or this one's in another scene.
+    """
+    reason = blocked(scene, armature)
+    if reason:
+        raise KmmError("takes_waiting", f"The new takes cannot be shown: {reason[0].lower()}{reason[1:]}.")
+    settings = scene.kmm
+    if settings.takes and settings.preview.armature != armature:
+        reject(scene)  # takes of an armature that was deleted
+    settings.preview.armature = armature
+    first = len(settings.takes)
+    for action, record in made:
+        take = settings.takes.add()
+        take.name = f"Take {len(settings.takes)}, seed {record.seed}"
+        take.action = action
+        take.seed = record.seed
+        action[ACTION_KEY] = json.dumps(record.summary())
+    show(scene, first)
+
+
+def show(scene: bpy.types.Scene, index: int) -> None:
+    """Shows one take on the armature; -1 puts the armature back as it was, with the takes still waiting.
+
+    Raises:
+        KmmError: ``no_take`` or ``no_armature`` where there is nothing to show or to show it on.
+    """
+    settings = scene.kmm
+    armature = _armature(settings)
+    if index < 0:
+        _restore(settings.preview, scene, armature)
+    else:
+        action = _take(settings, index).action
+        if settings.preview.basis:
+            # What another take moved and this one does not must not stay.
+            write_pose_values(armature, json.loads(settings.preview.basis)["pose"])
+        else:
+            _remember(settings.preview, scene, armature)
+        action_writer.assign(armature, action)
+        for name, value in _MIXING.items():
+            setattr(armature.animation_data, name, value)
+    settings.active_take = max(index, 0)
+
+
+def shown(scene: bpy.types.Scene) -> int | None:
+    """Index of the take that the armature shows; None where it shows none of them."""
+    settings = scene.kmm
+    armature = settings.preview.armature
+    data = None if _deleted(armature) else armature.animation_data
+    if data is None or data.action is None:
+        return None
+    return next((index for index, take in enumerate(settings.takes) if take.action == data.action), None)
+
+
+@contextmanager
+def hidden(scene: bpy.types.Scene) -> Iterator[None]:
+    """The armature as the animator has it, to be read; then the take that was shown is shown again."""
+    index = shown(scene)
+    if index is not None:
+        show(scene, -1)
+        _evaluate(scene)
+    try:
+        yield
+    finally:
+        if index is not None:
+            show(scene, index)
+
+
+def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
+    """Keeps the take that is shown and removes the others.
+
+    Args:
+        scene: whose takes.
+        accept_as: "ACTION" assigns the take's Action, and the own Action stays in the file; "NLA" puts the take on a
+            track of its own above the others, and the own Action stays assigned.
+        name: for the Action; by default it keeps its own.
+
+    Raises:
+        KmmError: ``no_take`` or ``no_armature``.
+    """
+    settings = scene.kmm
+    armature = _armature(settings)
+    index = shown(scene)
+    if index is None:
+        raise KmmError("no_take", "The armature shows none of the takes.", "Show the one to keep.")
+    action = settings.takes[index].action
+    if name:
+        action.name = name
+    track, note = "", ""
+    if accept_as == "NLA":
+        _restore(settings.preview, scene, armature)
+        action_writer.push_to_nla(armature, action, action.name)
+        track = armature.animation_data.nla_tracks[-1].name
+        own = armature.animation_data.action
+        if own is not None:
+            note = f"The Action {own.name} stays assigned and plays over the new track."
+    else:
+        own = settings.preview.action
+        if own is not None:
+            note = f"The Action {own.name} is unchanged and stays in the file."
+    _forget(armature, keep=action)
+    if own is not None and own.users == 0 and own.library is None:
+        # Blender drops an Action that nothing uses when it saves.
+        own.use_fake_user = True
+    return Accepted(action, track, note)
+
+
+def reject(scene: bpy.types.Scene) -> None:
+    """Removes all takes and puts the armature back as it was. Works without the armature too."""
+    settings = scene.kmm
+    armature = settings.preview.armature
+    if armature is not None:
+        _restore(settings.preview, scene, armature)
+        _forget(armature)
+    else:
+        _clear(settings, None)
+
+
+def summary(action: bpy.types.Action | None) -> dict[str, Any]:
+    """What made a take's Action (see ``TakeRecord.summary``); empty for any other Action."""
+    try:
+        found = json.loads(action.get(ACTION_KEY, "")) if action else {}
+    except (ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _armature(settings) -> bpy.types.Object:
+    armature = settings.preview.armature
+    if _deleted(armature):
+        raise KmmError("no_armature", "The armature of these takes was deleted.", "Reject them, or undo.")
+    return armature
+
+
+def _deleted(armature: bpy.types.Object | None) -> bool:
+    # The pointer alone keeps a deleted object in the file, but in no scene.
+    return armature is None or not armature.users_scene
+
+
+def _take(settings, index: int):
+    if not 0 <= index < len(settings.takes) or settings.takes[index].action is None:
+        raise KmmError(
+            "no_take",
+            f"Take {index + 1} of {len(settings.takes)} does not exist or its Action was deleted.",
+            "Select another one, or reject them and restore it from the history.",
+        )
+    return settings.takes[index]
+
+
+def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> None:
+    binding = action_writer.read_binding(armature)
+    preview.armature = armature
+    preview.had_animation_data = binding.has_animation_data
+    preview.action = binding.action
+    preview.slot_identifier = binding.slot
+    mixing = (
+        {name: getattr(armature.animation_data, name) for name in _MIXING}
+        if binding.has_animation_data
+        else {}
+    )
+    preview.basis = json.dumps(
+        {
+            "frame": scene.frame_current_final,
+            "last_slot": binding.last_slot,
+            "mixing": mixing,
+            "pose": read_pose_values(armature),
+        }
+    )
+
+
+def _restore(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> None:
+    """The armature's own Action, mixing and pose."""
+    if not preview.basis:
+        return
+    before = json.loads(preview.basis)
+    for name, value in before["mixing"].items():
+        if armature.animation_data:
+            setattr(armature.animation_data, name, value)
+    action_writer.restore_binding(
+        armature,
+        action_writer.Binding(
+            preview.had_animation_data, preview.action, preview.slot_identifier, before["last_slot"]
+        ),
+    )
+    if scene.frame_current_final == before["frame"]:
+        # Evaluated first, so that unkeyed changes to keyed channels come back too.
+        _evaluate(scene)
+    write_pose_values(armature, before["pose"])
+    if scene.frame_current_final != before["frame"]:
+        armature.update_tag(refresh={"OBJECT", "DATA", "TIME"})
+    preview.action = None
+    preview.basis = ""
+
+
+def _evaluate(scene: bpy.types.Scene) -> None:
+    for layer in scene.view_layers:
+        layer.update()
+
+
+def _forget(armature: bpy.types.Object, keep: bpy.types.Action | None = None) -> None:
+    """Ends the preview of this armature in every scene: a copy of a scene copies it too."""
+    for scene in bpy.data.scenes:
+        if scene.kmm.preview.armature == armature:
+            _clear(scene.kmm, keep)
+
+
+def _clear(settings, keep: bpy.types.Action | None) -> None:
+    actions = [take.action for take in settings.takes if take.action not in (None, keep)]
+    settings.takes.clear()
+    for name in ("active_take", "preview"):
+        settings.property_unset(name)
+    _remove_unused(actions)
+
+
+def _remove_unused(actions: list[bpy.types.Action]) -> None:
+    # One that was meanwhile given to something else stays.
+    for action in actions:
+        if action.users == 0:
+            bpy.data.actions.remove(action)

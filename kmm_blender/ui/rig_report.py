@@ -1,0 +1,53 @@
+"""What the Character panel says about the chosen armature: how many bones follow, which don't, what is in the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from kmm_core.errors import KmmError
+
+from ..scene import bone_map
+from ..scene.rig import read_rig
+
+# Panels are drawn many times a second; a rig is read at most this often.
+_SECONDS = 1.0
+_MAX_NAMES = 4
+
+
+@dataclass(frozen=True)
+class RigReport:
+    """One line that all is well, sentences about what to know, sentences about what to mend; or why it can't be used."""
+
+    summary: str = ""
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    error: KmmError | None = None
+
+
+_last: tuple[tuple[int, int], float, RigReport] | None = None
+
+
+def rig_report(armature) -> RigReport:
+    """The report on ``armature``, not older than a second. Never raises."""
+    global _last
+    # A session's number of an object is never used again, so another file's objects aren't mistaken for it.
+    key = (armature.session_uid, len(armature.data.bones))
+    if _last is None or _last[0] != key or time.monotonic() - _last[1] > _SECONDS:
+        _last = (key, time.monotonic(), _read(armature))
+    return _last[2]
+
+
+def _read(armature) -> RigReport:
+    try:
+        rig = read_rig(armature)
+        found = bone_map.find_bone_map(rig)
+    except KmmError as error:
+        return RigReport(error=error)
+    notes = ()
+    if found.unmapped:
+        names = ", ".join(found.unmapped[:_MAX_NAMES]) + (", …" if len(found.unmapped) > _MAX_NAMES else "")
+        notes = (f"{len(found.unmapped)} other bones stay as posed: {names}",)
+    return RigReport(
+        f"{len(found.driven)} bones follow the motion", notes, tuple(bone_map.problems(rig, found))
+    )

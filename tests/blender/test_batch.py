@@ -1,0 +1,430 @@
+"""kmm_batch.py: shots from files, motion in .blend, FBX, glTF and BVH files, pictures and films, exit codes, the summary.
+
+All but one test put a made-up motion in place of the worker's.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from bl_ext.user_default.kmm import session
+from bl_ext.user_default.kmm.batch import export as export_module
+from bl_ext.user_default.kmm.batch import render as render_module
+from bl_ext.user_default.kmm.batch import run
+from bl_ext.user_default.kmm.scene import action_writer, takes
+from bl_ext.user_default.kmm.scene.character import add_character
+
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.motion import rotations
+from kmm_core.skeleton import JOINT_INDEX, NUM_JOINTS, REST_PELVIS_HEIGHT
+
+PROMPTS = "a person walks | 0.5\na person waves | 0.5\n"
+
+
+def walk(frames: int, fps: float, number: int = 0) -> MotionClip:
+    """A clip that travels forwards and to the person's left, with a turning arm and a turning body."""
+    ramp = np.linspace(0, 1, frames)
+    root = np.stack([0.3 * ramp, np.full(frames, REST_PELVIS_HEIGHT), (1.0 + 0.1 * number) * ramp], axis=-1)
+    local = np.tile(rotations.IDENTITY, (frames, NUM_JOINTS, 1))
+    local[:, 0] = rotations.from_yaw(0.6 * ramp)
+    local[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), -1.2 * ramp)
+    return MotionClip(root, local, fps)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Takes without a worker: all the rest is as it always is."""
+
+    def generate(plan, timeout, label):
+        request = plan.request
+        clips = [
+            walk(request.timeline.num_frames, request.timeline.fps, number)
+            for number in range(request.samples)
+        ]
+        for record in plan.records(clips):
+            session.get().restore(plan.target, record)
+            session.get().wait(timeout)
+
+    monkeypatch.setattr(run, "_generate", generate)
+
+
+@pytest.fixture
+def prompts(tmp_path) -> Path:
+    path = tmp_path / "läuft und winkt.txt"
+    path.write_text(PROMPTS, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def char_blend(tmp_path, fresh_scene) -> Path:
+    """An animator's file: 24 fps, a range of its own, a character called Rig."""
+    fresh_scene.render.fps = 24
+    fresh_scene.frame_start, fresh_scene.frame_end = 11, 60
+    add_character(bpy.context, "Rig")
+    path = tmp_path / "char ü.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
+def joint_positions(armature, frame: int) -> dict[str, np.ndarray]:
+    bpy.context.scene.frame_set(frame)
+    return {bone.name: np.array(armature.matrix_world @ bone.head) for bone in armature.pose.bones}
+
+
+def the_armature():
+    return next(item for item in bpy.data.objects if item.type == "ARMATURE")
+
+
+# --- one shot -----------------------------------------------------------------------------------------
+
+
+def test_a_shot_becomes_an_action_and_the_file_opened_stays_as_it_was(made_up, prompts, char_blend, tmp_path):
+    before = char_blend.read_bytes()
+    out = tmp_path / "made on the way" / "shöt.blend"
+    code = run.main(
+        ["--timeline", str(prompts), "--armature", "Rig", "--start", "-20", "--seed", "7"]
+        + ["--action", "shot_010", "--save", str(out), "--root", "object"]
+    )
+    assert code == 0
+    assert char_blend.read_bytes() == before
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    scene, armature = bpy.context.scene, bpy.data.objects["Rig"]
+    # The scene's own settings are the truth: 1 s at 24 fps is 24 frames.
+    assert (scene.render.fps, scene.frame_start, scene.frame_end) == (24, 11, 60)
+    action = armature.animation_data.action
+    assert action.name == "shot_010" and tuple(action.frame_range) == (-20, 3)
+    assert not scene.kmm.takes  # a single take is accepted
+    assert [(p.text, p.start, p.end) for p in scene.kmm.prompts] == [
+        ("a person walks", -20, -8),
+        ("a person waves", -8, 4),
+    ]
+    assert (scene.kmm.seed, scene.kmm.root) == (7, "OBJECT")
+    # Forwards is -Y, the person's left is +X.
+    scene.frame_set(3)
+    assert armature.matrix_world.translation.y == pytest.approx(-1, abs=0.1)
+    assert joint_positions(armature, 3)["pelvis"] == pytest.approx((0.3, -1.0, REST_PELVIS_HEIGHT), abs=1e-3)
+
+
+def test_several_takes_wait_in_the_file_for_the_animator(made_up, prompts, char_blend, tmp_path):
+    out = tmp_path / "out.blend"
+    assert run.main(["--timeline", str(prompts), "--takes", "2", "--action", "s", "--save", str(out)]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    scene = bpy.context.scene
+    assert [take.action.name for take in scene.kmm.takes] == ["s_1", "s_2"]
+    assert takes.shown(scene) == 0
+    # And they can still be rejected without a trace.
+    takes.reject(scene)
+    assert bpy.data.objects["Rig"].animation_data is None
+
+
+def test_without_a_timeline_the_prompts_of_the_file_are_taken(made_up, fresh_scene, tmp_path):
+    add_character(bpy.context, "Rig")
+    prompt = fresh_scene.kmm.prompts.add()
+    prompt.text, prompt.start, prompt.end = "a person bows", 5, 20
+    fresh_scene.kmm.seed = 99
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "char.blend"))
+    summary = tmp_path / "summary.json"
+    assert run.main(["--summary", str(summary)]) == 0
+    (shot,) = json.loads(summary.read_text(encoding="utf-8"))["shots"]
+    assert shot["prompts"] == [{"text": "a person bows", "start": 5, "end": 20}]
+    assert (shot["seed"], shot["armature"]) == (99, "Rig")
+    assert shot["takes"][0]["first_frame"] == 5 and shot["takes"][0]["last_frame"] == 19
+
+
+def test_without_a_blend_there_is_a_stage_at_the_timelines_frame_rate(made_up, tmp_path):
+    timeline, out = tmp_path / "t.json", tmp_path / "stage.blend"
+    timeline.write_text('{"fps": 23.976, "prompts": [{"text": "a person walks", "start": 0, "end": 12}]}')
+    assert run.main(["--timeline", str(timeline), "--save", str(out)]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    scene = bpy.context.scene
+    assert scene.render.fps / scene.render.fps_base == pytest.approx(23.976, abs=1e-4)
+    assert (scene.frame_start, scene.frame_end) == (1, 12)
+    # The camera sees every joint in every frame.
+    from bpy_extras.object_utils import world_to_camera_view
+    from mathutils import Vector
+
+    for frame in range(1, 13):
+        for place in joint_positions(the_armature(), frame).values():
+            x, y, depth = world_to_camera_view(scene, scene.camera, Vector(place))
+            assert 0 < x < 1 and 0 < y < 1 and depth > 0
+
+
+# --- exports ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".fbx", ".glb", ".bvh"])
+def test_exported_motion_comes_back_as_it_was(made_up, prompts, char_blend, tmp_path, suffix):
+    out, blend = tmp_path / f"exports ü/motion{suffix}", tmp_path / "out.blend"
+    words = ["--timeline", str(prompts), "--save", str(blend), "--export", str(out)]
+    assert run.main(words) == 0
+    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (11, 60)
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    expected = [joint_positions(the_armature(), frame) for frame in (11, 34)]
+
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.context.scene.render.fps = 24
+    if suffix == ".fbx":
+        bpy.ops.import_scene.fbx(filepath=str(out))
+    elif suffix == ".glb":
+        bpy.ops.import_scene.gltf(filepath=str(out))
+    else:
+        # As other programs write BVH, Blender's own has Z up.
+        bpy.ops.import_anim.bvh(filepath=str(out), axis_forward="Y", axis_up="Z")
+    armature = the_armature()
+    assert any(item.type == "MESH" for item in bpy.data.objects) == (suffix != ".bvh")
+    first, last = armature.animation_data.action.frame_range
+    assert last - first == pytest.approx(23, abs=1e-3)
+    for frame, joints in zip((round(first), round(last)), expected):
+        found = joint_positions(armature, frame)
+        for name in ("pelvis", "left_wrist", "right_foot", "head"):
+            assert found[name] == pytest.approx(joints[name], abs=2e-3), name
+
+
+def test_every_take_is_exported_under_its_number_with_its_own_motion(made_up, prompts, char_blend, tmp_path):
+    words = ["--timeline", str(prompts), "--takes", "2", "--export", str(tmp_path / "m.bvh")]
+    assert run.main(words) == 0
+    # Blender's BVH: the pelvis' place is the first three numbers of each line.
+    ends = [(tmp_path / f"m_{take}.bvh").read_text().splitlines()[-1].split()[:3] for take in (1, 2)]
+    assert np.abs(np.array(ends[0], float) - np.array(ends[1], float)).max() == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_hidden_character_is_exported_and_stays_hidden(made_up, prompts, char_blend, tmp_path):
+    for item in bpy.data.objects:
+        item.hide_set(True)
+        item.hide_select = True
+    code = run.main(["--timeline", str(prompts), "--export", str(tmp_path / "m.fbx")])
+    assert code == 0 and (tmp_path / "m.fbx").stat().st_size > 10_000
+    assert all(item.hide_get() and item.hide_select for item in bpy.data.objects)
+
+
+def test_an_exporter_that_fails_is_exit_code_6(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
+    def fail(path, frames):
+        raise RuntimeError("Error: no room")
+
+    monkeypatch.setitem(export_module._EXPORTERS, ".fbx", fail)
+    assert run.main(["--timeline", str(prompts), "--export", str(tmp_path / "m.fbx")]) == 6
+    assert "Blender could not export m.fbx: Error: no room" in capfd.readouterr().err
+    monkeypatch.setitem(export_module._EXPORTERS, ".fbx", lambda path, frames: None)
+    assert run.main(["--timeline", str(prompts), "--export", str(tmp_path / "m.fbx")]) == 6
+    assert "wrote no m.fbx" in capfd.readouterr().err
+
+
+def test_exporters_that_cannot_go_below_frame_0_say_so(made_up, prompts, char_blend, tmp_path, capfd):
+    words = ["--timeline", str(prompts), "--start", "-5", "--export", str(tmp_path / "m.fbx")]
+    assert run.main(words) == 6
+    assert "begins at frame -5; Blender's exporters write frames from 0 on" in capfd.readouterr().err
+
+
+def test_places_that_cannot_be_written_are_exit_code_6(made_up, prompts, char_blend, tmp_path, capfd):
+    (tmp_path / "file").touch()
+    for option, name in (("--save", "a.blend"), ("--export", "a.glb")):
+        assert run.main(["--timeline", str(prompts), option, str(tmp_path / "file" / name)]) == 6
+        assert name in capfd.readouterr().err
+
+
+# --- pictures and films -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick_cycles(monkeypatch):
+    """One sample a pixel, whatever the stage says."""
+    choose = render_module._choose_engine
+
+    def quick(scene, engine):
+        choose(scene, engine)
+        scene.cycles.samples, scene.cycles.use_denoising = 1, False
+
+    monkeypatch.setattr(render_module, "_choose_engine", quick)
+
+
+def test_pictures_and_a_film_of_the_same_frames(made_up, tmp_path, quick_cycles):
+    timeline, summary = tmp_path / "t.json", tmp_path / "summary.json"
+    timeline.write_text('{"fps": 25, "prompts": [{"text": "a person walks", "start": 0, "end": 3}]}')
+    frames, film = f"{tmp_path}/frames ü/", str(tmp_path / "the film.mp4")
+    words = ["--timeline", str(timeline), "--render", frames, "--render", film, "--engine", "cycles"]
+    assert run.main([*words, "--start", "-1", "--resolution", "64x36", "--summary", str(summary)]) == 0
+    assert sorted(path.name for path in Path(frames).iterdir()) == ["-0001.png", "0000.png", "0001.png"]
+    image = bpy.data.images.load(f"{frames}0001.png")
+    assert tuple(image.size) == (64, 36)
+    # Something is in the picture: neither one colour nor black.
+    pixels = np.array(image.pixels[:]).reshape(-1, 4)[:, :3]
+    assert pixels.std(axis=0).max() > 0.02 and pixels.mean() > 0.05
+    clip = bpy.data.movieclips.load(film)
+    assert (clip.frame_duration, tuple(clip.size), round(clip.fps)) == (3, (64, 36), 25)
+    (shot,) = json.loads(summary.read_text(encoding="utf-8"))["shots"]
+    assert shot["takes"][0]["rendered"] == [frames, film]
+    assert [scene.name for scene in bpy.data.scenes] == [bpy.context.scene.name]
+
+
+def test_a_file_without_a_camera_gets_one_that_is_not_saved(
+    made_up, prompts, char_blend, tmp_path, quick_cycles, capfd
+):
+    out = tmp_path / "out.blend"
+    bpy.context.scene.kmm.prompts.clear()
+    prompts.write_text("a person walks | 0.05")
+    words = [
+        "--timeline",
+        str(prompts),
+        "--save",
+        str(out),
+        "--render",
+        f"{tmp_path}/f/",
+        "--engine",
+        "cycles",
+    ]
+    assert run.main([*words, "--resolution", "32x18"]) == 0
+    assert "no camera: one that frames the motion was added" in capfd.readouterr().out
+    assert (tmp_path / "f" / "0011.png").exists()
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert bpy.context.scene.camera is None
+
+
+def test_what_stops_a_render_is_exit_code_5(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
+    words = ["--timeline", str(prompts), "--render"]
+    (tmp_path / "file").touch()
+    assert run.main([*words, f"{tmp_path}/file/frames/"]) == 5
+    assert "is not an existing folder" in capfd.readouterr().err
+    monkeypatch.setitem(render_module._ENGINES, "EEVEE", ("NO_SUCH_ENGINE",))
+    assert run.main([*words, f"{tmp_path}/frames/", "--engine", "eevee"]) == 5
+    assert "This Blender has no Eevee" in capfd.readouterr().err
+    monkeypatch.setattr(render_module, "_has_ffmpeg", lambda: False)
+    assert run.main([*words, f"{tmp_path}/film.mp4"]) == 5
+    assert "built without FFmpeg and cannot write" in capfd.readouterr().err
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_frames_that_blender_left_out_are_noticed(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(render_module, "_render", lambda scene, what, **how: None)
+    assert run.main(["--timeline", str(prompts), "--render", f"{tmp_path}/frames/"]) == 5
+    assert "24 of 24 frames are missing, first 0011.png" in capfd.readouterr().err
+
+
+# --- failures and batches -----------------------------------------------------------------------------
+
+
+def test_bad_arguments_are_exit_code_2(made_up, prompts, char_blend, tmp_path, capfd):
+    for words, said in (
+        (["--sead", "1"], "Unrecognized arguments: --sead 1"),
+        (["--seed", "x"], "seed: 'x' was given"),
+        (["--timeline", str(tmp_path / "none.json")], "none.json: No such file"),
+        (["--timeline", str(prompts), "--armature", "Rg"], 'has no armature "Rg"; it has: Rig.'),
+        ([], "There is no prompt"),
+        (["--shots", str(tmp_path / "none.json")], "Cannot read"),
+        (["--summary", str(tmp_path)], "it is a folder"),
+    ):
+        assert run.main(words) == 2, words
+        assert said in capfd.readouterr().err
+
+
+def test_an_armature_needs_a_blend(made_up, prompts, capfd):
+    assert run.main(["--timeline", str(prompts), "--armature", "Rig"]) == 2
+    assert 'There is no .blend, so no armature "Rig" either.' in capfd.readouterr().err
+
+
+def test_which_armature_must_be_clear(made_up, prompts, char_blend, capfd):
+    add_character(bpy.context, "Other")
+    assert run.main(["--timeline", str(prompts)]) == 2
+    assert "has 2 armatures (Other, Rig); expected one to animate" in capfd.readouterr().err
+    bpy.context.scene.kmm.armature = bpy.data.objects["Other"]
+    assert run.main(["--timeline", str(prompts), "--action", "theirs"]) == 0
+    assert bpy.data.objects["Other"].animation_data.action.name == "theirs"
+
+
+def test_one_failed_shot_does_not_stop_the_rest(made_up, prompts, char_blend, tmp_path):
+    shots, summary = tmp_path / "shots.json", tmp_path / "summary.json"
+    shots.write_text(
+        json.dumps(
+            [
+                {"name": "a", "timeline": prompts.name},
+                {"name": "b", "timeline": "none.srt"},
+                {"name": "c", "blend": "none.blend", "timeline": prompts.name},
+                {"name": "d", "timeline": prompts.name, "seed": 5},
+            ]
+        )
+    )
+    words = ["--shots", str(shots), "--save", f"{tmp_path}/out/{{shot}}.blend", "--summary", str(summary)]
+    assert run.main(words) == 2
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    assert [shot["exit_code"] for shot in content["shots"]] == [0, 2, 2, 0]
+    assert (content["planned"], content["done"], content["failed"]) == (4, 2, 2)
+    assert content["shots"][1]["error"]["code"] == "bad_timeline_file"
+    assert content["shots"][2]["error"]["code"] == "cannot_open"
+    # No shot sees what another one left behind.
+    bpy.ops.wm.open_mainfile(filepath=content["shots"][3]["saved"])
+    assert [action.name for action in bpy.data.actions] == ["d"]
+
+
+def test_a_fault_of_ours_is_exit_code_1_and_stops_no_other_shot(
+    prompts, char_blend, tmp_path, monkeypatch, capfd
+):
+    def fail(plan, timeout, label):
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(run, "_generate", fail)
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(PROMPTS)
+    assert run.main(["--shots", str(folder)]) == 1
+    output = capfd.readouterr()
+    assert "0 of 2 shots done" in output.out and "ZeroDivisionError" in output.err
+
+
+def test_a_failed_generation_is_exit_code_4(prompts, char_blend, monkeypatch, capfd):
+    def fail(plan, timeout, label):
+        raise KmmError("out_of_memory", "No memory is left.", "Ask for less.")
+
+    monkeypatch.setattr(run, "_generate", fail)
+    assert run.main(["--timeline", str(prompts)]) == 4
+    assert "No memory is left. Ask for less." in capfd.readouterr().err
+
+
+def test_without_a_backend_no_other_shot_is_tried(prompts, char_blend, tmp_path, capfd):
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(PROMPTS)
+    summary = tmp_path / "summary.json"
+    words = ["--shots", str(folder), "--summary", str(summary), "--backend-python", str(tmp_path / "none")]
+    assert run.main(words) == 3
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    assert (content["planned"], len(content["shots"])) == (2, 1)
+    assert content["shots"][0]["error"]["code"] == "python_missing"
+    assert session.get().python is None
+
+
+def test_the_script_finds_the_extension_and_exits_with_the_code(prompts, char_blend, monkeypatch, capfd):
+    script = Path(run.__file__).parents[1] / "kmm_batch.py"
+    monkeypatch.setattr(sys, "argv", ["blender", "-b", "--python", str(script), "--", "--takes", "99"])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(script), run_name="__main__")
+    assert exit_.value.code == 2
+    assert "takes: '99' was given" in capfd.readouterr().err
+
+
+def test_a_batch_with_the_real_worker_starts_it_once(worker_python, prompts, char_blend, tmp_path, capfd):
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a person walks forward | 1")
+    (folder / "b.srt").write_text("1\n00:00:00,000 --> 00:00:01,500\na person waves\n", encoding="utf-8")
+    summary = tmp_path / "summary.json"
+    words = ["--shots", str(folder), "--backend-python", str(worker_python), "--device", "cpu"]
+    words += ["--save", f"{tmp_path}/{{shot}}.blend", "--summary", str(summary), "--quality", "draft"]
+    assert run.main(words) == 0
+    assert session.get().client is None or session.get().client.state == "stopped"
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    assert content["backend"]["model"] == "starter" and content["backend"]["device"] == "cpu"
+    assert [shot["takes"][0]["last_frame"] for shot in content["shots"]] == [11 + 24 - 1, 11 + 36 - 1]
+    output = capfd.readouterr().out
+    assert output.count("Starting the worker") == 1, output
+    bpy.ops.wm.open_mainfile(filepath=content["shots"][1]["saved"])
+    armature = the_armature()
+    curves = action_writer.fcurves(armature.animation_data.action, armature)
+    assert len({curve.data_path for curve in curves}) == NUM_JOINTS + 1

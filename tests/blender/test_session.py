@@ -1,0 +1,645 @@
+"""From the panel to keys: the session, its operators, and what may go wrong. The scene is compared before and after.
+
+Most tests have a worker that answers at once with made-up motion (fake_workers.py); the last ones start the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from bl_ext.user_default.kmm import session
+from bl_ext.user_default.kmm.jobs.worker_client import Timeouts, WorkerClient
+from bl_ext.user_default.kmm.scene import request_builder, takes
+from bl_ext.user_default.kmm.scene.action_writer import fcurves
+from bl_ext.user_default.kmm.scene.character import add_character
+from bl_ext.user_default.kmm.scene.request_builder import build_plan
+from fake_workers import GOOD, fake_worker
+from scene_snapshot import differences, snapshot
+
+from kmm_core.errors import KmmError
+from kmm_core.skeleton import JOINT_NAMES
+
+# Answers when the test says so, by making a file.
+PATIENT = (
+    """
+message = receive()
+while not os.path.exists({go!r}):
+    time.sleep(0.01)
+    if connection.closed: os._exit(0)
+do(message)
+"""
+    + GOOD
+)
+
+
+@pytest.fixture
+def character(fresh_scene) -> bpy.types.Object:
+    """A character with two prompts from frame -10 to 50."""
+    armature = add_character(bpy.context)
+    settings = bpy.context.scene.kmm
+    settings.armature = armature
+    for text, start, end in (("a person walks forward", -10, 20), ("a person waves", 20, 50)):
+        prompt = settings.prompts.add()
+        prompt.text, prompt.start, prompt.end = text, start, end
+    return armature
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """Makes the session use a fake worker whose script is given."""
+    current = session.get()
+
+    def use(body: str, connected: bool = True, **timeouts) -> WorkerClient:
+        current.python = Path(sys.executable)
+        current.client = WorkerClient(
+            current.python,
+            tmp_path / "worker ü.log",
+            timeouts=Timeouts(**timeouts),
+            launcher=fake_worker(tmp_path, body, connected=connected),
+        )
+        return current.client
+
+    yield use
+    current.cancel()
+    current.dismiss()
+    if current.client is not None:
+        current.client.close()
+    current.client = current.python = None
+
+
+def wait_until(condition, seconds: float = 30.0) -> None:
+    """Ticks the session, as Blender's timer would, until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        session.get().tick()
+        time.sleep(0.01)
+
+
+def generate(seconds: float = 60.0) -> None:
+    assert bpy.ops.kmm.generate() == {"FINISHED"}
+    session.get().wait(seconds)
+
+
+# --- one generation ---------------------------------------------------------------------------------
+
+
+def test_generate_shows_takes_and_reject_leaves_no_trace(character, worker):
+    worker(GOOD)
+    before, scene = snapshot(), bpy.context.scene
+    generate()
+    assert [take.seed for take in scene.kmm.takes] == [1, 1] and takes.shown(scene) == 0
+    action = scene.kmm.takes[0].action
+    assert tuple(action.frame_range) == (-10.0, 49.0)
+    assert takes.summary(action)["prompts"] == [
+        ["a person walks forward", -10, 20],
+        ["a person waves", 20, 50],
+    ]
+    status = session.get().status
+    assert not status.busy and status.error is None
+    assert bpy.ops.kmm.show_take(index=1) == {"FINISHED"} and takes.shown(scene) == 1
+    assert bpy.ops.kmm.reject_takes() == {"FINISHED"}
+    assert not differences(before, snapshot())
+
+
+def test_nothing_changes_before_the_takes_are_there(character, worker, tmp_path):
+    go = tmp_path / "go"
+    worker(PATIENT.format(go=str(go)))
+    before = snapshot()
+    bpy.ops.kmm.generate()
+    wait_until(lambda: session.get().status.text.startswith("Loading"))
+    assert not differences(before, snapshot())
+    assert not bpy.ops.kmm.generate.poll() and bpy.ops.kmm.cancel.poll()
+    with pytest.raises(KmmError, match="A generation is under way"):
+        session.get().start(build_plan(bpy.context))
+    go.touch()
+    wait_until(lambda: not session.get().busy)
+    assert takes.waiting(bpy.context.scene)
+
+
+def test_generating_is_one_undo_step(character, worker):
+    worker(GOOD)
+    bpy.ops.ed.undo_push(message="before")
+    generate()
+    assert takes.shown(bpy.context.scene) == 0
+    bpy.ops.ed.undo()
+    assert not takes.waiting(bpy.context.scene) and not bpy.data.actions
+    assert bpy.context.scene.kmm.armature.animation_data is None
+    bpy.ops.ed.redo()
+    assert takes.shown(bpy.context.scene) == 0 and len(bpy.data.actions) == 2
+
+
+@pytest.mark.parametrize(("fps", "base"), [(24, 1.001), (120, 1.0)])
+def test_scene_frame_rate_is_the_truth(character, worker, fps, base):
+    client = worker(GOOD)
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = fps, base
+    asked = []
+    generate_request = client.generate
+    client.generate = lambda request: asked.append(request) or generate_request(request)
+    generate()
+    assert asked[0].timeline.fps == pytest.approx(fps / base) and asked[0].timeline.num_frames == 60
+    keys = fcurves(scene.kmm.takes[0].action, character)[0].keyframe_points
+    assert [key.co.x for key in keys] == list(range(-10, 50))
+    assert (scene.render.fps, scene.render.fps_base) == (fps, pytest.approx(base))
+
+
+def test_start_from_pose_begins_with_that_pose(character, worker):
+    worker(GOOD)
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    character.location = (2.0, 1.0, 0.0)
+    character.rotation_euler.z = 1.0
+    character.pose.bones["left_shoulder"].rotation_quaternion = (0.9, 0.3, 0.2, 0.1)
+    character.pose.bones["pelvis"].location = (0.1, -0.05, 0.1)
+    character.pose.bones["head"].location = (0.0, 0.02, 0.0)
+    scene.frame_set(-10)
+    expected = joint_positions(character)
+    plan = build_plan(bpy.context)
+    assert (
+        plan.request.keep_frames.sum() == plan.lead + 1 and plan.request.timeline.num_frames == 60 + plan.lead
+    )
+    # A fake worker keeps nothing, so its part is played here.
+    task = plan.records([plan.request.keep_clip.resample(plan.request.timeline.fps, 60 + plan.lead)])
+    maker = session.TakeMaker(plan.target, task)
+    while not maker.step():
+        pass
+    scene.frame_set(-10)
+    moved = np.linalg.norm(joint_positions(character) - expected, axis=1)
+    assert moved.max() < 1e-3, dict(zip(JOINT_NAMES, moved))
+
+
+def joint_positions(character) -> np.ndarray:
+    """World positions of the joints that the hierarchy places (locations of single bones but the pelvis are not ours)."""
+    bpy.context.view_layer.update()
+    names = [name for name in JOINT_NAMES if name != "head"]
+    return np.array([character.matrix_world @ character.pose.bones[name].head for name in names])
+
+
+def test_start_from_pose_reads_the_first_frame_and_comes_back(character):
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    for frame, height in ((-10, 0.5), (30, 1.5)):
+        character.location.z = height
+        character.keyframe_insert("location", frame=frame)
+    scene.frame_set(30, subframe=0.5)
+    character.pose.bones["head"].location.x = 0.25  # not keyed
+    before = snapshot()
+    plan = build_plan(bpy.context)
+    assert not differences(before, snapshot())
+    assert plan.from_pose and np.allclose(np.diff(plan.request.keep_clip.root_positions, axis=0), 0)
+    first = plan.request.keep_clip.root_positions[0]
+    scene.frame_set(-10)
+    again = build_plan(bpy.context)
+    assert np.allclose(first, again.request.keep_clip.root_positions[0])
+    assert plan.floor == pytest.approx(0.5) == again.floor
+
+
+def test_regenerate_pins_the_other_prompts(character, worker):
+    worker(GOOD)
+    scene = bpy.context.scene
+    generate()
+    scene.kmm.active_prompt = 1
+    plan = build_plan(bpy.context, block=1)
+    assert plan.request.keep_frames.tolist() == [True] * 30 + [False] * 30
+    assert bpy.ops.kmm.regenerate_block() == {"FINISHED"}
+    session.get().wait(60)
+    assert takes.shown(scene) == 2 and len(scene.kmm.takes) == 4
+    seed = scene.kmm.takes[2].seed
+    assert seed != scene.kmm.seed
+    bpy.ops.kmm.accept_take()
+    assert takes.summary(character.animation_data.action)["seed"] == seed
+    assert build_plan(bpy.context, block=0).request.keep_frames.tolist() == [False] * 30 + [True] * 30
+
+
+def test_regenerate_says_what_is_missing(character, worker):
+    scene = bpy.context.scene
+    with pytest.raises(KmmError, match="plays no Action that KMM made"):
+        build_plan(bpy.context, block=0)
+    worker(GOOD)
+    generate()
+    with pytest.raises(KmmError, match="No prompt that is switched on is selected"):
+        build_plan(bpy.context, block=7)
+    scene.render.fps = 25
+    with pytest.raises(KmmError, match="generated at 24 frames a second; the scene has 25"):
+        build_plan(bpy.context, block=0)
+    scene.render.fps = 24
+    scene.kmm.prompts.remove(1)
+    scene.kmm.prompts[0].end = 50
+    with pytest.raises(KmmError, match="no frames outside of the prompt"):
+        build_plan(bpy.context, block=0)
+    bpy.ops.kmm.delete_history(index=-1)
+    with pytest.raises(KmmError, match="not in this scene's history any more"):
+        build_plan(bpy.context, block=0)
+
+
+def test_start_from_pose_needs_two_frames(character):
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    scene.kmm.prompts.remove(1)
+    scene.kmm.prompts[0].end = -9
+    with pytest.raises(KmmError, match="expected at least 2 frames"):
+        build_plan(bpy.context)
+
+
+def test_history_restores(character, worker):
+    worker(GOOD)
+    scene = bpy.context.scene
+    generate()
+    bpy.ops.kmm.reject_takes()
+    assert len(scene.kmm_history.entries) == 2
+    assert bpy.ops.kmm.restore_take(index=1) == {"FINISHED"}
+    session.get().wait(30)
+    assert takes.shown(scene) == 0 and len(scene.kmm_history.entries) == 2
+    with pytest.raises(RuntimeError, match="The history has 2 takes; number 10"):
+        bpy.ops.kmm.restore_take(index=9)
+
+
+def test_new_seed(character):
+    seeds = set()
+    for _ in range(3):
+        bpy.ops.kmm.new_seed()
+        seeds.add(bpy.context.scene.kmm.seed)
+    assert len(seeds) > 1
+
+
+# --- a worker that fails ----------------------------------------------------------------------------
+
+FAILURES = {
+    "killed while loading": ("receive(); os.kill(os.getpid(), signal.SIGKILL)", True, {}, "SIGKILL"),
+    "killed while generating": (
+        "r = receive(); send(READY, Progress(r.job, 'tokens', 1, 5, 3.0)); os.kill(os.getpid(), signal.SIGKILL)",
+        True,
+        {},
+        "SIGKILL",
+    ),
+    "killed while sending": (
+        "r = receive(); send(READY, *clip_parts(r.job, 0, clip(r))); os.kill(os.getpid(), signal.SIGKILL)",
+        True,
+        {},
+        "SIGKILL",
+    ),
+    "never answers": ("time.sleep(600)", False, {"hello": 0.3}, ""),
+    "silent with a job": ("receive(); time.sleep(600)", True, {"load": 0.3}, ""),
+    "answers garbage": (
+        "connect()._socket.sendall(b'HTTP/1.1 200 OK' * 100); time.sleep(600)",
+        False,
+        {"hello": 2},
+        "",
+    ),
+    "speaks another version": (
+        "connection = connect(); hello(connection, protocol=99); time.sleep(600)",
+        False,
+        {"hello": 5},
+        "",
+    ),
+    "prints to stdout and fails": ("print('no torch here' * 5, flush=True); sys.exit(3)", False, {}, ""),
+    "sends motion that is none": ("r = receive(); do(r, height=float('nan'))", True, {}, ""),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_worker_that_fails_leaves_the_scene_and_a_message(case, character, worker):
+    body, connected, timeouts, words = FAILURES[case]
+    worker(body, connected, **timeouts)
+    before = snapshot()
+    bpy.ops.kmm.generate()
+    with pytest.raises(KmmError) as caught:
+        session.get().wait(60)
+    assert words in str(caught.value) and caught.value.hint
+    status = session.get().status
+    assert not status.busy and status.error is caught.value
+    assert not differences(before, snapshot())
+    assert bpy.ops.kmm.generate.poll(), "the button must not stay grey"
+    bpy.ops.kmm.dismiss_error()
+    assert session.get().status.error is None
+
+
+def test_generate_again_after_a_crash(character, worker, tmp_path):
+    crashed = tmp_path / "crashed"
+    worker(f"""
+        r = receive()
+        if not os.path.exists({str(crashed)!r}):
+            open({str(crashed)!r}, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        do(r)
+        """)
+    bpy.ops.kmm.generate()
+    with pytest.raises(KmmError):
+        session.get().wait(60)
+    generate()
+    assert takes.waiting(bpy.context.scene)
+
+
+def test_no_backend_is_said_at_once(character, monkeypatch):
+    monkeypatch.delenv("KMM_PYTHON", raising=False)
+    with pytest.raises(RuntimeError, match="KMM has no backend yet"):
+        bpy.ops.kmm.generate()
+    monkeypatch.setenv("KMM_PYTHON", "/nowhere/python ü")
+    with pytest.raises(RuntimeError, match="names /nowhere/python ü"):
+        bpy.ops.kmm.generate()
+    assert not session.get().busy
+
+
+# --- cancel -----------------------------------------------------------------------------------------
+
+STAGES = {
+    "starting": lambda: session.get().status.text.startswith("Starting"),
+    "loading": lambda: session.get().status.text.startswith("Loading"),
+    "writing": lambda: session.get().status.text.startswith("Writing"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cancel_and_generate_again_at_once(stage, character, worker):
+    # The stage is over too quickly to be seen by a timer, so the writing of keys is slowed down.
+    client = worker(GOOD)
+    scene = bpy.context.scene
+    for prompt in scene.kmm.prompts:
+        prompt.end += 2000 if prompt.start == 20 else 0
+    before = snapshot()
+    bpy.ops.kmm.generate()
+    wait_until(STAGES[stage])
+    assert bpy.ops.kmm.cancel() == {"FINISHED"}
+    assert not session.get().busy
+    assert not differences(before, snapshot())
+    generate()
+    assert takes.shown(scene) == 0 and len(scene.kmm.takes) == 2 and client.state == "ready"
+
+
+# --- the scene changes meanwhile --------------------------------------------------------------------
+
+
+@pytest.fixture
+def under_way(character, worker, tmp_path):
+    """A generation under way; calling it lets the worker answer and waits for what follows."""
+    go = tmp_path / "go"
+    worker(PATIENT.format(go=str(go)))
+    bpy.ops.ed.undo_push(message="one")
+    bpy.context.scene.kmm.seed = 5
+    bpy.ops.ed.undo_push(message="two")
+    bpy.ops.kmm.generate()
+    wait_until(lambda: session.get().status.text.startswith("Loading"))
+
+    def go_on() -> None:
+        go.touch()
+        session.get().wait(60)
+
+    return go_on
+
+
+def test_undo_and_redo_during_a_generation(under_way):
+    bpy.ops.ed.undo()
+    assert bpy.context.scene.kmm.seed == 1
+    bpy.ops.ed.redo()
+    bpy.ops.ed.undo()
+    under_way()
+    scene = bpy.context.scene
+    assert takes.shown(scene) == 0 and scene.kmm.takes[0].seed == 5 and scene.kmm.seed == 1
+    before_undo = len(bpy.data.actions)
+    bpy.ops.ed.undo()
+    assert not takes.waiting(bpy.context.scene) and before_undo == 2 and not bpy.data.actions
+
+
+def test_undo_while_keys_are_written(under_way, tmp_path):
+    (tmp_path / "go").touch()
+    wait_until(lambda: session.get().status.text.startswith("Writing"))
+    bpy.ops.ed.undo()
+    session.get().wait(60)
+    assert takes.shown(bpy.context.scene) == 0 and len(bpy.data.actions) == 2
+
+
+def test_undo_of_the_character(fresh_scene, worker, tmp_path):
+    """The armature is undone away: the generation ends with a sentence."""
+    bpy.ops.ed.undo_push(message="empty")
+    armature = add_character(bpy.context)
+    scene = bpy.context.scene
+    scene.kmm.armature = armature
+    prompt = scene.kmm.prompts.add()
+    prompt.text, prompt.start, prompt.end = "a person walks", 1, 40
+    bpy.ops.ed.undo_push(message="character")
+    go = tmp_path / "go"
+    worker(PATIENT.format(go=str(go)))
+    bpy.ops.kmm.generate()
+    bpy.ops.ed.undo()
+    with pytest.raises(KmmError, match="armature KMM Character was deleted"):
+        session.get().wait(60)
+    assert not bpy.data.actions and not bpy.data.objects
+
+
+def test_deleted_armature(under_way):
+    bpy.ops.object.delete()
+    with pytest.raises(KmmError, match="was deleted while its motion was generated"):
+        session.get().wait(60)
+    assert not bpy.data.actions
+    assert not bpy.ops.kmm.generate.poll()
+
+
+def test_renamed_armature_and_scene(under_way):
+    armature = bpy.context.scene.kmm.armature
+    armature.name, bpy.context.scene.name = "Umbenannt ü 動", "Szene ß"
+    under_way()
+    assert armature.animation_data.action == bpy.context.scene.kmm.takes[0].action
+
+
+def test_deleted_bone(under_way):
+    armature = bpy.context.scene.kmm.armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    armature.data.edit_bones.remove(armature.data.edit_bones["left_knee"])
+    bpy.ops.object.mode_set(mode="OBJECT")
+    with pytest.raises(KmmError) as caught:
+        under_way()
+    assert caught.value.hint and not bpy.data.actions
+
+
+def test_edit_mode_is_waited_for(under_way, tmp_path):
+    bpy.ops.object.mode_set(mode="EDIT")
+    (tmp_path / "go").touch()
+    wait_until(lambda: session.get().status.text.startswith("Writing"))
+    for _ in range(5):
+        session.get().tick()
+    assert session.get().busy and not bpy.data.actions
+    bpy.ops.object.mode_set(mode="OBJECT")
+    session.get().wait(30)
+    assert takes.shown(bpy.context.scene) == 0
+
+
+def test_another_file_is_loaded(under_way, tmp_path):
+    path = str(tmp_path / "other ü.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert not session.get().busy
+    before = snapshot()
+    (tmp_path / "go").touch()
+    wait_until(lambda: session.get().client.state == "ready")
+    assert not differences(before, snapshot()) and not takes.waiting(bpy.context.scene)
+    generate()
+    assert takes.waiting(bpy.context.scene)
+
+
+def test_two_scenes(under_way):
+    first = bpy.context.scene
+    second = bpy.data.scenes.new("Second")
+    bpy.context.window.scene = second
+    under_way()
+    assert takes.shown(first) == 0 and not takes.waiting(second)
+    bpy.context.window.scene = first
+
+
+def test_deleted_scene(under_way):
+    first = bpy.context.scene
+    second = bpy.data.scenes.new("Second")
+    second.collection.objects.link(first.kmm.armature)
+    bpy.context.window.scene = second
+    bpy.data.scenes.remove(first)
+    with pytest.raises(KmmError, match="The scene Scene was deleted"):
+        session.get().wait(60)
+
+
+def test_closing_the_add_on_ends_the_worker(under_way):
+    pid = session.get().client.pid
+    session.get().close()
+    assert not bpy.app.timers.is_registered(session.get()._timer)
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker is still there")
+
+
+# --- armatures that can't be animated ---------------------------------------------------------------
+
+
+@pytest.fixture
+def library(fresh_scene, tmp_path) -> str:
+    """A file with the character in a collection."""
+    add_character(bpy.context, "Linked")
+    collection = bpy.data.collections.new("Crowd")
+    for item in list(bpy.context.scene.collection.all_objects):
+        collection.objects.link(item)
+    bpy.context.scene.collection.children.link(collection)
+    path = str(tmp_path / "library ü.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(path, link=True) as (_, into):
+        into.collections = ["Crowd"]
+    bpy.context.scene.collection.children.link(bpy.data.collections["Crowd"])
+    prompt = bpy.context.scene.kmm.prompts.add()
+    prompt.text, prompt.start, prompt.end = "a person walks", 1, 30
+    return path
+
+
+def test_linked_armature(library):
+    armature = bpy.data.objects["Linked"]
+    assert armature.library
+    bpy.context.scene.kmm.armature = armature
+    assert not bpy.ops.kmm.generate.poll()
+    with pytest.raises(KmmError, match="is linked from"):
+        build_plan(bpy.context)
+
+
+def test_overridden_armature(library, worker, tmp_path):
+    """An override that the user may edit can be animated, and survives saving; Reject leaves it as it was."""
+    scene = bpy.context.scene
+    override = bpy.data.collections["Crowd"].override_hierarchy_create(
+        scene, bpy.context.view_layer, do_fully_editable=True
+    )
+    armature = next(item for item in override.all_objects if item.type == "ARMATURE")
+    assert armature.override_library and not armature.library
+    scene.kmm.armature = armature
+    worker(GOOD)
+    before = snapshot()
+    generate()
+    assert takes.shown(scene) == 0
+    path = str(tmp_path / "override.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    scene = bpy.context.scene
+    assert takes.shown(scene) == 0
+    takes.reject(scene)
+    changed = differences(before, snapshot())
+    # Blender itself notes in an override what was once animated.
+    assert not [path for path in changed if ".override_library" not in path], changed
+
+
+def test_armature_without_people_in_it(fresh_scene):
+    data = bpy.data.armatures.new("Tail")
+    armature = bpy.data.objects.new("Tail", data)
+    bpy.context.scene.collection.objects.link(armature)
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    for number in range(4):
+        bone = data.edit_bones.new(f"tail{number}")
+        bone.head, bone.tail = (0, 0, number), (0, 0, number + 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    settings = bpy.context.scene.kmm
+    settings.armature = armature
+    prompt = settings.prompts.add()
+    prompt.text, prompt.start, prompt.end = "a person walks", 1, 30
+    before = snapshot()
+    with pytest.raises(RuntimeError, match="Tail"):
+        bpy.ops.kmm.generate()
+    assert not differences(before, snapshot())
+
+
+def test_grey_buttons(fresh_scene):
+    assert not bpy.ops.kmm.generate.poll()
+    assert not bpy.ops.kmm.cancel.poll()
+    assert not bpy.ops.kmm.accept_take.poll()
+    assert not bpy.ops.kmm.restore_take.poll()
+    armature = add_character(bpy.context)
+    bpy.context.scene.kmm.armature = armature
+    assert not bpy.ops.kmm.generate.poll()
+    prompt = bpy.context.scene.kmm.prompts.add()
+    assert bpy.ops.kmm.generate.poll()
+    prompt.enabled = False
+    assert not bpy.ops.kmm.generate.poll()
+
+
+# --- the real worker --------------------------------------------------------------------------------
+
+
+def test_real_worker(character, worker_python):
+    """The starter model: from the panel to an accepted Action, and a block regenerated with the rest pinned exactly."""
+    current, scene = session.get(), bpy.context.scene
+    current.python = worker_python
+    seen = []
+    try:
+        scene.kmm.num_takes = 1
+        bpy.ops.kmm.generate()
+        current.wait(400, lambda status: seen.append(status.text))
+        assert any(text.startswith("Loading") for text in seen)
+        first = request_builder._take_to_change(scene, character)
+        assert first.clip.num_frames == 60
+        bpy.ops.kmm.accept_take()
+        scene.kmm.active_prompt = 1
+        bpy.ops.kmm.regenerate_block()
+        current.wait(400)
+        second = request_builder._take_to_change(scene, character)
+        assert np.array_equal(second.clip.local_rotations[:30], first.clip.local_rotations[:30])
+        assert not np.allclose(second.clip.local_rotations[40:], first.clip.local_rotations[40:])
+        worst = 0.0
+        for frame in range(0, 60, 7):
+            scene.frame_set(-10 + frame)
+            heads = [character.matrix_world @ character.pose.bones[name].head for name in JOINT_NAMES]
+            x, y, z = second.clip.joint_positions()[frame].T
+            worst = max(worst, np.abs(np.array(heads) - np.stack([x, -z, y], axis=1)).max())
+        assert worst < 1e-3
+        os.kill(current.client.pid, signal.SIGKILL)
+        bpy.ops.kmm.reject_takes()
+        bpy.ops.kmm.generate()
+        current.wait(400)
+        assert takes.waiting(scene)
+    finally:
+        current.restart()
+        current.client = current.python = None

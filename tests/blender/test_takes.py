@@ -1,0 +1,491 @@
+"""Takes on the armature: shown, accepted, rejected, undone. What the animator had is compared with scene_snapshot.py."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import pytest
+from bl_ext.user_default.kmm.scene import history, take_record, takes
+from bl_ext.user_default.kmm.scene.action_writer import fcurves, push_to_nla
+from bl_ext.user_default.kmm.scene.character import add_character
+from bl_ext.user_default.kmm.scene.prompt_blocks import Block
+from bl_ext.user_default.kmm.scene.take_maker import TakeMaker, Target
+from bl_ext.user_default.kmm.scene.take_record import TakeRecord
+from scene_snapshot import differences, snapshot
+
+from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
+from kmm_core.motion import rotations
+from kmm_core.skeleton import REST_PELVIS_HEIGHT
+
+
+def record(seed: int = 1, frames: int = 40, first_frame: int = -5) -> TakeRecord:
+    """A take in which everything moves."""
+    random = np.random.default_rng(seed)
+    start, end = (rotations.from_rotation_vector(random.normal(scale=0.3, size=(22, 3))) for _ in range(2))
+    t = np.linspace(0, 1, frames)
+    local = rotations.slerp(start[None], end[None], t[:, None])
+    root = t[:, None] * np.array([0.5, 0.0, 1.5]) + np.array([0.3, REST_PELVIS_HEIGHT, 0.2])
+    clip = MotionClip(root.astype("f4").astype(float), local.astype("f4").astype(float), 24.0)
+    blocks = (Block("a person walks", first_frame, first_frame + frames),)
+    return TakeRecord(
+        f"id{seed}", f"walks, seed {seed}", blocks, first_frame, 0.0, False, clip, seed, 1, "starter", "1.0"
+    )
+
+
+def add_takes(scene, armature, *records: TakeRecord) -> None:
+    maker = TakeMaker(Target.of(scene, armature), records or (record(1), record(2)))
+    while not maker.step():
+        pass
+
+
+@pytest.fixture
+def character(fresh_scene) -> bpy.types.Object:
+    armature = add_character(bpy.context)
+    bpy.context.scene.kmm.armature = armature
+    return armature
+
+
+def nothing(armature) -> None:
+    """As it was added."""
+
+
+def posed(armature) -> None:
+    """Posed without keys, beside the origin, one bone in Euler angles, selected in Pose Mode."""
+    armature.location = (1.1, -2.2, 0.3)
+    armature.rotation_euler = (0.0, 0.0, 0.7)
+    armature.pose.bones["left_elbow"].rotation_mode = "XYZ"
+    armature.pose.bones["left_elbow"].rotation_euler = (0.1, 0.2, 0.3)
+    armature.pose.bones["head"].rotation_quaternion = (0.9, 0.1, 0.2, 0.3)
+    armature.pose.bones["pelvis"].location = (0.01, 0.02, 0.03)
+    armature.pose.bones["spine1"].scale = (1.1, 1.1, 1.1)
+    bpy.ops.object.mode_set(mode="POSE")
+    armature.data.bones.active = armature.data.bones["head"]
+
+
+def animated(armature) -> None:
+    """An Action of the animator's own with keys, one channel moved off its key, NLA, a driver, and mixing changed."""
+    posed(armature)
+    for frame, turn in ((1, 0.1), (20, 0.9)):
+        armature.pose.bones["head"].rotation_quaternion = rotations.from_axis_angle(
+            np.array([1.0, 0, 0]), turn
+        )
+        armature.pose.bones["head"].keyframe_insert("rotation_quaternion", frame=frame)
+        armature.location.x = turn
+        armature.keyframe_insert("location", frame=frame)
+    own = armature.animation_data.action
+    own.name = "Own Action ü 動"
+    strip_action = bpy.data.actions.new("Strip Action")
+    armature.animation_data.action = strip_action
+    armature.pose.bones["neck"].keyframe_insert("location", frame=3)
+    armature.animation_data.action = None
+    push_to_nla(armature, strip_action, "Own Track")
+    armature.animation_data.action = own
+    armature.animation_data.action_blend_type = "ADD"
+    armature.animation_data.action_influence = 0.5
+    armature.animation_data.action_extrapolation = "NOTHING"
+    driver = armature.driver_add("scale", 1).driver
+    driver.expression = "0.5 + 0.5"
+    bpy.context.scene.frame_set(7, subframe=0.25)
+    armature.pose.bones["head"].rotation_quaternion = (0.6, 0.0, 0.8, 0.0)
+
+
+def drivers_only(armature) -> None:
+    """Animation data without an Action."""
+    armature.driver_add("scale", 1).driver.expression = "1.0"
+
+
+STATES = [nothing, posed, animated, drivers_only]
+
+
+@pytest.fixture(params=STATES, ids=lambda state: state.__name__)
+def prepared(request, character) -> bpy.types.Object:
+    """The character in each state that an animator may leave it in."""
+    request.param(character)
+    return character
+
+
+def test_reject_leaves_no_trace(prepared):
+    before, scene = snapshot(), bpy.context.scene
+    add_takes(scene, prepared)
+    assert differences(before, snapshot()), "the take must show"
+    takes.show(scene, 1)
+    takes.show(scene, -1)
+    assert not own_differences(before)
+    takes.show(scene, 0)
+    takes.reject(scene)
+    assert not differences(before, snapshot())
+    assert not takes.waiting(scene) and scene.kmm.preview.armature is None
+
+
+def test_reject_after_moving_the_object_with_the_root(prepared):
+    before, scene = snapshot(), bpy.context.scene
+    scene.kmm.root = "OBJECT"
+    add_takes(scene, prepared, record(1))
+    scene.kmm.root = "BONE"
+    add_takes(scene, prepared, record(2))
+    takes.show(scene, 0)
+    takes.reject(scene)
+    assert not differences(before, snapshot())
+
+
+def own_differences(before) -> dict:
+    """What changed beside takes that wait: their Actions, and what points at the own things meanwhile."""
+    changed = differences(before, snapshot())
+    return {
+        path: values
+        for path, values in changed.items()
+        if path != "actions" and not path.startswith("actions[KMM") and not path.endswith(".users")
+    }
+
+
+def test_takes_do_not_depend_on_what_was_shown_before(character):
+    posed(character)
+    scene = bpy.context.scene
+    scene.kmm.root = "OBJECT"
+    add_takes(scene, character, record(1))
+    scene.kmm.root = "BONE"
+    add_takes(scene, character, record(2))
+    scene.frame_set(20)
+    after_object = np.array(character.pose.bones["head"].matrix), np.array(character.matrix_world)
+    takes.show(scene, -1)
+    scene.frame_set(1)
+    takes.show(scene, 1)
+    scene.frame_set(20)
+    assert np.array_equal(after_object[0], np.array(character.pose.bones["head"].matrix))
+    assert np.array_equal(after_object[1], np.array(character.matrix_world))
+
+
+def test_reject_after_scrubbing_shows_the_own_action_there(character):
+    animated(character)
+    scene = bpy.context.scene
+    scene.frame_set(15)
+    expected = snapshot()
+    scene.frame_set(7, subframe=0.25)
+    add_takes(scene, character)
+    scene.frame_set(15)
+    takes.reject(scene)
+    assert not differences(expected, snapshot())
+
+
+def test_own_pose_edited_between_takes_is_kept(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    takes.show(scene, -1)
+    character.pose.bones["head"].location = (0.5, 0.0, 0.0)
+    before = snapshot()
+    takes.show(scene, 1)
+    takes.show(scene, -1)
+    assert not own_differences(before)
+    takes.show(scene, 0)
+    takes.reject(scene)
+    assert character.pose.bones["head"].location[:] == (0.5, 0.0, 0.0)
+
+
+def test_accept_as_action_keeps_the_own_one_in_the_file(character):
+    animated(character)
+    own, scene = character.animation_data.action, bpy.context.scene
+    curves = [
+        (curve.data_path, [tuple(point.co) for point in curve.keyframe_points])
+        for curve in fcurves(own, character)
+    ]
+    add_takes(scene, character)
+    takes.show(scene, 1)
+    accepted = takes.accept(scene, "ACTION")
+    assert character.animation_data.action == accepted.action
+    assert takes.summary(accepted.action)["seed"] == 2
+    assert own.users == 1 and own.use_fake_user
+    assert "Own Action ü 動" in accepted.note
+    assert curves == [
+        (curve.data_path, [tuple(point.co) for point in curve.keyframe_points])
+        for curve in fcurves(own, character)
+    ]
+    assert [action.name for action in bpy.data.actions if takes.summary(action)] == [accepted.action.name]
+    assert [track.name for track in character.animation_data.nla_tracks] == ["Own Track"]
+    assert len(character.animation_data.drivers) == 1
+
+
+def test_accept_as_nla_strip_changes_nothing_but_the_new_track(prepared):
+    before, scene = snapshot(), bpy.context.scene
+    tracks = len(prepared.animation_data.nla_tracks) if prepared.animation_data else 0
+    own = prepared.animation_data.action if prepared.animation_data else None
+    add_takes(scene, prepared)
+    accepted = takes.accept(scene, "NLA", "shot_010")
+    data = prepared.animation_data
+    assert data.action == own and len(data.nla_tracks) == tracks + 1
+    strip = data.nla_tracks[-1].strips[0]
+    assert strip.action == accepted.action == bpy.data.actions["shot_010"]
+    assert (strip.frame_start, strip.frame_end) == (-5.0, 34.0)
+    assert ("stays assigned" in accepted.note) == (own is not None)
+    changed = {
+        path
+        for path in differences(before, snapshot())
+        if ".nla_tracks" not in path
+        and not path.startswith(("actions", "objects[KMM Character].animation_data"))
+    }
+    # Only the pose that the new track makes is different, where no own Action hides it.
+    pose = (".pose.bones", ".bound_box", ".dimensions")
+    assert not [path for path in changed if not any(part in path for part in pose)]
+
+
+def test_accepted_motion_is_the_take(character):
+    scene = bpy.context.scene
+    take = record(1)
+    add_takes(scene, character, take)
+    takes.accept(scene, "ACTION")
+    expected = take.clip.joint_positions()
+    for frame in (0, 17, 39):
+        scene.frame_set(take.first_frame + frame)
+        head = character.matrix_world @ character.pose.bones["head"].head
+        x, y, z = expected[frame, 15]
+        assert np.linalg.norm(np.array(head) - (x, -z, y)) < 1e-3
+
+
+def test_accept_needs_a_take_on_show(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    takes.show(scene, -1)
+    with pytest.raises(KmmError, match="shows none of the takes"):
+        takes.accept(scene, "ACTION")
+
+
+def test_show_names_a_take_that_is_gone(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    bpy.data.actions.remove(scene.kmm.takes[1].action)
+    with pytest.raises(KmmError, match="Take 2 of 2 does not exist"):
+        takes.show(scene, 1)
+    takes.reject(scene)
+
+
+def test_a_take_given_to_something_else_survives_reject(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    given = scene.kmm.takes[0].action
+    empty = bpy.data.objects.new("Empty", None)
+    empty.animation_data_create().action = given
+    takes.reject(scene)
+    assert [action.name for action in bpy.data.actions] == [given.name]
+
+
+def test_deleted_armature(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    bpy.ops.object.delete()
+    with pytest.raises(KmmError, match="was deleted"):
+        takes.accept(scene, "ACTION")
+    with pytest.raises(KmmError, match="was deleted"):
+        takes.show(scene, 1)
+    takes.reject(scene)
+    assert not takes.waiting(scene) and not bpy.data.actions
+
+
+def test_takes_of_a_deleted_armature_make_room_for_another(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    bpy.ops.object.delete()
+    other = add_character(bpy.context, "Other")
+    add_takes(scene, other, record(3))
+    assert [take.seed for take in scene.kmm.takes] == [3] and takes.shown(scene) == 0
+
+
+def test_renamed_armature_and_bone(character):
+    before, scene = snapshot(), bpy.context.scene
+    add_takes(scene, character)
+    character.name = "Renamed ü"
+    takes.show(scene, 1)
+    takes.reject(scene)
+    character.name = "KMM Character"
+    assert not differences(before, snapshot())
+
+
+def test_another_armature_waits_for_its_turn(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    other = add_character(bpy.context, "Other")
+    with pytest.raises(KmmError, match="accept or reject the takes of KMM Character first"):
+        add_takes(scene, other)
+    assert other.animation_data is None
+    assert [action.name for action in bpy.data.actions] == [take.action.name for take in scene.kmm.takes]
+
+
+def test_one_armature_in_two_scenes(character):
+    first = bpy.context.scene
+    second = bpy.data.scenes.new("Second")
+    second.collection.objects.link(character)
+    before = snapshot()
+    add_takes(first, character)
+    with pytest.raises(KmmError, match="in the scene Scene first"):
+        add_takes(second, character)
+    takes.reject(first)
+    assert not differences(before, snapshot())
+
+
+def test_a_copied_scene_forgets_the_takes_too(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    bpy.ops.scene.new(type="LINK_COPY")
+    copy = bpy.context.scene
+    assert copy != scene and takes.waiting(copy)
+    takes.reject(copy)
+    assert not takes.waiting(scene) and not bpy.data.actions
+    assert character.animation_data is None
+
+
+def test_nla_tweak_mode_is_refused(character):
+    animated(character)
+    data = character.animation_data
+    strip = data.nla_tracks[0].strips[0]
+    data.nla_tracks.active = data.nla_tracks[0]
+    data.nla_tracks[0].select = strip.select = True
+    data.use_tweak_mode = True
+    if not data.use_tweak_mode:
+        pytest.skip("tweak mode needs the NLA editor here")
+    before = snapshot()
+    with pytest.raises(KmmError, match="tweak mode"):
+        add_takes(bpy.context.scene, character)
+    assert not differences(before, snapshot())
+
+
+def test_saved_and_loaded_while_takes_wait(character, tmp_path):
+    animated(character)
+    before, scene = snapshot(), bpy.context.scene
+    add_takes(scene, character)
+    path = str(tmp_path / "takes ü.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    scene = bpy.context.scene
+    assert takes.shown(scene) == 0 and len(scene.kmm_history.entries) == 2
+    takes.reject(scene)
+    assert not differences(before, snapshot())
+
+
+# --- undo -------------------------------------------------------------------------------------------
+
+
+def test_accept_is_one_undo_step(character):
+    animated(character)
+    scene = bpy.context.scene
+    scene.frame_set(3)  # undo lets Blender evaluate Actions anew, which loses what was not keyed
+    bpy.ops.ed.undo_push(message="before")
+    before = snapshot()
+    add_takes(scene, character)
+    bpy.ops.ed.undo_push(message="takes")
+    waiting = snapshot()
+    takes.accept(bpy.context.scene, "ACTION")
+    bpy.ops.ed.undo_push(message="accept")
+    accepted = snapshot()
+    bpy.ops.ed.undo()
+    assert takes.shown(bpy.context.scene) == 0 and not differences(waiting, snapshot())
+    bpy.ops.ed.redo()
+    assert not takes.waiting(bpy.context.scene) and not differences(accepted, snapshot())
+    bpy.ops.ed.undo()
+    bpy.ops.ed.undo()
+    assert not takes.waiting(bpy.context.scene) and not differences(before, snapshot())
+
+
+def test_reject_after_undo_and_redo(character):
+    animated(character)
+    bpy.context.scene.frame_set(3)
+    bpy.ops.ed.undo_push(message="before")
+    before = snapshot()
+    add_takes(bpy.context.scene, character)
+    bpy.ops.ed.undo_push(message="takes")
+    bpy.ops.ed.undo()
+    bpy.ops.ed.redo()
+    assert takes.shown(bpy.context.scene) == 0
+    takes.reject(bpy.context.scene)
+    bpy.ops.ed.undo_push(message="reject")
+    assert not differences(before, snapshot())
+    bpy.ops.ed.undo()
+    assert takes.shown(bpy.context.scene) == 0
+
+
+def test_undo_while_keys_are_written(character):
+    """The slices that were written are gone with the undo; the maker begins anew and ends with the same takes."""
+    scene = bpy.context.scene
+    bpy.ops.ed.undo_push(message="one")
+    character.location.x = 3.0
+    bpy.ops.ed.undo_push(message="two")
+    maker = TakeMaker(Target.of(scene, character), (record(1), record(2)))
+    for _ in range(40):
+        assert not maker.step()
+    assert len(bpy.data.actions) == 2
+    bpy.ops.ed.undo()
+    assert not bpy.data.actions
+    maker.restart()
+    while not maker.step():
+        pass
+    scene = bpy.context.scene
+    assert (
+        takes.shown(scene) == 0
+        and len(bpy.data.actions) == 2
+        and scene.kmm.preview.armature.location.x == 0.0
+    )
+
+
+def test_deleting_the_armature_while_keys_are_written(character):
+    scene = bpy.context.scene
+    maker = TakeMaker(Target.of(scene, character), (record(1), record(2)))
+    for _ in range(3):
+        maker.step()
+    maker.discard()
+    assert not bpy.data.actions
+    bpy.ops.object.delete()
+    maker.restart()
+    with pytest.raises(KmmError, match="was deleted while its motion was generated"):
+        maker.step()
+    bpy.data.scenes.new("Another")
+    bpy.data.scenes.remove(scene)
+    maker.restart()
+    with pytest.raises(KmmError, match="The scene Scene was deleted"):
+        maker.step()
+
+
+# --- history ----------------------------------------------------------------------------------------
+
+
+def test_history_gives_the_very_same_take_back(character):
+    scene = bpy.context.scene
+    add_takes(scene, character, record(1))
+    written = [
+        list(point.co)
+        for curve in fcurves(scene.kmm.takes[0].action, character)
+        for point in curve.keyframe_points
+    ]
+    takes.reject(scene)
+    entry = scene.kmm_history.entries[0]
+    assert entry.name == "walks, seed 1" and "-5 to 35: a person walks" in entry.details
+    stored = take_record.decode(entry.record)
+    maker = TakeMaker(Target.of(scene, character), [stored], remember=False)
+    while not maker.step():
+        pass
+    again = [
+        list(point.co)
+        for curve in fcurves(scene.kmm.takes[0].action, character)
+        for point in curve.keyframe_points
+    ]
+    assert again == written and len(scene.kmm_history.entries) == 1
+
+
+def test_history_is_bounded(fresh_scene, monkeypatch):
+    scene = bpy.context.scene
+    monkeypatch.setattr(history, "MAX_ENTRIES", 3)
+    for seed in range(5):
+        take = record(seed, frames=4)
+        history.remember(scene, take, take.encode())
+    assert [entry.take_id for entry in scene.kmm_history.entries] == ["id4", "id3", "id2"]
+    monkeypatch.setattr(history, "MAX_BYTES", 1)
+    history.remember(scene, record(9, frames=4), record(9, frames=4).encode())
+    assert [entry.take_id for entry in scene.kmm_history.entries] == ["id9"]
+    assert history.recall(scene, "id9").seed == 9 and history.recall(scene, "id4") is None
+
+
+def test_history_can_be_forgotten(character):
+    scene = bpy.context.scene
+    add_takes(scene, character)
+    scene.kmm_history.active = 1
+    history.forget(scene, 1)
+    assert len(scene.kmm_history.entries) == 1 and scene.kmm_history.active == 0
+    history.forget(scene, -1)
+    assert not scene.kmm_history.entries
