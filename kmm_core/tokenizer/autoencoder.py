@@ -69,7 +69,9 @@ def decoder(
         ]
     network = nn.Sequential(*layers, nn.SiLU(), nn.Conv1d(width, features, 3, padding=1))
     frames = 2**halvings
-    return LinearPlusNetwork(nn.ConvTranspose1d(code_width, features, frames, stride=frames, bias=False), network)
+    return LinearPlusNetwork(
+        nn.ConvTranspose1d(code_width, features, frames, stride=frames, bias=False), network
+    )
 
 
 @torch.no_grad()

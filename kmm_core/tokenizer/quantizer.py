@@ -85,7 +85,9 @@ class Codebook(nn.Module):
             indices = self.nearest(vectors)
             counts = torch.bincount(indices, minlength=len(self.codes)).to(vectors.dtype)
             sums = torch.zeros_like(self.codes).index_add_(0, indices, vectors)
-            self.codes.copy_(torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], self.codes))
+            self.codes.copy_(
+                torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], self.codes)
+            )
             # The last passes only settle.
             if remaining > 1:
                 moved = (counts < rare * counts.mean()).nonzero()[:, 0]

@@ -16,13 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import KmmError
-from ..skeleton import JOINT_INDEX, PARENTS
 from ..motion.representation import Representation, representation
+from ..skeleton import JOINT_INDEX, PARENTS
 from .prepared import MANIFEST, PreparedClip, load_clip, read_manifest
 
 
 def _with_descendants(joint: int) -> list[int]:
-    return [joint] + [other for child, parent in enumerate(PARENTS) if parent == joint for other in _with_descendants(child)]
+    return [joint] + [
+        other for child, parent in enumerate(PARENTS) if parent == joint for other in _with_descendants(child)
+    ]
 
 
 UPPER_BODY = _with_descendants(JOINT_INDEX["spine1"])
