@@ -21,6 +21,13 @@ def main() -> int:
     parser.add_argument("--prepared", type=Path, required=True, help="what `kmm-train prepare` wrote")
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     parser.add_argument("--ablation", type=Path, default=Path("docs/ablation.json"))
+    parser.add_argument(
+        "--benchmarks",
+        type=Path,
+        nargs="*",
+        default=sorted(Path("docs/benchmarks").glob("*_*.md")),
+        help="pages to append: what was measured inside Blender",
+    )
     options = parser.parse_args()
     started = time.perf_counter()
 
@@ -42,7 +49,12 @@ def main() -> int:
         held_out = sum(row.split != "train" for row in rows)
         data = f"Held out by a fixed split: {held_out} of {len(rows)} prepared clips (each bundle is measured on those of its own licence)."
         results_page.write_results(
-            measured, options.out, about=results_page.machine(), data=data, ablation=ablation
+            measured,
+            options.out,
+            about=results_page.machine(),
+            data=data,
+            ablation=ablation,
+            benchmarks=options.benchmarks,
         )
     except KmmError as error:
         print(error, file=sys.stderr)

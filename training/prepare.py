@@ -26,6 +26,7 @@ from pathlib import Path
 from kmm_core.atomic_write import atomic_write, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
+from kmm_core.evaluate import report_prompts, tuning_prompts
 from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
 from kmm_core.evaluate.prompt_sets import normalized as _normalized
 from kmm_core.train.prepared import (
@@ -44,11 +45,15 @@ from .recipes import load_recipe
 from .recipes.recipe import Cut, Dropped, Recipe, Take
 
 # Part of every fingerprint: raise it when this module changes what it writes.
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 SHORTEST = round(1.0 * PREPARED_FPS)
 LONGEST = round(10.0 * PREPARED_FPS)
 JOURNAL = "journal.jsonl"
 SKIPPED = "skipped.jsonl"
+# Who stands, turns, walks or runs stays on the floor; a step or a box in the studio would teach bodies to rise.
+_ON_THE_FLOOR = {"stand", "turn", "walk", "walk_turn", "walk_uneven", "run", "run_turn"}
+# Both soles higher than this (metres) for longer than this (seconds).
+_LIFTED, _LIFTED_SECONDS = 0.12, 0.35
 _FATAL = {"disk_full", "no_permission", "no_folder", "cannot_write"}
 
 
@@ -240,7 +245,7 @@ def on_floor_at_30_fps(clip: MotionClip) -> MotionClip:
 
 
 def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) -> PreparedClip | Dropped:
-    from kmm_core.motion.placement import face_forward
+    from kmm_core.motion.placement import face_forward, sole_heights
 
     piece = clip.slice(cut.start, cut.stop)
     if cut.stretch != 1:
@@ -257,6 +262,9 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
     jolt = measure(piece).jolt
     if jolt > LARGEST_JOLT:
         return Dropped("clip", "a joint jumps between frames", f"{clip_id}: {jolt:.2f} m")
+    lifted = (sole_heights(piece).min(axis=-1) > _LIFTED).sum() / PREPARED_FPS
+    if cut.labels.get("action") in _ON_THE_FLOOR and lifted > _LIFTED_SECONDS:
+        return Dropped("clip", "both feet are off the floor for long", f"{clip_id}: {lifted:.1f} s")
     save_clip(clip_path(folder, clip_id), piece)
     return PreparedClip(
         id=clip_id,
@@ -275,8 +283,12 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
 
 @lru_cache(maxsize=1)
 def held_out_prompts() -> frozenset[str]:
-    """The sentences that results are measured on: no clip is trained with one of them."""
-    return frozenset(_normalized(prompt.text) for prompt in (*side_prompts(), *action_prompts()))
+    """The sentences that results are measured on or settings tuned on: no clip is trained with one of them."""
+    return frozenset(
+        _normalized(prompt.text)
+        for words in (report_prompts, tuning_prompts)
+        for prompt in (*side_prompts(words), *action_prompts(words))
+    )
 
 
 def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -170,6 +171,7 @@ def write_results(
     about: dict[str, str],
     data: str,
     ablation: dict[str, Any] | None,
+    benchmarks: Sequence[Path] = (),
 ) -> None:
     """Writes the page, the JSON beside it and the pictures in ``images/`` beside it.
 
@@ -179,6 +181,7 @@ def write_results(
         about: see ``machine``.
         data: one sentence on the held-out clips.
         ablation: see ``read_ablation``.
+        benchmarks: pages of other benchmarks, shown as they are.
     """
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -193,6 +196,10 @@ def write_results(
             *sections,
             "## Masking and alignment ablation",
             _ablation_section(ablation),
+            *(
+                re.sub(r"^#", "##", path.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
+                for path in benchmarks
+            ),
         ]
     )
     content = {

@@ -546,7 +546,7 @@ def measure_bundle(
         raise KmmError(
             "prompt_is_caption",
             f"{len(known)} prompts are training captions, for example {known[0]!r}.",
-            "Reword them in kmm_core/evaluate/prompt_sets.py.",
+            "Reword them in kmm_core/evaluate/report_prompts.py, or prepare the data anew.",
         )
     from ..pipeline import TextToMotion
 

@@ -23,6 +23,8 @@ class Representation:
         decode: (features, fps) -> clip.
         mirror: features -> features of the mirrored clip.
         groups: columns that share one scale when features are normalised.
+        emphasis: how much each group counts where few numbers must stand for many (ours): the root's columns are few
+            but their errors add up along the way; velocities are noisy and largely follow from the rest.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Representation:
     decode: Callable[..., MotionClip]
     mirror: Callable[[Array], Array]
     groups: tuple[slice, ...]
+    emphasis: tuple[float, ...]
 
 
 _KNOWN = {
@@ -49,6 +52,7 @@ _KNOWN = {
             representation_272.VELOCITIES,
             representation_272.ROTATIONS,
         ),
+        (5.0, 5.0, 1.0, 0.3, 1.0),
     ),
     "263": Representation(
         "263",
@@ -66,6 +70,7 @@ _KNOWN = {
             representation_263.VELOCITIES,
             representation_263.CONTACTS,
         ),
+        (5.0, 5.0, 1.0, 1.0, 1.0, 0.3, 0.3),
     ),
 }
 

@@ -25,6 +25,7 @@ class TextSettings:
         width: width E of the prompt embedding.
         layers: learned transformer layers on the encoder's outputs.
         heads: attention heads of these.
+        word_dropout: share of words hidden from these layers in training.
     """
 
     encoder: Literal["minilm", "clip"] = "minilm"
@@ -32,6 +33,7 @@ class TextSettings:
     width: int = 256
     layers: int = 1
     heads: int = 4
+    word_dropout: float = 0.0
 
 
 @dataclass

@@ -78,6 +78,23 @@ class Codebook(nn.Module):
         self.usage.fill_(1.0)
         self.ready.fill_(True)
 
+    @torch.no_grad()
+    def refit(self, vectors: Tensor, rng: torch.Generator, *, passes: int, rare: float) -> None:
+        """Lloyd's algorithm on vectors [M, C]; codes used less than ``rare`` of the mean move to random vectors."""
+        for remaining in reversed(range(passes)):
+            indices = self.nearest(vectors)
+            counts = torch.bincount(indices, minlength=len(self.codes)).to(vectors.dtype)
+            sums = torch.zeros_like(self.codes).index_add_(0, indices, vectors)
+            self.codes.copy_(
+                torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], self.codes)
+            )
+            # The last passes only settle.
+            if remaining > 1:
+                moved = (counts < rare * counts.mean()).nonzero()[:, 0]
+                self.codes[moved] = vectors[torch.randint(len(vectors), (len(moved),), generator=rng)]
+        self.sums.copy_(self.codes)
+        self.usage.fill_(1.0)
+
 
 class ResidualQuantizer(nn.Module):
     """K codebooks, each quantizing what the ones before it left over."""
@@ -135,6 +152,17 @@ class ResidualQuantizer(nn.Module):
             return keep
         dropped = torch.rand(batch, generator=rng) < self.quantizer_dropout
         return torch.where(dropped, torch.randint(1, count + 1, (batch,), generator=rng), keep)
+
+    @torch.no_grad()
+    def refit(self, latents: Tensor, rng: torch.Generator, *, passes: int = 12, rare: float = 0.3) -> None:
+        """Fits all codebooks anew to latents [M, C] on the CPU, so that each code stands for a fair share of them.
+
+        While the encoder still moves, codes wander into corners that motion rarely visits; this brings them back.
+        """
+        residual = latents
+        for codebook in self.codebooks:
+            codebook.refit(residual, rng, passes=passes, rare=rare)
+            residual = residual - codebook.codes[codebook.nearest(residual)]
 
     def codes(self) -> Tensor:
         """All code vectors, [K, V, C]."""

@@ -16,7 +16,7 @@ from ..aligner.text_motion_aligner import AlignerSettings, TextMotionAligner
 from ..generator.motion_generator import GeneratorSettings, MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID
 from ..masking.masker import KeyFrameMasker, MaskingSettings
-from ..text.encoder import TextEncoder, TextSettings
+from ..text.encoder import TextEncoder, TextSettings, TokenOutputs
 from ..text.prompt_head import PromptHead
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .motion_data import MotionData
@@ -39,8 +39,10 @@ class GeneratorObjective(nn.Module):
         prompt_head: PromptHead,
         aligner: TextMotionAligner,
         masker: KeyFrameMasker,
+        word_dropout: float = 0.0,
     ):
         super().__init__()
+        self.word_dropout = word_dropout
         self.generator, self.prompt_head, self.aligner, self.masker = generator, prompt_head, aligner, masker
 
     def forward(self, batch: TokenBatch, rng: torch.Generator) -> dict[str, Tensor]:
@@ -56,7 +58,7 @@ class GeneratorObjective(nn.Module):
         corrupt = noise & ~masked & ~whole[:, None]
         visible = torch.where(corrupt, wrong, given).masked_fill(masked, MASK_ID)
 
-        text = self.prompt_head(batch.text)
+        text = self.prompt_head(self._with_words_missing(batch.text, rng))
         dropped = self._dropped(batch, rng)
         hidden = self.generator.restore(
             batch.places.place(visible, PAD_ID), self._text_rows(text, dropped, batch), batch.places
@@ -74,6 +76,14 @@ class GeneratorObjective(nn.Module):
             losses["alignment"] = self._alignment_loss(text, restored, valid, batch, dropped)
             total = total + self.aligner.settings.weight * losses["alignment"]
         return {"loss": total, **losses}
+
+    def _with_words_missing(self, text: TokenOutputs, rng: torch.Generator) -> TokenOutputs:
+        """Some words hidden in training, so that no single one carries the meaning: prompts come in other words."""
+        if not (self.training and self.word_dropout):
+            return text
+        seen = torch.rand(text.mask.shape, generator=rng) >= self.word_dropout
+        seen[:, 0] = True
+        return TokenOutputs(text.vectors, text.mask & seen.to(text.mask.device))
 
     def _dropped(self, batch: TokenBatch, rng: torch.Generator) -> Tensor:
         """Which prompts are replaced by "no prompt", [P]: half of the drops take whole rows, half single prompts."""
@@ -209,6 +219,7 @@ def make_objective(
         PromptHead(encoder.width, text),
         TextMotionAligner(tokenizer.settings.code_width, text.width, aligner),
         KeyFrameMasker(masking),
+        text.word_dropout,
     )
 
 

@@ -4,7 +4,7 @@ The codes settle long before the decoder has made the best of them, and the gene
 of its own goes on with the decoder while tokens stay as they are (ours): most of the joint error is the decoder's.
 
 Loss (ours): smooth L1 on normalised features; joint positions through forward kinematics, their velocities, and the
-root's path, all in metres, because those are what an animator sees; commitment.
+root's path and heading, in metres and radians, because those are what an animator sees; commitment.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from ..clip import MotionClip
 from ..motion import kinematics_torch
 from ..motion import representation_272 as columns
 from ..render import contact_sheet
+from ..tokenizer.autoencoder import start_from_components
 from ..tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
 from .motion_data import MotionData, WeightedPicker
 from .stage import Stage
 
 COMMITMENT = 0.02
-POSITIONS, VELOCITIES, PATH = 10.0, 20.0, 2.0
+POSITIONS, VELOCITIES, PATH = 10.0, 20.0, 6.0
 # Root columns are few but errors in them add up along the path, so they count more.
 ROOT_WEIGHT = 5.0
 WINDOW_FRAMES = 64
 VALIDATION_CLIPS = 100
+# About as many windows give the principal components.
+COMPONENT_WINDOWS = 60_000
 
 
 class TokenizerObjective(nn.Module):
@@ -77,13 +80,13 @@ def joints_in_heading(features: Tensor) -> Tensor:
 
 
 def root_path(features: Tensor) -> Tensor:
-    """Where the pelvis goes on the floor within a window. [B, F, 272] -> [B, F, 2] metres (x, z)."""
+    """Where the pelvis goes on the floor within a window and where it faces. [B, F, 272] -> [B, F - 1, 3] (m, m, rad)."""
     turn = features[..., columns.HEADING_CHANGE]
     # The first column of a rotation about +Y by a is (cos a, 0, -sin a).
     heading = torch.atan2(-turn[..., 2], turn[..., 0])[:, 1:].cumsum(1)
     x, z = features[:, 1:, columns.ROOT_VELOCITY].unbind(-1)
     step = torch.stack([x * heading.cos() + z * heading.sin(), z * heading.cos() - x * heading.sin()], dim=-1)
-    return step.cumsum(1)
+    return torch.cat([step.cumsum(1), heading[..., None]], dim=-1)
 
 
 def build(settings: TokenizerSettings, data: MotionData) -> Stage:
@@ -92,14 +95,45 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
     mean, std = data.statistics()
     tokenizer.mean.copy_(mean)
     tokenizer.std.copy_(std)
+    weight = torch.ones(len(std))
+    for group, emphasis in zip(data.representation.groups, data.representation.emphasis, strict=True):
+        weight[group] = emphasis
+    windows = _token_windows(data, settings.frames_per_token)
+    start_from_components(tokenizer.encoder, tokenizer.decoder, (windows - mean) / std, weight)
     return _stage("tokenizer", TokenizerObjective(tokenizer), data)
 
 
 def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
-    """The decoder stage: ``tokenizer`` with its encoder and codes frozen."""
+    """The decoder stage: ``tokenizer`` with its codes fitted once more to the training motion, and then frozen."""
+    tokenizer.quantizer.refit(_training_latents(tokenizer, data), torch.Generator().manual_seed(0))
     tokenizer.requires_grad_(False)
     tokenizer.decoder.requires_grad_(True)
     return _stage("decoder", TokenizerObjective(tokenizer, decoder_only=True), data)
+
+
+def _token_windows(data: MotionData, frames: int) -> Tensor:
+    """Windows of one token's frames from clips of all training sources, half of them mirrored. [N, frames, D]."""
+    train = [clip.features for clip in data.split("train")]
+    chosen = train[:: max(1, sum(map(len, train)) // (COMPONENT_WINDOWS * frames))]
+    rows = []
+    for features in chosen:
+        cut = features[: len(features) // frames * frames].reshape(-1, frames, features.shape[1])
+        rows += [cut, data.mirrored(cut)] if data.settings.mirror else [cut]
+    return torch.from_numpy(np.concatenate(rows))
+
+
+@torch.no_grad()
+def _training_latents(tokenizer: MotionTokenizer, data: MotionData) -> Tensor:
+    """Latents of the training clips as often as they were recorded, every other one mirrored. [M, C]."""
+    step = tokenizer.settings.frames_per_token
+    rows = []
+    for number, clip in enumerate(data.split("train")):
+        features = clip.features[: len(clip.features) // step * step]
+        if data.settings.mirror and number % 2:
+            features = data.mirrored(features)
+        if len(features):
+            rows.append(tokenizer.latents(torch.from_numpy(features)[None])[0])
+    return torch.cat(rows)
 
 
 def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
@@ -117,6 +151,9 @@ def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
             features = train[index].features
             start = int(torch.randint(len(features) - window + 1, (), generator=rng))
             rows.append(features[start : start + window])
+        # Rows are in random order, so each of the first gets a random other's upper body.
+        for row in range(round(data.settings.mixed_bodies * batch_size)):
+            rows[row] = data.mixed(rows[row], rows[-1 - row])
         batch = np.stack(rows)
         if data.settings.mirror:
             half = batch_size // 2

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
+
+from kmm_core.evaluate import report_prompts, tuning_prompts
 from kmm_core.evaluate.prompt_sets import (
     STARTER_NC,
     PromptSpec,
@@ -14,9 +17,12 @@ from kmm_core.evaluate.prompt_sets import (
     side_prompts,
 )
 
+both_wordings = pytest.mark.parametrize("words", [report_prompts, tuning_prompts])
 
-def test_200_side_prompts_balanced_over_sides():
-    prompts = side_prompts()
+
+@both_wordings
+def test_200_side_prompts_balanced_over_sides(words):
+    prompts = side_prompts(words)
     assert len(prompts) == 200 == len({normalized(prompt.text) for prompt in prompts})
     assert Counter(prompt.side for prompt in prompts) == {"left": 100, "right": 100}
     for family in {prompt.judge for prompt in prompts}:
@@ -24,24 +30,35 @@ def test_200_side_prompts_balanced_over_sides():
         assert sides["left"] == sides["right"] >= 20
 
 
-def test_each_side_prompt_names_its_own_side_only():
-    for prompt in side_prompts():
-        named = set(re.findall(r"left|right", prompt.text))
+@both_wordings
+def test_each_side_prompt_names_its_own_side_only(words):
+    for prompt in side_prompts(words):
+        named = set(re.findall(r"\b(left|right)(?:ward)?\b", prompt.text))
         assert named == {prompt.side}, prompt.text
 
 
-def test_100_action_prompts_name_no_side():
-    prompts = action_prompts()
+@both_wordings
+def test_100_action_prompts_name_no_side(words):
+    prompts = action_prompts(words)
     assert len(prompts) == 100 == len({normalized(prompt.text) for prompt in prompts})
     assert not [prompt.text for prompt in prompts if re.search(r"\b(left|right)\b", prompt.text)]
     assert all(STARTER_NC in prompt.covered for prompt in prompts)
 
 
-def test_words_vary():
-    words = Counter(word for prompt in side_prompts() for word in normalized(prompt.text).split())
-    assert len(words) > 150
-    first = Counter(prompt.text.split()[0] for prompt in side_prompts())
-    assert first.most_common(1)[0][1] <= 50
+def test_no_sentence_is_in_both_wordings():
+    reported, tuned = (
+        {normalized(prompt.text) for prompt in (*side_prompts(words), *action_prompts(words))}
+        for words in (report_prompts, tuning_prompts)
+    )
+    assert not reported & tuned
+
+
+@both_wordings
+def test_words_vary(words):
+    different = Counter(word for prompt in side_prompts(words) for word in normalized(prompt.text).split())
+    assert len(different) > 150
+    first = Counter(prompt.text.split()[0] for prompt in side_prompts(words))
+    assert first.most_common(1)[0][1] <= 60
 
 
 def test_a_prompt_that_is_a_caption_is_found():

@@ -111,10 +111,19 @@ def test_the_page_and_the_json_say_the_same(tmp_path):
         "rows": [{"variant": "random", "seeds": [0, 1], "metrics": {"R3": {"mean": 0.5, "sd": 0.02}}}]
     }
     page = tmp_path / "results.md"
-    results_page.write_results([bundle], page, about={"date": "today"}, data="Clips.", ablation=ablation)
+    (tmp_path / "speed.md").write_text("# Speed\n\n## Blender 5\n\n10 ms\n")
+    results_page.write_results(
+        [bundle],
+        page,
+        about={"date": "today"},
+        data="Clips.",
+        ablation=ablation,
+        benchmarks=[tmp_path / "speed.md"],
+    )
     text = page.read_text()
     assert "| named side | >= 97% | 50% | **miss** |" in text
     assert "| random | 2 | 0.5 ± 0.02 |" in text
+    assert text.endswith("\n\n## Speed\n\n### Blender 5\n\n10 ms\n")
     content = json.loads(page.with_suffix(".json").read_text())
     assert [row["correct"] for row in content["bundles"][0]["prompts"]] == [True, False]
     assert (tmp_path / "images" / "starter-wrong.png").stat().st_size > 1000
@@ -134,5 +143,5 @@ def test_a_broken_ablation_file_is_named(tmp_path, content):
 
 def test_a_prompt_that_is_a_caption_stops_the_report():
     with pytest.raises(KmmError, match="training captions") as raised:
-        starter_report.measure_bundle("starter", [], ["The left arm goes up."])
+        starter_report.measure_bundle("starter", [], ["The left arm rises slowly."])
     assert raised.value.code == "prompt_is_caption"

@@ -88,3 +88,19 @@ def test_torch_kinematics_equal_numpys():
     expected = kinematics.joint_positions(torch.zeros(5, 3, dtype=torch.float64).numpy(), q)
     given = kinematics_torch.joint_positions(torch.from_numpy(rotations.to_6d(q)))
     torch.testing.assert_close(given, torch.from_numpy(expected))
+
+
+def test_refit_spreads_the_codes_over_what_there_is():
+    rng = torch.Generator().manual_seed(1)
+    centres = 5 * torch.randn(12, 8, generator=rng)
+    latents = centres[torch.randint(12, (600,), generator=rng)] + 0.1 * torch.randn(600, 8, generator=rng)
+    made = quantizer()
+    for codebook in made.codebooks:
+        # All codes in a corner that the latents never visit.
+        codebook.codes.normal_(100, 1, generator=rng)
+    made.refit(latents, rng)
+    result = made(latents[None])
+    assert len(result.tokens[0, :, 0].unique()) >= 10
+    first = made.codebooks[0].codes[result.tokens[0, :, 0]]
+    assert (first - latents).norm(dim=-1).mean() < 3
+    assert (result.latents[0] - latents).norm(dim=-1).mean() < (first - latents).norm(dim=-1).mean()

@@ -1,5 +1,7 @@
 """The two training stages on a few clips made by code: losses fall, rows and batches hold what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
-from kmm_core.train.motion_data import DataSettings, MotionData
+from kmm_core.train.motion_data import UPPER_BODY, DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from kmm_core.train.token_data import RowSettings, cached_rows, encode_rows
 
@@ -167,6 +169,36 @@ def test_statistics_scale_left_and_right_alike(data):
     _, std = data.statistics()
     for group in data.representation.groups:
         assert len(std[group].unique()) == 1
+
+
+def test_tokenizer_starts_from_principal_components(data):
+    """With as many numbers as a token's frames have independent ones, untrained latents already carry the motion."""
+    tokenizer = tokenizer_stage.build(replace(SMALL, code_width=64), data).objective.tokenizer
+    features = torch.from_numpy(data.split("val")[0].features[:64].copy())[None]
+    restored = tokenizer.decode_latents(tokenizer.latents(features))
+    error = ((restored - features) / tokenizer.std).abs().mean()
+    assert error < 0.02 * ((features - tokenizer.mean) / tokenizer.std).abs().mean()
+
+
+def test_mixed_bodies_keep_these_legs_and_those_arms(data):
+    form = data.representation
+    legs, arms = (data.split("train")[number].features[:40] for number in (1, 4))
+    mixed = form.decode(data.mixed(legs, arms), form.fps).local_rotations[1:]
+    ours, theirs = (form.decode(features, form.fps).local_rotations[1:] for features in (legs, arms))
+    upper, lower = UPPER_BODY, [joint for joint in range(1, 22) if joint not in UPPER_BODY]
+    assert len(upper) == 13
+    assert rotations.angle_between(mixed[:, upper], theirs[:, upper]).max() < 1e-3
+    assert rotations.angle_between(mixed[:, lower], ours[:, lower]).max() < 1e-3
+    assert rotations.angle_between(ours[:, upper], theirs[:, upper]).max() > 0.1
+
+
+def test_word_dropout_hides_words_but_never_the_first(data, tmp_path):
+    objective = generator_stage_on(data, tmp_path).objective
+    words = TokenOutputs(torch.zeros(50, 9, 4), torch.ones(50, 9, dtype=torch.bool))
+    objective.word_dropout = 0.3
+    seen = objective.train()._with_words_missing(words, torch.Generator().manual_seed(0)).mask
+    assert seen[:, 0].all() and 0.6 < seen[:, 1:].float().mean() < 0.8
+    assert objective.eval()._with_words_missing(words, torch.Generator()).mask.all()
 
 
 def test_no_training_clip_is_an_error(tmp_path, data):

@@ -274,6 +274,9 @@ IDLE = (
     "<stand> idle",
     "<remain> standing",
     "<stand> without moving [much|]",
+    "<wait> [quietly|patiently|on ~ feet]",
+    "<rest> on ~ feet",
+    "<keep> still",
 )
 BOW = (
     "<bow>",
@@ -489,10 +492,12 @@ SIT_AND_STAND = (
 SIT_DOWN = (
     "<sit> down",
     "<sit> down",
-    "<sit> down on a chair",
-    "<take> a seat",
-    "<lower> into a seat",
+    "<sit> down on a [chair|stool|bench]",
+    "<take> a [seat|seat on a chair]",
+    "<lower> into a [seat|chair]",
+    "<settle> onto a [chair|stool|seat]",
     "<sit>",
+    "<sit> on a [chair|stool|box]",
 )
 STAND_UP = (
     "<stand> up",

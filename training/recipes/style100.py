@@ -24,6 +24,8 @@ _GAITS = {"FW": "walk", "BW": "walk", "SW": "walk", "FR": "run", "BR": "run", "S
 # leave the style out; Angry looks enough like anybody.
 _PLAIN_STYLES = ("Angry",)
 _ONLY_HERE = ("sidestep_walk", "sidestep_run", "walk_back", "run_back", "walk_diagonal")
+# In some odd styles the "run" is a walk, and is called one. Metres a second.
+SLOWEST_RUN = 1.5
 # Frames of a window; a sidestepper soon turns round, so those are short.
 _WINDOW = {"FW": 120, "BW": 90, "SW": 60, "FR": 90, "BR": 75, "SR": 50, "ID": 120}
 
@@ -32,7 +34,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 4
+    version = 6
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -81,6 +83,8 @@ class Style100:
         for start, stop in windows(clip.num_frames, _WINDOW[take.details["gait"]], 32):
             measured = measure(clip.slice(start, stop))
             described = describe_locomotion(measured, gait) if gait != "stand" else None
+            if described and described.action in ("run", "run_turn") and measured.speed < SLOWEST_RUN:
+                described = describe_locomotion(measured, "walk")
             if gait == "stand" and measured.path < 0.6:
                 described = Description(phrases.IDLE[:11], "stand")
             if described is None:
