@@ -104,7 +104,7 @@ dev-blender:
 lint: $(VENV)/develop.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/pyright
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports
 
 format: $(VENV)/develop.stamp
