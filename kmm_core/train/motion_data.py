@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
 from ..skeleton import JOINT_INDEX, PARENTS
@@ -133,7 +134,7 @@ def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
         with np.load(cache, allow_pickle=False) as stored:
             features, lengths = stored["features"], stored["lengths"]
     else:
-        rows = [_features(folder, clip, form) for clip in prepared]
+        rows = [clip_features(load_clip(folder, clip), form) for clip in prepared]
         lengths = np.array([len(row) for row in rows])
         features = np.concatenate(rows) if rows else np.zeros((0, form.num_features), np.float32)
         for old in folder.glob(f"{name}-*.npz"):
@@ -149,8 +150,8 @@ def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
     ]
 
 
-def _features(folder: Path, prepared: PreparedClip, form: Representation) -> NDArray[np.float32]:
-    clip = load_clip(folder, prepared)
+def clip_features(clip: MotionClip, form: Representation) -> NDArray[np.float32]:
+    """Features of a clip of any frame rate, as every stage sees them: [F, D], F counted at the form's rate."""
     if clip.fps != form.fps:
         clip = clip.resample(form.fps)
     features = form.encode(clip).astype(np.float32)
