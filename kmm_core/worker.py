@@ -6,6 +6,7 @@ between two decoding steps and the end of Blender at any time. torch is imported
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import queue
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import __version__
 from .connection import Connection
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from .pipeline import Generation, TextToMotion
 
 TOKEN_VARIABLE = "KMM_TOKEN"
+# A file in environments that KMM installed (kmm_blender/jobs/backend_setup.py has the same name).
+IN_USE = "kmm_in_use"
 _ALIVE_SECONDS = 1.0
 _INSTALL = "Press Install in KMM's Backend panel, or choose a Python there that has it."
 
@@ -46,6 +49,7 @@ _INSTALL = "Press Install in KMM's Backend panel, or choose a Python there that 
 def main(port: int) -> None:
     """Connects to Blender and works until Blender is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Blender, whose end ends us
+    mark = _hold_environment()  # noqa: F841 - for as long as this process runs
     connection = Connection(socket.create_connection(("127.0.0.1", port), timeout=10))
     token = os.environ.pop(TOKEN_VARIABLE, "")
     connection.send(Hello(token, PROTOCOL_VERSION, __version__, platform.python_version(), os.getpid()))
@@ -222,6 +226,20 @@ class Worker:
         with self._sending:
             self._connection.send(message)
             self._connection.wait_sent()
+
+
+def _hold_environment() -> BinaryIO | None:
+    """Opens and locks the mark of an environment that KMM installed: no installation removes it while this is open."""
+    try:
+        mark = open(os.path.join(sys.prefix, IN_USE), "rb")  # noqa: SIM115 - left open
+    except OSError:
+        return None  # a Python of the user's own
+    if sys.platform != "win32":  # there an open file can't be removed
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return mark
 
 
 def _import_pipeline() -> type[TextToMotion]:

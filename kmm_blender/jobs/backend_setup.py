@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import itertools
 import json
 import os
 import re
@@ -43,6 +44,8 @@ PACKAGES = ("numpy>=1.26", "safetensors>=0.4.5", "tokenizers>=0.20", "einops>=0.
 PIP = "25.3"
 # Unpacked wheels against their size, at least: torch for the CPU takes 3.8 times, CUDA's libraries about 2.
 UNPACKED = 2
+# A worker holds this file of its environment locked (kmm_core/worker.py has the same name).
+IN_USE = "kmm_in_use"
 ATTEMPTS = 5
 CHUNK = 1 << 20
 _QUIET = getattr(subprocess, "CREATE_NO_WINDOW", 0)
@@ -154,7 +157,7 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
     downloads = folder / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     old = _installed_environment(folder)
-    environment = folder / ("env2" if old == "env1" else "env1")
+    environment = _free_environment(folder, old)
 
     report(stage="Making an environment")
     python = make_environment(environment, specification.pythons)
@@ -184,12 +187,14 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
         "disk_bytes": sum(path.lstat().st_size for path in environment.rglob("*") if not path.is_dir()),
         "note": found["note"] or choice.note,
     }
+    (environment / IN_USE).touch()
     (folder / "backend.json.new").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     os.replace(folder / "backend.json.new", folder / "backend.json")
     shutil.rmtree(downloads, ignore_errors=True)
-    if old:
-        # Where a worker still runs in it Windows keeps it; the next installation will overwrite it.
-        shutil.rmtree(folder / old, ignore_errors=True)
+    for other in folder.glob("env[0-9]*"):
+        # Where a worker still runs it stays; the next installation will see to it.
+        if other != environment and not _in_use(other):
+            shutil.rmtree(other, ignore_errors=True)
     return record
 
 
@@ -624,6 +629,30 @@ def _installed_environment(folder: Path) -> str:
         return Path(json.loads((folder / "backend.json").read_text(encoding="utf-8"))["python"]).parts[0]
     except (OSError, ValueError, LookupError, TypeError):
         return ""
+
+
+def _free_environment(folder: Path, old: str) -> Path:
+    """Where the new environment goes: not where the backend is that works now, nor where a worker still runs."""
+    places = (folder / f"env{number}" for number in itertools.count(1))
+    return next(place for place in places if place.name != old and not _in_use(place))
+
+
+def _in_use(environment: Path) -> bool:
+    """Whether a worker runs in this environment, of this Blender or another one."""
+    mark = environment / IN_USE
+    try:
+        if os.name == "nt":
+            mark.unlink()  # an open file can't be removed there, and a closed one goes with its environment anyway
+        else:
+            import fcntl
+
+            with mark.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 @contextlib.contextmanager

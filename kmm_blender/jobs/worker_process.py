@@ -73,7 +73,8 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, TOKEN_VARIABLE: self._token},
+                # PASSIVE: between two steps torch's threads sleep instead of spinning, which Blender would feel.
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, TOKEN_VARIABLE: self._token},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except FileNotFoundError:

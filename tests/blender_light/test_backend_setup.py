@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import ssl
 import stat
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 
 from kmm_blender.jobs import backend_setup as setup
 from kmm_blender.jobs.backend_setup import Card, Choice, SetupError, Wheel, choose_build, download
+from kmm_core import worker
 from tests.blender_light.package_index import PackageIndex, served, wheel
 
 NAME, DATA = wheel("thing", "1.0", {"thing.py": os.urandom(300_000)})
@@ -259,6 +262,40 @@ def test_torch_that_does_not_work_leaves_the_backend_that_did(folder, monkeypatc
         setup.install(setup.Specification(str(folder), "", [], "cpu", str(broken)), lambda **_: None)
     assert caught.value.code == "backend_test_failed" and made == ["env2"]
     assert (folder / "env1").is_dir() and "env1" in (folder / "backend.json").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there the open file itself is the lock")
+def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
+    """An installation that finishes during a generation: the worker's environment goes with the next installation."""
+    for name in ("env1", "env3"):
+        (folder / name).mkdir()
+        (folder / name / "kmm_in_use").touch()
+    (folder / "backend.json").write_text('{"python": "env1/bin/python"}')
+    good = folder / "probe.py"
+    facts = {"python_version": "3.11", "torch": "2", "device": "cpu", "device_name": "", "device_memory": 0}
+    answer = json.dumps(facts | {"missing": "", "problem": "", "note": ""})
+    good.write_text(f"print('KMM ' + {answer!r})")
+
+    def make_environment(environment, _pythons):
+        shutil.rmtree(environment, ignore_errors=True)
+        environment.mkdir()
+        (environment / "python").symlink_to(sys.executable)
+        return environment / "python"
+
+    monkeypatch.setattr(setup, "make_environment", make_environment)
+    monkeypatch.setattr(setup, "resolve", lambda _python, choice, _specification: ([], choice))
+    monkeypatch.setattr(setup, "_pip", lambda *_: None)
+
+    def install() -> tuple[str, list[str]]:
+        record = setup.install(setup.Specification(str(folder), "", [], "cpu", str(good)), lambda **_: None)
+        return record["python"], sorted(path.name for path in folder.glob("env*"))
+
+    monkeypatch.setattr(sys, "prefix", str(folder / "env1"))
+    mark = worker._hold_environment()
+    assert install() == ("env2/python", ["env1", "env2"])
+    assert install() == ("env3/python", ["env1", "env3"])
+    mark.close()  # the worker ends
+    assert install() == ("env1/python", ["env1"])
 
 
 # --- the disk

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import kmm_core
+from kmm_blender.jobs import worker_client
 from kmm_blender.jobs.worker_client import Timeouts, WorkerClient
 from kmm_core.clip import MotionClip
 from kmm_core.protocol import GenerateRequest
@@ -141,9 +142,11 @@ def test_models_change_without_a_new_worker_and_cleanup_can_be_left_out(client, 
 
 
 @pytest.mark.parametrize("stage", ["starting", "loading", "generating", "receiving"])
-def test_cancelled_at_every_stage_and_generated_again_at_once(client, ask, stage):
+def test_cancelled_at_every_stage_and_generated_again_at_once(client, ask, stage, monkeypatch):
     if stage == "starting":
         client.close()
+    # One message a poll, so that no stage is over before it was seen.
+    monkeypatch.setattr(worker_client, "_POLL_SECONDS", 0)
     requests = {"loading": ask(model="starter"), "receiving": ask(samples=40)}
     job = client.generate(requests.get(stage) or _long(ask))
     _poll_until(client, lambda: stage in (job.state, job.stage) and (stage != "generating" or job.done > 0))

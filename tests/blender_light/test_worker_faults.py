@@ -539,6 +539,16 @@ client.wait(job)
 """
 
 
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_the_workers_threads_sleep_between_steps_unless_the_user_says_otherwise(make, monkeypatch, own):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    client = make("r = receive(); print(os.environ['OMP_WAIT_POLICY'], flush=True); do(r)")
+    client.wait(client.generate(request()), 20)
+    assert client.log_tail(1) == [own or "PASSIVE"]
+
+
 def test_no_handle_or_socket_of_the_client_reaches_the_worker(make, tmp_path):
     """Else the worker would not see the end of Blender, or would keep its files open."""
     client = make(
