@@ -20,6 +20,7 @@ from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import TextEncoder, load_text_encoder
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint, evaluator_stage, generator_stage, tokenizer_stage
+from kmm_core.train.generator_stage import GeneratorRows
 from kmm_core.train.loop import TrainResult, processes, train
 from kmm_core.train.motion_data import MotionData
 from kmm_core.train.stage import Stage
@@ -80,27 +81,59 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
 
 def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
     """Stage 3 in ``<run>/generator``, on the best tokenizer of the run."""
-    tokenizer = load_tokenizer(run)
-    # Rows depend on the tokenizer and the data, so another tokenizer gets other rows.
-    parts = [(run / "tokenizer" / "best.safetensors").read_bytes()]
-    parts += [json.dumps(asdict(part)).encode() for part in (settings.data, settings.rows)]
-    rows = run / f"rows-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+    tokenizer, encoder = load_tokenizer(run), load_text_encoder(settings.text)
+    return train_generator_on(
+        lambda: generator_rows(settings, run, tokenizer, encoder),
+        settings,
+        run / "generator",
+        tokenizer=tokenizer,
+        encoder=encoder,
+        resume=resume,
+    )
+
+
+def train_generator_on(
+    rows: Callable[[], GeneratorRows],
+    settings: RunSettings,
+    folder: Path,
+    *,
+    tokenizer: MotionTokenizer,
+    encoder: TextEncoder,
+    resume: bool,
+) -> TrainResult:
+    """A generator in ``folder``; its rows are only asked for where there is something left to do."""
     return _train(
         lambda: generator_stage.build(
             tokenizer=tokenizer,
-            data=MotionData(settings.data),
-            encoder=load_text_encoder(settings.text),
+            encoder=encoder,
             text=settings.text,
             generator=settings.generator,
             aligner=settings.aligner,
             masking=settings.masking,
-            rows=settings.rows,
-            cache=rows,
+            rows=rows(),
         ),
         settings,
         settings.train.generator,
-        run / "generator",
+        folder,
         resume,
+    )
+
+
+def generator_rows(
+    settings: RunSettings, run: Path, tokenizer: MotionTokenizer, encoder: TextEncoder
+) -> GeneratorRows:
+    """The token rows of a run, from ``<run>/rows-*`` where they are kept.
+
+    Rows depend on the tokenizer and the data, so another tokenizer gets other rows.
+    """
+    parts = [(run / "tokenizer" / "best.safetensors").read_bytes()]
+    parts += [json.dumps(asdict(part)).encode() for part in (settings.data, settings.rows)]
+    return generator_stage.load_rows(
+        tokenizer=tokenizer,
+        data=lambda: MotionData(settings.data),
+        encoder=encoder,
+        settings=settings.rows,
+        cache=run / f"rows-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}",
     )
 
 

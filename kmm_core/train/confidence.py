@@ -8,13 +8,16 @@ That costs one more forward pass a step.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..generator.sequence import MASK_ID, PAD_ID
-from .generator_stage import GeneratorObjective
 from .token_data import TokenBatch
+
+if TYPE_CHECKING:  # generator_stage imports this module
+    from .generator_stage import GeneratorObjective
 
 
 def mask_by_confidence(objective: GeneratorObjective) -> None:

@@ -117,7 +117,7 @@ def build(
             "Prepare other sources.",
         )
     everyone = [example for pair in (*train, *held_out) for example in pair]
-    outputs = CaptionOutputs(encoder, [caption for example in everyone for caption in example.captions])
+    outputs = CaptionOutputs.of(encoder, [caption for example in everyone for caption in example.captions])
     evaluator = Evaluator(data.representation.num_features, encoder.width, settings)
     mean, std = data.statistics()
     evaluator.mean.copy_(mean)

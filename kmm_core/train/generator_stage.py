@@ -5,7 +5,9 @@ Shapes: B rows, T tokens, L places, K codebooks, V codes, P prompts of the batch
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from ..masking.masker import KeyFrameMasker, MaskingSettings
 from ..text.encoder import TextEncoder, TextSettings, TokenOutputs
 from ..text.prompt_head import PromptHead
 from ..tokenizer.motion_tokenizer import MotionTokenizer
+from .confidence import mask_by_confidence
 from .motion_data import MotionData
 from .stage import Stage
 from .token_data import CaptionOutputs, RowSettings, TokenBatch, TokenRow, TokenRows, cached_rows, encode_rows
@@ -158,40 +161,63 @@ class GeneratorObjective(nn.Module):
         return torch.stack(losses).mean() if losses else text.sum() * 0
 
 
+@dataclass(frozen=True)
+class GeneratorRows:
+    """What the stage trains and validates on: token rows, and the encoder's outputs for all their captions."""
+
+    train: list[TokenRow]
+    held_out: list[TokenRow]
+    captions: CaptionOutputs
+
+
+def load_rows(
+    *,
+    tokenizer: MotionTokenizer,
+    data: Callable[[], MotionData],
+    encoder: TextEncoder,
+    settings: RowSettings,
+    cache: Path,
+) -> GeneratorRows:
+    """Rows of the data's clips, kept in ``cache`` for the next start.
+
+    Args:
+        tokenizer: makes the tokens.
+        data: loads the clips; asked only where the cache lacks something.
+        encoder: reads the captions.
+        settings: which rows.
+        cache: a folder for these data, this tokenizer and these settings alone.
+    """
+    tokenizer = tokenizer.eval().requires_grad_(False)
+    loaded = functools.cache(data)
+    train = cached_rows(
+        cache / "train_rows.safetensors",
+        lambda: encode_rows(tokenizer, loaded(), loaded().split("train"), settings),
+    )
+    fewer = replace(settings, compositions=settings.compositions // 20, seed=settings.seed + 1)
+    held_out = cached_rows(
+        cache / "held_out_rows.safetensors",
+        lambda: encode_rows(tokenizer, loaded(), loaded().held_out(), fewer),
+    )
+    sentences = [
+        caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
+    ]
+    return GeneratorRows(train, held_out, CaptionOutputs.cached(cache, encoder, sentences))
+
+
 def build(
     *,
     tokenizer: MotionTokenizer,
-    data: MotionData,
     encoder: TextEncoder,
     text: TextSettings,
     generator: GeneratorSettings,
     aligner: AlignerSettings,
     masking: MaskingSettings,
-    rows: RowSettings,
-    cache: Path,
+    rows: GeneratorRows,
 ) -> Stage:
-    """The generator stage on these data; token rows are kept in ``cache`` for the next start."""
-    tokenizer = tokenizer.eval().requires_grad_(False)
-    train = cached_rows(
-        cache / "train_rows.safetensors",
-        lambda: encode_rows(tokenizer, data, data.split("train"), rows),
-    )
-    held_out = cached_rows(
-        cache / "held_out_rows.safetensors",
-        lambda: encode_rows(
-            tokenizer,
-            data,
-            data.held_out(),
-            replace(rows, compositions=rows.compositions // 20, seed=rows.seed + 1),
-        ),
-    )
-    sentences = [
-        caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
-    ]
-    outputs = CaptionOutputs(encoder, sentences)
+    """The generator stage on these rows."""
     objective = make_objective(tokenizer, encoder, text, generator, aligner, masking)
-    train_rows = TokenRows(train, outputs)
-    batches = _validation_batches(held_out, train_rows.meanings, outputs)
+    train_rows = TokenRows(rows.train, rows.captions)
+    batches = validation_batches(rows)
 
     def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:
         device = next(objective.parameters()).device
@@ -214,21 +240,22 @@ def make_objective(
     masking: MaskingSettings,
 ) -> GeneratorObjective:
     """New, untrained modules that fit each other."""
-    return GeneratorObjective(
+    objective = GeneratorObjective(
         MotionGenerator(tokenizer.quantizer.codes(), text.width, generator),
         PromptHead(encoder.width, text),
         TextMotionAligner(tokenizer.settings.code_width, text.width, aligner),
         KeyFrameMasker(masking),
         text.word_dropout,
     )
+    if masking.strategy == "confidence":
+        mask_by_confidence(objective)
+    return objective
 
 
-def _validation_batches(
-    rows: list[TokenRow], meanings: dict[str, int], outputs: CaptionOutputs
-) -> list[TokenBatch]:
-    """The same held-out batches every time, rows of similar length together."""
+def validation_batches(rows: GeneratorRows, most: int = VALIDATION_ROWS) -> list[TokenBatch]:
+    """The same held-out batches every time, rows of similar length together; at most ``most`` rows."""
     rng = torch.Generator().manual_seed(0)
-    chosen = [rows[index] for index in torch.randperm(len(rows), generator=rng)[:VALIDATION_ROWS].tolist()]
-    chosen.sort(key=lambda row: len(row.tokens))
-    collator = TokenRows(rows, outputs)
+    order = torch.randperm(len(rows.held_out), generator=rng)[:most].tolist()
+    chosen = sorted((rows.held_out[index] for index in order), key=lambda row: len(row.tokens))
+    collator = TokenRows(rows.held_out, rows.captions)
     return [collator.collate(chosen[start : start + 32], rng) for start in range(0, len(chosen), 32)]

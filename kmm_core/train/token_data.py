@@ -5,6 +5,9 @@ Shapes: B rows, T tokens, L places, K codebooks, C code width, S prompts of a ro
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -149,7 +153,9 @@ def _as_one(prompts: Sequence[Prompting]) -> Prompting:
         for number in range(most)
     )
     return Prompting(
-        sum(prompt.tokens for prompt in prompts), captions, " then ".join(prompt.meaning for prompt in prompts)
+        sum(prompt.tokens for prompt in prompts),
+        captions,
+        " then ".join(prompt.meaning for prompt in prompts),
     )
 
 
@@ -182,19 +188,45 @@ def _encode(tokenizer: MotionTokenizer, features: np.ndarray, prompts, weight: f
 
 
 class CaptionOutputs:
-    """Encoder outputs of every caption, computed once, in half precision."""
+    """Encoder outputs of every caption, in half precision.
 
-    def __init__(self, encoder: TextEncoder, captions: Sequence[str]):
-        self.index = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
-        self.vectors: list[Tensor] = []
-        ordered = sorted(self.index, key=len)  # similar lengths pad little
+    Args:
+        captions: each once.
+        vectors: outputs of all captions' words, one caption after the other, [N, W].
+        lengths: words of each caption; N in all.
+    """
+
+    def __init__(self, captions: Sequence[str], vectors: Tensor, lengths: Sequence[int]):
+        self.index = {caption: number for number, caption in enumerate(captions)}
+        self.vectors = vectors.split(list(lengths))
+
+    @classmethod
+    def of(cls, encoder: TextEncoder, captions: Sequence[str]) -> CaptionOutputs:
+        """Computes them."""
+        captions = list(dict.fromkeys(captions))
+        ordered = sorted(captions, key=len)  # similar lengths pad little
         stored: dict[str, Tensor] = {}
         for start in range(0, len(ordered), 256):
             chunk = ordered[start : start + 256]
             outputs = encoder.encode(chunk)
             for caption, vectors, mask in zip(chunk, outputs.vectors, outputs.mask, strict=True):
                 stored[caption] = vectors[mask].to("cpu", torch.float16)
-        self.vectors = [stored[caption] for caption in self.index]
+        vectors = [stored[caption] for caption in captions]
+        return cls(captions, torch.cat(vectors), [len(item) for item in vectors])
+
+    @classmethod
+    def cached(cls, folder: Path, encoder: TextEncoder, captions: Sequence[str]) -> CaptionOutputs:
+        """From a file in ``folder`` for this encoder and these captions; or computed and kept there."""
+        captions = list(dict.fromkeys(captions))
+        key = hashlib.sha256("\n".join([encoder.name, *captions]).encode()).hexdigest()[:12]
+        path = folder / f"captions-{key}.safetensors"
+        if path.is_file():
+            stored = load_file(path)
+            return cls(captions, stored["vectors"], stored["lengths"].tolist())
+        outputs = cls.of(encoder, captions)
+        lengths = torch.tensor([len(vectors) for vectors in outputs.vectors])
+        _save({"vectors": torch.cat(outputs.vectors), "lengths": lengths}, path)
+        return outputs
 
     def batch(self, captions: Sequence[str]) -> TokenOutputs:
         """Padded outputs for these captions."""
@@ -258,10 +290,6 @@ class TokenRows:
 
 def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow]:
     """Rows from ``path`` (safetensors; prompts in its metadata), or made and kept there."""
-    import json
-
-    from safetensors import safe_open
-
     if path.is_file():
         tensors = load_file(path)
         with safe_open(path, "pt") as file:
@@ -286,12 +314,17 @@ def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow
         }
         for row in rows
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     tensors = {
         "tokens": torch.cat([row.tokens for row in rows]),
         "latents": torch.cat([row.latents for row in rows]),
     }
-    save_file(tensors, partial, {"rows": json.dumps(described)})
-    partial.replace(path)
+    _save(tensors, path, {"rows": json.dumps(described)})
     return rows
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Written whole or not at all; two processes may do it at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)

@@ -128,7 +128,7 @@ def test_what_means_the_same_is_no_mismatch(data):
     left, right, walk = pairs[0], pairs[1], pairs[2]
     assert left[0].meaning == right[1].meaning != right[0].meaning == left[1].meaning
     assert walk[0].meaning == walk[1].meaning and walk[0].captions == walk[1].captions
-    outputs = evaluator_stage.CaptionOutputs(
+    outputs = evaluator_stage.CaptionOutputs.of(
         WordEncoder(), [caption for pair in pairs for example in pair for caption in example.captions]
     )
     batch = evaluator_stage.collate(

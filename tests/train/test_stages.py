@@ -19,7 +19,7 @@ from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
 from kmm_core.train.motion_data import UPPER_BODY, DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
-from kmm_core.train.token_data import RowSettings, cached_rows, encode_rows
+from kmm_core.train.token_data import CaptionOutputs, RowSettings, TokenRows, cached_rows, encode_rows
 
 SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=16)
 
@@ -73,21 +73,25 @@ class LetterEncoder:
         return TokenOutputs(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
 
 
-def generator_stage_on(data, folder, level="segment"):
+def generator_stage_on(data, folder, level="segment", strategy="key_frame"):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
     tokenizer.quantize(
         tokenizer.latents(torch.from_numpy(data.clips[0].features[:64])[None]), torch.Generator()
     )
     return generator_stage.build(
         tokenizer=tokenizer,
-        data=data,
         encoder=LetterEncoder(),
         text=TextSettings(width=16, layers=1, heads=2),
         generator=GeneratorSettings(d_model=32, layers=1, d_state=8, head_width=16),
         aligner=AlignerSettings(level=level, width=16),
-        masking=MaskingSettings(),
-        rows=RowSettings(compositions=10),
-        cache=folder,
+        masking=MaskingSettings(strategy),
+        rows=generator_stage.load_rows(
+            tokenizer=tokenizer,
+            data=lambda: data,
+            encoder=LetterEncoder(),
+            settings=RowSettings(compositions=10),
+            cache=folder,
+        ),
     )
 
 
@@ -120,6 +124,39 @@ def test_generator_stage_learns(data, tmp_path, level):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     report = stage.validate(stage.objective.eval(), None)
     assert ("alignment" in report) == (level != "none") and report["masked"] > 0
+
+
+def test_confidence_hides_what_the_model_doubts(data, tmp_path):
+    objective = generator_stage_on(data, tmp_path, strategy="confidence").objective.eval()
+    rows = cached_rows(tmp_path / "train_rows.safetensors", None)
+    outputs = CaptionOutputs.of(LetterEncoder(), [row.prompts[0].captions[0] for row in rows])
+    batch = TokenRows(rows, outputs).collate(rows[:1], torch.Generator().manual_seed(0))
+    hidden = []
+    masker = objective.masker
+
+    def watch(latents, valid, rng):
+        hidden.append((latents[0, :, 0], masker(latents, valid, rng)[0]))
+        return hidden[-1][1][None].clone()
+
+    object.__setattr__(objective, "masker", watch)
+    for seed in range(40):
+        objective(batch, torch.Generator().manual_seed(seed))
+    # What is hidden was doubted more than what is shown, on average over many masks.
+    gaps = [doubt[mask].mean() - doubt[~mask].mean() for doubt, mask in hidden if not mask.all()]
+    assert len(gaps) > 20 and np.mean(gaps) > 0
+
+
+def test_captions_are_encoded_once(tmp_path):
+    said = ["left", "right", "left", "neither"]
+    made = CaptionOutputs.cached(tmp_path, LetterEncoder(), said)
+    again = CaptionOutputs.cached(tmp_path, type("Dumb", (), {"name": "letters"})(), said)
+    direct = LetterEncoder().encode(["right", "neither"])
+    for outputs in (made, again):
+        found = outputs.batch(["right", "neither"])
+        assert torch.equal(found.vectors, direct.vectors) and torch.equal(found.mask, direct.mask)
+    with pytest.raises(AttributeError):  # other captions are not in the file
+        CaptionOutputs.cached(tmp_path, type("Dumb", (), {"name": "letters"})(), ["up"])
+    assert len(list(tmp_path.glob("captions-*"))) == 1
 
 
 def test_batches_depend_on_the_generator_only(data, tmp_path):
