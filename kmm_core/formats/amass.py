@@ -20,7 +20,8 @@ from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion import rotations
 from ..motion.rotations import Array
-from ..motion.smpl_rest import SMPL_REST_OFFSETS, rest_pose
+from ..motion.smpl_motion import SmplMotion
+from ..motion.smpl_rest import SMPL_REST_OFFSETS, SMPL_REST_PELVIS, rest_pose
 from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS, REST_OFFSETS
 from .array_file import read_arrays
 
@@ -36,10 +37,10 @@ _SITES = {
 _GENDERS = ("neutral", "female", "male")
 _SMPLH_WIDTH = 156
 _NUM_BETAS = 16
-# The pelvis joint of the mean shape in its model's own axes, metres: SMPL and SMPL-H, and SMPL-X.
+# The pelvis joint of the mean shape in its model's own axes, metres.
 _REST_PELVIS = {
-    "smpl": np.array([0.0, -0.24, 0.025]),
-    "smplh": np.array([0.0, -0.24, 0.025]),
+    "smpl": SMPL_REST_PELVIS,
+    "smplh": SMPL_REST_PELVIS,
     "smplx": np.array([0.0, -0.35, 0.01]),
 }
 _LEGS = [JOINT_INDEX[name] for name in ("left_knee", "right_knee", "left_ankle", "right_ankle")]
@@ -85,28 +86,46 @@ def read_amass(path: str | Path, body_models: str | Path | None = None) -> Motio
         KmmError: ``bad_amass`` for a broken or foreign file; ``body_model_missing``, ``bad_body_model`` or
             ``smplx_missing`` where ``body_models`` is given and the model cannot be used.
     """
-    path = Path(path)
-    arrays = read_arrays(path, "bad_amass", _KEYS)
-    for key in ("poses", "root_orient", "pose_body", "trans", "betas"):
-        if key in arrays and arrays[key].dtype.kind not in "fiu":
-            raise _bad(path, f"{key} holds {arrays[key].dtype}, not numbers")
-    model, poses = _poses(path, arrays)
-    trans, fps = _trans(path, arrays, len(poses)), _fps(path, arrays)
+    model, motion, arrays = _read(Path(path))
     if body_models is None:
         body = RestBody(_REST_PELVIS[model], SMPL_REST_OFFSETS)
     else:
         betas = np.asarray(arrays.get("betas", np.zeros(0)), dtype=np.float64).reshape(-1)
         body = read_rest_body(body_models, model, _gender(arrays), betas)
 
-    local = rotations.from_rotation_vector(poses)
+    local = motion.rotations.copy()
     local[:, 0] = rotations.multiply(_Z_UP_TO_Y_UP, local[:, 0])
     # World rotation of ours = world rotation of SMPL's * ours in SMPL's rest pose. So, against the parent:
     rest_world = rest_pose(body.offsets)
     local = rotations.multiply(local, rest_world)
     local[:, 1:] = rotations.multiply(rotations.conjugate(rest_world[list(PARENTS[1:])]), local[:, 1:])
-    root = rotations.rotate(_Z_UP_TO_Y_UP, trans + body.pelvis) * body.scale
+    root = rotations.rotate(_Z_UP_TO_Y_UP, motion.translation + body.pelvis) * body.scale
     root[:, 1] += body.lift
-    return MotionClip(root, rotations.make_continuous(local), fps)
+    return MotionClip(root, rotations.make_continuous(local), motion.fps)
+
+
+def read_smpl_motion(path: str | Path) -> SmplMotion:
+    """The parameters of an AMASS file as they stand in it, for whoever computes with SMPL's own rotations.
+
+    Args:
+        path: as ``read_amass``.
+
+    Raises:
+        KmmError: ``bad_amass`` for a broken or foreign file.
+    """
+    return _read(Path(path))[1]
+
+
+def to_smpl_motion(clip: MotionClip) -> SmplMotion:
+    """The same motion as parameters of SMPL-H's mean shape, Z up: what ``write_amass`` writes."""
+    body = RestBody(SMPL_REST_PELVIS, SMPL_REST_OFFSETS)
+    rest_world = rest_pose(body.offsets)
+    local = rotations.multiply(clip.local_rotations, rotations.conjugate(rest_world))
+    local[:, 1:] = rotations.multiply(rest_world[list(PARENTS[1:])], local[:, 1:])
+    to_z_up = rotations.conjugate(_Z_UP_TO_Y_UP)
+    local[:, 0] = rotations.multiply(to_z_up, local[:, 0])
+    root = (clip.root_positions - [0.0, body.lift, 0.0]) / body.scale
+    return SmplMotion(local, rotations.rotate(to_z_up, root) - body.pelvis, clip.fps)
 
 
 def write_amass(path: str | Path, clip: MotionClip) -> None:
@@ -122,19 +141,13 @@ def write_amass(path: str | Path, clip: MotionClip) -> None:
     Raises:
         KmmError: where the file cannot be written.
     """
-    body = RestBody(_REST_PELVIS["smplh"], SMPL_REST_OFFSETS)
-    rest_world = rest_pose(body.offsets)
-    local = rotations.multiply(clip.local_rotations, rotations.conjugate(rest_world))
-    local[:, 1:] = rotations.multiply(rest_world[list(PARENTS[1:])], local[:, 1:])
-    to_z_up = rotations.conjugate(_Z_UP_TO_Y_UP)
-    local[:, 0] = rotations.multiply(to_z_up, local[:, 0])
-    root = (clip.root_positions - [0.0, body.lift, 0.0]) / body.scale
+    motion = to_smpl_motion(clip)
     poses = np.zeros((clip.num_frames, _SMPLH_WIDTH), dtype=np.float32)
-    poses[:, : NUM_JOINTS * 3] = rotations.to_rotation_vector(local).reshape(clip.num_frames, -1)
+    poses[:, : NUM_JOINTS * 3] = rotations.to_rotation_vector(motion.rotations).reshape(clip.num_frames, -1)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
-            trans=(rotations.rotate(to_z_up, root) - body.pelvis).astype(np.float32),
+            trans=motion.translation.astype(np.float32),
             poses=poses,
             betas=np.zeros(_NUM_BETAS, dtype=np.float32),
             dmpls=np.zeros((clip.num_frames, 8), dtype=np.float32),
@@ -203,6 +216,17 @@ def _find_model(folder: Path, model: str, gender: str) -> Path:
         f"Register at {_SITES[model]}, download it and put {name} into {folder} (.npz, not .pkl: a pickle "
         "can run code); or leave the body model out to read with mean proportions.",
     )
+
+
+def _read(path: Path) -> tuple[str, SmplMotion, dict[str, np.ndarray]]:
+    """The model's name, its parameters, and everything that was read."""
+    arrays = read_arrays(path, "bad_amass", _KEYS)
+    for key in ("poses", "root_orient", "pose_body", "trans", "betas"):
+        if key in arrays and arrays[key].dtype.kind not in "fiu":
+            raise _bad(path, f"{key} holds {arrays[key].dtype}, not numbers")
+    model, poses = _poses(path, arrays)
+    trans, fps = _trans(path, arrays, len(poses)), _fps(path, arrays)
+    return model, SmplMotion(rotations.from_rotation_vector(poses), trans, fps), arrays
 
 
 def _poses(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, Array]:

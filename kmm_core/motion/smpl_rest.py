@@ -45,6 +45,10 @@ def _offset(name: str) -> tuple[float, float, float]:
 SMPL_REST_OFFSETS = np.array([_offset(name) for name in JOINT_NAMES])
 SMPL_REST_OFFSETS.flags.writeable = False
 
+# The pelvis joint of SMPL and SMPL-H, mean shape, in the model's own axes. [3] metres.
+SMPL_REST_PELVIS = np.array([0.0, -0.24, 0.025])
+SMPL_REST_PELVIS.flags.writeable = False
+
 # The limb joints whose bone is turned from our rest direction to the source's; the next joint ends the bone.
 _LIMB_BONES = tuple(
     (JOINT_INDEX[f"{side}_{start}"], JOINT_INDEX[f"{side}_{end}"])
