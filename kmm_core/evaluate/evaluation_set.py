@@ -29,8 +29,8 @@ class EvaluationClip:
         name: unique in its set.
         features: not normalised, [F, D].
         captions: at least one sentence.
-        tagged: the captions as the set's evaluator reads them, one for one: the sentences themselves, or tagged words
-            ("a/DET person/NOUN walk/VERB") for the released evaluators.
+        tagged: the captions as a released evaluator reads them, one for one: words with their parts of speech,
+            "a/DET person/NOUN walk/VERB". The sentences themselves where the set has no tags.
         meaning: clips of equal meaning are no mismatch to each other.
         labels: "action", "side", "turn" and so on, where the set has them.
     """
@@ -75,7 +75,8 @@ class EvaluationSet:
         fps: frames a second of the features.
         clips: held out from training.
         load_train: reads the training clips; they are only needed to look for copying.
-        encode: clip of any frame rate -> features [F, D] as ``clips`` have them.
+        encode: clip of any frame rate -> features [F, D] as ``clips`` have them. "263" needs a frame more than it
+            gives rows.
         positions: features [F, D] -> joint positions [F, 22, 3] metres, Y up.
         timelines: real sequences of segments; None where the set has none.
         left_out: how many clips were left out, by reason, for the report.

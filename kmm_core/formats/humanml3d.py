@@ -34,11 +34,13 @@ class Caption:
         text: the sentence as written.
         start: seconds from the clip's start; 0 for the whole clip.
         end: seconds, None for the end of the clip.
+        tagged: its words with their parts of speech, "a/DET man/NOUN wave/VERB", for the released evaluator.
     """
 
     text: str
     start: float = 0.0
     end: float | None = None
+    tagged: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _caption(file: Path, number: int, line: str) -> Caption:
     # The caption itself may hold '#'; tokens, start and end are the last three parts.
     parts = line.strip().rsplit("#", 3)
     try:
-        text, _, start, end = parts
+        text, tagged, start, end = parts
         first, last = float(start), float(end)
     except ValueError:
         raise _bad(
@@ -151,7 +153,7 @@ def _caption(file: Path, number: int, line: str) -> Caption:
     first, last = (0.0 if math.isnan(value) else value for value in (first, last))
     if not text.strip() or first < 0 or (last != 0 and last <= first) or math.isinf(last):
         raise _bad(file, f"line {number} has an empty caption or goes from {first:g} s to {last:g} s")
-    return Caption(text.strip(), first, last or None)
+    return Caption(text.strip(), first, last or None, tagged.strip())
 
 
 def _bad(file: Path, reason: str, hint: str = _SOURCE) -> KmmError:

@@ -40,9 +40,9 @@ def test_reads_everything(folder):
     data = HumanML3DFolder(folder)
     assert data.ids("train") == ("000001", "M000001")
     assert data.captions("000001") == (
-        Caption("a man waves his left hand."),
-        Caption("he takes step #2, then stops", 0.5, 1.5),
-        Caption("someone waves"),
+        Caption("a man waves his left hand.", tagged="a/DET man/NOUN wave/VERB"),
+        Caption("he takes step #2, then stops", 0.5, 1.5, "he/PRON take/VERB"),
+        Caption("someone waves", tagged="someone/PRON wave/VERB"),
     )
     assert data.captions("M000001")[0].text == "a man waves his right hand."
     assert data.joints("000001").shape == (40, 22, 3)
