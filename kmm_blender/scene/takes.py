@@ -87,6 +87,7 @@ def show(scene: bpy.types.Scene, index: int) -> None:
     """
     settings = scene.kmm
     armature = _armature(settings)
+    _respect_choice(settings, armature)
     if index < 0:
         _restore(settings.preview, scene, armature)
     else:
@@ -159,17 +160,19 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
         if own is not None:
             note = f"The Action {own.name} is unchanged and stays in the file."
     _forget(armature, keep=action)
-    if own is not None and own.users == 0 and own.library is None:
-        # Blender drops an Action that nothing uses when it saves.
-        own.use_fake_user = True
+    _keep_in_file(own)
     return Accepted(action, track, note)
 
 
 def reject(scene: bpy.types.Scene) -> None:
-    """Removes all takes and puts the armature back as it was. Works without the armature too."""
+    """Removes all takes and puts the armature back as it was. Works without the armature too.
+
+    An Action that the animator assigned while a take was shown stays assigned.
+    """
     settings = scene.kmm
     armature = settings.preview.armature
     if armature is not None:
+        _respect_choice(settings, armature)
         _restore(settings.preview, scene, armature)
         _forget(armature)
     else:
@@ -226,6 +229,24 @@ def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> No
             "pose": read_pose_values(armature),
         }
     )
+
+
+def _respect_choice(settings, armature: bpy.types.Object) -> None:
+    """Where the animator assigned another Action while a take was shown, that is what the armature has from now on."""
+    preview, data = settings.preview, armature.animation_data
+    chosen = data.action if data else None
+    takes_own = [take.action for take in settings.takes] + [preview.action]
+    if not preview.basis or chosen is None or chosen in takes_own:
+        return
+    replaced = preview.action
+    preview.action, preview.basis = None, ""
+    _keep_in_file(replaced)
+
+
+def _keep_in_file(action: bpy.types.Action | None) -> None:
+    """Blender drops an Action that nothing uses when it saves."""
+    if action is not None and action.users == 0 and action.library is None:
+        action.use_fake_user = True
 
 
 def _restore(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> None:

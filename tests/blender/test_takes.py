@@ -182,6 +182,35 @@ def test_own_pose_edited_between_takes_is_kept(character):
     assert character.pose.bones["head"].location[:] == (0.5, 0.0, 0.0)
 
 
+def test_an_action_assigned_while_a_take_is_shown_stays(character):
+    animated(character)
+    scene, own = bpy.context.scene, character.animation_data.action
+    add_takes(scene, character)
+    mine = bpy.data.actions.new("Assigned Meanwhile")
+    character.animation_data.action = mine
+    character.pose.bones["neck"].keyframe_insert("location", frame=9)
+    takes.show(scene, 1)
+    takes.show(scene, -1)
+    assert character.animation_data.action == mine
+    takes.show(scene, 0)
+    takes.reject(scene)
+    assert character.animation_data.action == mine and own.use_fake_user
+    assert [len(curve.keyframe_points) for curve in fcurves(mine, character)] == [1, 1, 1]
+    add_takes(scene, character)
+    character.animation_data.action = own
+    takes.reject(scene)
+    assert character.animation_data.action == own and mine.use_fake_user
+
+
+def test_an_armature_whose_take_was_unlinked_gets_its_own_action_back(character):
+    animated(character)
+    scene, own = bpy.context.scene, character.animation_data.action
+    add_takes(scene, character)
+    character.animation_data.action = None
+    takes.reject(scene)
+    assert character.animation_data.action == own
+
+
 def test_accept_as_action_keeps_the_own_one_in_the_file(character):
     animated(character)
     own, scene = character.animation_data.action, bpy.context.scene
