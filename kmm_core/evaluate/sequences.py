@@ -1,0 +1,239 @@
+"""Long sequences: their sub-sequences scored like single clips, and the transitions between them (FlowMDM's protocol).
+
+Barquero et al. 2024, section 4: compositions of 32 prompts; of every boundary a window of one second, of which FID, Diversity,
+peak jerk (PJ) and area under the jerk (AUJ) are taken. Beside the pass through the model stands stitching: every prompt
+generated alone, and the pieces joined (ours: with a cross-fade, and without).
+Shapes: F frames, D features, J joints, W windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from ..motion import rotations
+from ..motion.representation_272 import headings
+from ..pipeline import TextToMotion
+from . import metrics
+from .evaluation_set import EvaluationClip, EvaluationSet
+from .evaluator import FrozenEvaluator
+from .metrics import Array
+from .scores import Features, generate_clips, motion_diversity
+
+COMPOSITION = 32
+WINDOW_SECONDS = 1.0
+# As long as the cross-fades of the training timelines.
+FADE_SECONDS = 0.8
+# Shorter clips would be nothing but cross-fade, longer ones are cut (FlowMDM: 30 to 200 frames at 30 fps).
+MIN_SECONDS, MAX_SECONDS = 1.0, 200 / 30
+
+TRANSITION_SCORES = ("fid", "diversity", "peak_jerk", "area_under_jerk")
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Prompts in a row: whose captions and lengths they have, and the frames of each."""
+
+    clips: tuple[EvaluationClip, ...]
+    texts: tuple[str, ...]
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MadeSequence:
+    """A made sequence and where its prompts change."""
+
+    clip: MotionClip
+    boundaries: tuple[int, ...]
+
+
+def compositions(
+    clips: Sequence[EvaluationClip],
+    fps: float,
+    count: int,
+    rng: np.random.Generator,
+    prompts: int = COMPOSITION,
+) -> list[Composition]:
+    """Held-out clips in a random order, ``prompts`` a composition; no clip stands in two of them.
+
+    Args:
+        clips: those of less than a second are not used.
+        fps: of their features.
+        count: at most so many compositions.
+        rng: draws the clips and the caption of each.
+        prompts: of each composition; less where there are not so many clips.
+
+    Raises:
+        KmmError: ``too_few_clips`` where there are not two usable clips.
+    """
+    usable = [clip for clip in clips if len(clip.features) >= MIN_SECONDS * fps]
+    if len(usable) < 2:
+        raise KmmError(
+            "too_few_clips",
+            f"A sequence needs 2 clips of at least {MIN_SECONDS:g} s; there are {len(usable)}.",
+            "Evaluate on more.",
+        )
+    prompts = min(prompts, len(usable))
+    order = rng.permutation(len(usable))
+    made = []
+    for start in range(0, min(len(usable) - prompts + 1, count * prompts), prompts):
+        chosen = tuple(usable[index] for index in order[start : start + prompts])
+        texts = tuple(clip.captions[rng.integers(len(clip.captions))] for clip in chosen)
+        frames = tuple(min(len(clip.features), round(MAX_SECONDS * fps)) for clip in chosen)
+        made.append(Composition(chosen, texts, frames))
+    return made
+
+
+def stitched(
+    pipeline: TextToMotion,
+    texts: Sequence[str],
+    frames: Sequence[int],
+    seed: int = 0,
+    progress: Callable[[], None] = lambda: None,
+    *,
+    fps: float = 30.0,
+    fade: int = 0,
+) -> MotionClip:
+    """Every prompt generated alone, one piece set down where the one before it has come to.
+
+    Args:
+        pipeline: the model.
+        texts: prompts.
+        frames: of each.
+        seed: as ``generate_clips`` takes it.
+        progress: called after each piece.
+        fps: of the clips.
+        fade: frames around each boundary in which one piece fades into the next; 0 joins them end to end.
+    """
+    half = fade // 2
+    # A piece has half a fade more at each inner end, and the frame on the boundary, to which the next one is fitted.
+    last = len(frames) - 1
+    lengths = [count + half * (place > 0) + (half + 1) * (place < last) for place, count in enumerate(frames)]
+    pieces = generate_clips(pipeline, texts, lengths, seed, progress, fps=fps)
+    return stitch(pieces, fade)
+
+
+def stitch(pieces: Sequence[MotionClip], fade: int = 0) -> MotionClip:
+    """Pieces as one clip; see ``stitched`` for how much longer than shown each of them is.
+
+    Raises:
+        KmmError: ``too_few_frames`` for a piece that is shorter than the fades at its ends.
+    """
+    half = fade // 2
+    made = pieces[0]
+    for piece in pieces[1:]:
+        if min(made.num_frames, piece.num_frames) < 2 * half + 1:
+            raise KmmError(
+                "too_few_frames",
+                f"A piece of {piece.num_frames} frames is shorter than its cross-fade of {2 * half + 1}.",
+                "Use longer prompts, or a shorter fade.",
+            )
+        boundary = made.num_frames - 1 - half
+        piece = _set_down(piece, half, made, boundary)
+        start, faded = boundary - half, slice(boundary - half, boundary + half)
+        weight = (np.arange(2 * half) + 1) / (2 * half + 1)
+        weight = (weight * weight * (3 - 2 * weight))[:, None]
+        root = made.root_positions[faded] * (1 - weight) + piece.root_positions[: 2 * half] * weight
+        local = rotations.slerp(made.local_rotations[faded], piece.local_rotations[: 2 * half], weight)
+        made = MotionClip(
+            np.concatenate([made.root_positions[:start], root, piece.root_positions[2 * half :]]),
+            np.concatenate([made.local_rotations[:start], local, piece.local_rotations[2 * half :]]),
+            made.fps,
+        )
+    return made
+
+
+def _set_down(piece: MotionClip, frame: int, onto: MotionClip, at: int) -> MotionClip:
+    """``piece`` turned and moved along the floor, so that its ``frame`` stands and faces as ``onto`` does ``at``."""
+    turn = _heading(onto, at) - _heading(piece, frame)
+    piece = piece.moved(yaw=turn)
+    way = onto.root_positions[at] - piece.root_positions[frame]
+    return piece.moved(translation=way * np.array([1.0, 0.0, 1.0]))
+
+
+def _heading(clip: MotionClip, frame: int) -> float:
+    return float(headings(clip.local_rotations[frame : frame + 1, 0])[0])
+
+
+def sub_sequences(made: MadeSequence) -> list[MotionClip]:
+    """The clip cut at its boundaries."""
+    edges = [0, *made.boundaries, made.clip.num_frames]
+    return [made.clip.slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def transitions(made: MadeSequence, frames: int) -> list[MotionClip]:
+    """Windows of ``frames`` centred on the boundaries; a boundary too near to an end has none."""
+    starts = [boundary - frames // 2 for boundary in made.boundaries]
+    return [
+        made.clip.slice(start, start + frames)
+        for start in starts
+        if 0 <= start <= made.clip.num_frames - frames
+    ]
+
+
+def real_windows(
+    data: EvaluationSet, rng: np.random.Generator, seconds: float = WINDOW_SECONDS
+) -> list[Features]:
+    """Windows of real motion: centred on the real boundaries where the set has timelines, else anywhere in its clips.
+
+    Raises:
+        KmmError: ``too_few_clips`` where no clip is as long as a window.
+    """
+    frames = round(seconds * data.fps)
+    if data.timelines:
+        places = [
+            (timeline.features, boundary - frames // 2)
+            for timeline in data.timelines
+            for boundary in timeline.boundaries
+        ]
+    else:
+        long = [clip.features for clip in data.clips if len(clip.features) >= frames]
+        places = [(rows, int(rng.integers(len(rows) - frames + 1))) for rows in long]
+    windows = [rows[start : start + frames] for rows, start in places if 0 <= start <= len(rows) - frames]
+    if len(windows) < 2:
+        raise KmmError(
+            "too_few_clips",
+            f"Transitions need 2 windows of {seconds:g} s of real motion; there are {len(windows)}.",
+            "Evaluate on more and longer clips.",
+        )
+    return windows
+
+
+@dataclass(frozen=True)
+class RealTransitions:
+    """What made transitions are compared with: embeddings [W, C], and the jerk curve [F - 3] of the same windows."""
+
+    embeddings: Array
+    curve: Array
+
+    @property
+    def mean_jerk(self) -> float:
+        """What AUJ is measured against, metres a frame cubed."""
+        return float(self.curve.mean())
+
+
+def jerk_curve_of(data: EvaluationSet, windows: Sequence[Features]) -> Array:
+    """Mean jerk at each frame of windows of equal length, [F - 3] metres a frame cubed."""
+    return metrics.jerk_curve(np.stack([data.positions(rows) for rows in windows]))
+
+
+def transition_scores(
+    evaluator: FrozenEvaluator,
+    data: EvaluationSet,
+    windows: Sequence[Features],
+    real: RealTransitions,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """One repetition of ``TRANSITION_SCORES``; jerk in metres a frame cubed at the set's fps."""
+    embeddings, curve = evaluator.embed_motions(windows), jerk_curve_of(data, windows)
+    return {
+        "fid": metrics.fid(real.embeddings, embeddings),
+        "diversity": motion_diversity(embeddings, rng),
+        "peak_jerk": metrics.peak_jerk(curve),
+        "area_under_jerk": metrics.area_under_jerk(curve, real.mean_jerk),
+    }
