@@ -100,6 +100,9 @@ _DOUBLED = frozenset(
         "cup",
         "mop",
         "scrub",
+        "hit",
+        "jab",
+        "spar",
     ]
 )
 _IRREGULAR_THIRD = {"have": "has", "be": "is", "do": "does", "go": "goes"}
@@ -133,6 +136,8 @@ _IRREGULAR_PAST = dict(
         "spin:spun",
         "bear:bore",
         "strike:struck",
+        "hit:hit",
+        "fling:flung",
         "fight:fought",
         "tell:told",
         "ride:rode",

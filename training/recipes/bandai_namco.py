@@ -27,13 +27,20 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 1
+    version = 2
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
     archives = ("bandai-namco", "Bandai-Namco-Research-Motiondataset")
     share = 60.0
-    emphasis: ClassVar[dict[str, float]] = {"lower_arm": 0.6}
+    emphasis: ClassVar[dict[str, float]] = {
+        "lower_arm": 0.6,
+        "bow": 4.0,
+        "punch": 2.5,
+        "kick": 2.0,
+        "dance": 1.5,
+        "run": 1.3,
+    }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """Every ``dataset-N_CONTENT_STYLE_NNN.bvh`` below the folder."""

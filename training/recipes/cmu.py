@@ -156,7 +156,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 2
+    version = 3
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
@@ -171,9 +171,12 @@ class Cmu:
         "run": 6.0,
         "run_turn": 3.0,
         "stand": 3.0,
-        "punch": 3.0,
+        "punch": 4.5,
+        "kick": 2.0,
+        "jump": 1.5,
+        "dance": 1.5,
         "throw": 3.0,
-        "sit_down": 1.5,
+        "sit_down": 4.0,
         "reach_up": 1.5,
         "turn": 1.2,
         "walk_turn": 3.0,

@@ -42,13 +42,19 @@ class Hdm05:
     """The cut sequences; cuts of one actor and label are one recording."""
 
     name = "hdm05"
-    version = 2
+    version = 3
     licence = "CC-BY-SA-3.0"
     noncommercial = False
     credit = "Mueller et al., Documentation Mocap Database HDM05, 2007"
     archives = ("hdm05", "HDM05_cut_amc", "HDM05-Skinned")
     share = 18.0
-    emphasis: ClassVar[dict[str, float]] = {"throw": 4.0, "kick": 2.0, "run_turn": 2.0}
+    emphasis: ClassVar[dict[str, float]] = {
+        "throw": 4.0,
+        "kick": 3.0,
+        "run_turn": 2.0,
+        "bend_down": 2.5,
+        "lie_down": 2.0,
+    }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """One take a cut; ``index.csv`` tells about defects where there is one."""

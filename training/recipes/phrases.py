@@ -149,12 +149,20 @@ SIDESTEP = (
     "<walk> sideways [toward|towards] ~ SIDE",
     "<shuffle> sideways to the SIDE",
     "<take> [a few|some|several] [steps|side steps] to the SIDE",
+    "<move> [sideways|laterally] [|to the SIDE] with [|small|even] side steps",
+    "<do> side steps to the SIDE",
+    "<walk> like a crab to the SIDE",
+    "<shuffle> to ~ SIDE side",
+    "<step> [laterally|out to the side] [|several times], going SIDE",
+    "<travel> sideways to the SIDE",
 )
 SIDESTEP_RUN = (
     "<run> sideways to ~ SIDE",
     "<shuffle> quickly [to the SIDE|sideways to the SIDE]",
     "<sidestep> quickly to the SIDE",
     "<move> sideways to ~ SIDE at a run",
+    "<move> [fast|rapidly] sideways to the SIDE with side steps",
+    "<gallop> sideways to the SIDE",
 )
 BACK_CURVE = ("<go> backwards in a curve", "<move> backwards along a curve")
 SIDE_CURVE = ("<move> sideways to the SIDE in a curve", "<go> sideways to the SIDE along a curve")
@@ -177,6 +185,9 @@ RUN = (
     "<go> for a run",
     "<keep> running [|ahead]",
     "<move> forward at a run",
+    "<jog> [at an easy pace|steadily|in a straight line]",
+    "<hurry> [along|ahead|forward]",
+    "<go> [jogging|running]",
 )
 RUN_BACK = (
     "<run> backwards",
@@ -197,6 +208,9 @@ DASH = (
     "<sprint> [|forward|ahead]",
     "<run> forward [fast|quickly|at high speed]",
     "<rush> forward",
+    "<hurry> forward",
+    "<race> [ahead|along] at full speed",
+    "<sprint> [at top speed|as fast as possible|away]",
 )
 # Only where the heading changes while walking.
 WALK_TURN = (
@@ -246,6 +260,10 @@ RUN_CURVE = (
     "<jog> along a curve to the SIDE",
     "<turn> SIDE while running",
     "<run> along a curve to the SIDE",
+    "<run> [in a circle|around in a circle|in a ring] to the SIDE",
+    "<run> along an arc to the SIDE",
+    "<jog> [in a circle|along a bend] to the SIDE",
+    "<run> on a curved [path|track] to the SIDE",
 )
 TURN_IN_PLACE = (
     "<turn> to face SIDE",
@@ -277,6 +295,10 @@ IDLE = (
     "<wait> [quietly|patiently|on ~ feet]",
     "<rest> on ~ feet",
     "<keep> still",
+    "<stand> [there|quietly|calmly|motionless]",
+    "<stay> [still|in place|where ~ feet are]",
+    "<stand> without doing anything",
+    "<hold> still",
 )
 BOW = (
     "<bow>",
@@ -288,6 +310,12 @@ BOW = (
     "<make> a bow",
     "<greet> a guest with a bow",
     "<lower> ~ upper body to bow",
+    "<bow> [deeply|slightly|down|once]",
+    "<make> a [deep|polite|respectful|little] bow",
+    "<give> a bow",
+    "<bend> at the waist [politely|to greet someone]",
+    "<bow> to [someone|an audience|a guest|say thank you]",
+    "<bow> ~ head and upper body",
 )
 CALL = (
     "<call> out with [both|~] hands around ~ mouth",
@@ -315,6 +343,8 @@ KICK_SPIN = (
     "<turn> and <kick> with ~ SIDE [leg|foot]",
     "<throw> a [high kick|roundhouse kick] with ~ SIDE leg",
     "<do> a [roundhouse|martial arts] kick",
+    "<deliver> a [kick|roundhouse kick] with ~ SIDE leg",
+    "<kick> high with ~ SIDE leg",
 )
 KICK_FRONT = (
     "!the SIDE [foot|leg] kicks [forward|out]",
@@ -326,6 +356,9 @@ KICK_FRONT = (
     "<give> a kick with ~ SIDE [leg|foot]",
     "<swing> ~ SIDE [leg|foot] [forward|up] in a kick",
     "<kick> [something|the air] with ~ SIDE [leg|foot]",
+    "<deliver> a [front|] kick with ~ SIDE [leg|foot]",
+    "<kick> out [|in front] with ~ SIDE [leg|foot]",
+    "<swing> ~ SIDE foot to kick",
 )
 PUNCH = (
     "<punch>",
@@ -335,11 +368,20 @@ PUNCH = (
     "<throw> punches with both fists",
     "<punch> the air",
     "<shadowbox>",
+    "<punch> [forward|straight ahead|hard|into the air]",
+    "<hit> [something|the air] with ~ fists",
+    "<jab> [forward|at the air|]",
+    "<deliver> [a punch|punches]",
+    "<throw> jabs [|and punches]",
+    "<strike> out with ~ fists",
 )
 PUNCH_ONE = (
     "<punch> with ~ SIDE [hand|fist|arm]",
     "<throw> a [punch|SIDE punch|punch with ~ SIDE hand]",
     "<throw> a punch with ~ SIDE [hand|fist]",
+    "<jab> with ~ SIDE [hand|fist]",
+    "<hit> with ~ SIDE fist",
+    "<deliver> a SIDE punch",
 )
 SLASH = (
     "<swing> a sword",
@@ -356,6 +398,11 @@ DANCE = (
     "<perform> a dance",
     "<dance> around",
     "<dance> [to music|with big arm movements]",
+    "<groove> [|to the music|to a beat]",
+    "<dance> [happily|freely|at a party|to a song]",
+    "<show> a few dance moves",
+    "<move> to [the music|a rhythm]",
+    "<do> some dance [steps|moves]",
 )
 SALSA = (
     "<dance> salsa",
@@ -365,6 +412,9 @@ SALSA = (
     "<perform> a salsa dance",
     "<do> a Latin dance",
     "<dance> to Latin music",
+    "<dance> to [the music|a song]",
+    "<show> some dance moves",
+    "<groove> to the music",
 )
 INDIAN_DANCE = (
     "<dance> an Indian dance",
@@ -488,6 +538,8 @@ SIT_AND_STAND = (
     "<sit> on a chair and <stand> up",
     "<sit> down [on|onto] a chair, then <rise>",
     "<lower> into a seat and <stand> back up",
+    "<take> a seat and <rise> again",
+    "<lower> ~ body onto a chair and <get> back up",
 )
 SIT_DOWN = (
     "<sit> down",
@@ -498,6 +550,11 @@ SIT_DOWN = (
     "<settle> onto a [chair|stool|seat]",
     "<sit>",
     "<sit> on a [chair|stool|box]",
+    "<sit> [|down] on a seat",
+    "<lower> ~ body [to sit|onto a chair]",
+    "<have> a seat",
+    "<go> from standing to sitting",
+    "<perch> on a stool",
 )
 STAND_UP = (
     "<stand> up",
@@ -544,6 +601,12 @@ DEPOSIT = (
     "<bend> over to set something down",
     "<bend> down",
     "<pick> something up from the floor with ~ SIDE hand",
+    "<reach> down to the [floor|ground] [|with ~ SIDE hand]",
+    "<stoop> [down|] to [lay something down|touch the ground|reach the floor]",
+    "<lean> down and <touch> the ground",
+    "<crouch> down to put something on the floor",
+    "<bend> [over|forward] to [the ground|reach something low]",
+    "<bend> at the waist and <pick> up an object",
 )
 GRAB_HIGH = (
     "<reach> up with ~ SIDE [hand|arm]",
@@ -562,6 +625,13 @@ THROW = (
     "<shoot> a basketball",
     "<throw> something [|with both hands]",
     "<toss> a ball [forward|]",
+    "<hurl> [something|a ball|an object] [|forward|away]",
+    "<fling> [something|a ball] forward",
+    "<pitch> a ball",
+    "<throw> [an object|something] [forward|away|to a friend]",
+    "<take> a shot at the [basket|hoop]",
+    "<pass> a ball [|with both hands]",
+    "<make> a throw",
 )
 LIE_DOWN = (
     "<lie> down",
@@ -570,6 +640,11 @@ LIE_DOWN = (
     "<get> down on the floor and <lie> down",
     "<go> down to the [floor|ground] and <lie> there",
     "<lower> to the ground and <lie> down",
+    "<get> onto the [floor|ground] and <lie> flat",
+    "<lie> flat on the [floor|ground]",
+    "<stretch> out on the [floor|ground]",
+    "<go> to bed on the floor",
+    "<drop> down and <lie> on ~ back",
 )
 ARM_CIRCLES_BACK = (
     "<circle> both arms backward",
@@ -640,6 +715,9 @@ SOCCER_KICK = (
     "<kick> with ~ SIDE [foot|leg]",
     "<kick> a football with ~ SIDE foot",
     "<run> up and <kick> a ball",
+    "<shoot> a ball with ~ SIDE foot",
+    "<take> a shot at goal",
+    "<swing> ~ foot to kick a ball",
 )
 BOX = (
     "<box>",
@@ -650,6 +728,12 @@ BOX = (
     "<punch> like a boxer",
     "<do> some boxing",
     "<fight> like a boxer",
+    "<throw> [jabs|a few jabs|a combination of punches|hooks and jabs]",
+    "<jab> with [both|~] fists",
+    "<hit> [a punching bag|an invisible opponent]",
+    "<practise> boxing",
+    "<spar> like a boxer",
+    "<punch> the air [|with both fists]",
 )
 SWORD = (
     "<fight> with a sword",

@@ -34,7 +34,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 6
+    version = 7
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -43,7 +43,7 @@ class Style100:
     emphasis: ClassVar[dict[str, float]] = {
         "run_turn": 0.5,
         "sidestep_run": 1.4,
-        "sidestep_walk": 2.0,
+        "sidestep_walk": 2.5,
         "walk_back": 2.0,
         "run_back": 2.0,
         "walk_diagonal": 2.0,
