@@ -89,7 +89,7 @@ def compositions(
     return made
 
 
-def stitched(
+def pieces(
     pipeline: TextToMotion,
     texts: Sequence[str],
     frames: Sequence[int],
@@ -98,28 +98,39 @@ def stitched(
     *,
     fps: float = 30.0,
     fade: int = 0,
-) -> MotionClip:
-    """Every prompt generated alone, one piece set down where the one before it has come to.
+) -> list[MotionClip]:
+    """Every prompt generated alone, each as much longer than shown as ``stitch`` needs to join them.
 
     Args:
         pipeline: the model.
         texts: prompts.
-        frames: of each.
+        frames: that are shown of each.
         seed: as ``generate_clips`` takes it.
         progress: called after each piece.
         fps: of the clips.
-        fade: frames around each boundary in which one piece fades into the next; 0 joins them end to end.
+        fade: frames around each boundary in which one piece fades into the next, even; 0 joins them end to end.
     """
-    half = fade // 2
-    # A piece has half a fade more at each inner end, and the frame on the boundary, to which the next one is fitted.
-    last = len(frames) - 1
+    half, last = fade // 2, len(frames) - 1
     lengths = [count + half * (place > 0) + (half + 1) * (place < last) for place, count in enumerate(frames)]
-    pieces = generate_clips(pipeline, texts, lengths, seed, progress, fps=fps)
-    return stitch(pieces, fade)
+    return generate_clips(pipeline, texts, lengths, seed, progress, fps=fps)
+
+
+def unfaded(pieces: Sequence[MotionClip], fade: int) -> list[MotionClip]:
+    """Pieces that were made for a cross-fade, cut so that they join end to end."""
+    half, last = fade // 2, len(pieces) - 1
+    return [
+        piece.slice(half * (place > 0), piece.num_frames - half * (place < last))
+        for place, piece in enumerate(pieces)
+    ]
 
 
 def stitch(pieces: Sequence[MotionClip], fade: int = 0) -> MotionClip:
-    """Pieces as one clip; see ``stitched`` for how much longer than shown each of them is.
+    """Pieces as one clip, each set down where the one before it has come to.
+
+    Args:
+        pieces: with half a fade more than is shown at each inner end, and but for the last one frame more at the end: it
+            stands on the boundary, and the next piece is fitted to it.
+        fade: frames of each cross-fade; even.
 
     Raises:
         KmmError: ``too_few_frames`` for a piece that is shorter than the fades at its ends.

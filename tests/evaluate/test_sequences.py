@@ -70,7 +70,7 @@ def test_few_clips_make_a_short_composition_and_one_makes_none():
 @pytest.mark.parametrize("fade", [0, 24])
 def test_a_stitched_walk_goes_on_at_its_speed(fade):
     frames = (40, 50, 45)
-    made = sequences.stitched(WalkingPipeline(), ["walks"] * 3, frames, fade=fade)
+    made = sequences.stitch(sequences.pieces(WalkingPipeline(), ["walks"] * 3, frames, fade=fade), fade)
     assert made.num_frames == sum(frames)
     alone = bodies.walk(frames=50)
     speed = np.linalg.norm(np.diff(alone.root_positions, axis=0), axis=-1)
@@ -101,6 +101,15 @@ def test_a_fade_takes_the_jolt_out_of_a_change_of_pose():
     hard, soft = (sequences.stitch([pieces[0], pieces[1]], fade) for fade in (0, 24))
     jolt = [np.abs(np.diff(clip.joint_positions(), n=3, axis=0)).max() for clip in (hard, soft)]
     assert jolt[1] < 0.2 * jolt[0]
+
+
+def test_pieces_for_a_fade_also_join_end_to_end():
+    frames, fade = (40, 50, 45), 24
+    pieces = sequences.pieces(WalkingPipeline(), ["walks"] * 3, frames, fade=fade)
+    hard = sequences.unfaded(pieces, fade)
+    assert [piece.num_frames for piece in hard] == [41, 51, 45]
+    np.testing.assert_array_equal(hard[1].root_positions, pieces[1].root_positions[12:63])
+    assert sequences.stitch(hard).num_frames == sum(frames)
 
 
 def test_too_short_a_piece_for_the_fade_is_refused():

@@ -1,0 +1,660 @@
+"""Everything that ``kmm-train evaluate`` measures on one model, its baselines, real motion and reconstructions.
+
+``Measurement`` holds what is shared: the clips, their captions, the evaluator's embeddings. Each of its methods measures one
+thing; ``measure`` calls them all. ``evaluation_report`` writes the results down.
+Shapes: N clips, F frames, D features, C embedding width.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from math import degrees
+from typing import Any
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..errors import KmmError
+from ..motion.representation import representation
+from ..pipeline import TextToMotion
+from . import copying, geometry, metrics, scores, sequences
+from .copying import Nearest
+from .evaluation_set import EvaluationClip, EvaluationSet
+from .evaluator import FrozenEvaluator
+from .metrics import Array, Interval
+from .prompt_sets import action_prompts, side_prompts
+from .scores import Embedded, Features
+from .starter_report import Judged, RealMotion, judge_prompts, real_motion
+
+REAL, RECONSTRUCTION = "real", "reconstruction"
+FADED, SPLICED = "stitched, cross-faded", "stitched, end to end"
+
+# Opens a stage of so many steps; what it returns is called after each step.
+Report = Callable[[str, int], Callable[[], None]]
+Table = dict[str, dict[str, Interval]]
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """How much is measured.
+
+    Attributes:
+        repetitions: each generates everything anew (the published protocol has 20, and 10 for sequences).
+        clips: at most so many held-out clips, drawn at random; all where None.
+        compositions: sequences of 32 prompts in each repetition.
+        samples: of each prompt, for MultiModality (published: 30).
+        prompts: that many samples are made of (published: 100).
+        copies: at most so many samples, and recordings, that copies are looked for among.
+        seed: of every draw.
+    """
+
+    repetitions: int = 3
+    clips: int | None = None
+    compositions: int = 8
+    samples: int = 12
+    prompts: int = 16
+    copies: int = 400
+    seed: int = 0
+
+    def __post_init__(self):
+        lowest = {
+            "repetitions": 1,
+            "clips": metrics.POOL,
+            "compositions": 1,
+            "samples": metrics.MULTIMODALITY_PAIRS,
+            "prompts": 1,
+            "copies": 2,
+            "seed": 0,
+        }
+        for name, least in lowest.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise KmmError("bad_settings", f"{name}={value} is too small; expected at least {least}.")
+
+
+@dataclass
+class Evaluation:
+    """What was measured; rows are named REAL, RECONSTRUCTION, or as the model, a baseline, or a way of stitching.
+
+    Attributes:
+        name: of the model.
+        info: of the model, see ``pipeline.PipelineInfo``.
+        data: what it was measured on: kind, clips, frames a second, clips left out.
+        plan: how much was measured.
+        text: row -> figure -> interval, on single clips.
+        directional: the same on captions that name a side or a turn; empty where there are too few.
+        subsequences: the same on parts of sequences.
+        transitions: the same on windows around the boundaries.
+        curves: row -> mean jerk at each frame of these windows, metres a frame cubed.
+        geometry: row -> figure -> number.
+        actions: action -> row -> mean distance of text and motion.
+        nearest: space -> distances to the nearest training clip.
+        seconds: by stage.
+        notes: what could not be measured, and why.
+    """
+
+    name: str
+    info: dict[str, Any]
+    data: dict[str, Any]
+    plan: EvaluationPlan
+    text: Table = field(default_factory=dict)
+    directional: Table = field(default_factory=dict)
+    subsequences: Table = field(default_factory=dict)
+    transitions: Table = field(default_factory=dict)
+    curves: dict[str, Array] = field(default_factory=dict)
+    geometry: dict[str, dict[str, float]] = field(default_factory=dict)
+    actions: dict[str, dict[str, float]] = field(default_factory=dict)
+    nearest: dict[str, Nearest] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """Held-out clips with one caption each, and both in the evaluator's space.
+
+    Attributes:
+        clips: N.
+        captions: for the model, N.
+        text: embeddings of the captions, [N, C].
+        motion: embeddings of the clips, [N, C].
+    """
+
+    clips: Sequence[EvaluationClip]
+    captions: tuple[str, ...]
+    text: Array
+    motion: Array
+
+    @property
+    def meanings(self) -> list[str]:
+        return [clip.meaning for clip in self.clips]
+
+    def scored(self, motion: Array, rng: np.random.Generator, real: Array | None = None) -> dict[str, float]:
+        """One repetition for other motion of the same captions, [N, C]; FID is against ``real``, or the clips."""
+        real = self.motion if real is None else real
+        return scores.embedded_scores(Embedded(self.text, motion, real, self.meanings), rng)
+
+
+class Measurement:
+    """The clips to measure on, their captions drawn and embedded once.
+
+    Args:
+        data: the evaluation set.
+        evaluator: that of its features.
+        plan: how much to measure.
+        report: is told of every stage.
+    """
+
+    def __init__(self, data: EvaluationSet, evaluator: FrozenEvaluator, plan: EvaluationPlan, report: Report):
+        self.evaluator, self.plan, self.report = evaluator, plan, report
+        rng = np.random.default_rng(plan.seed)
+        if plan.clips and plan.clips < len(data.clips):
+            chosen = np.sort(rng.choice(len(data.clips), plan.clips, replace=False))
+            data = data.with_clips([data.clips[index] for index in chosen])
+        self.data = data
+        # The 263 features of F + 1 frames are F rows.
+        self.lost = int(data.representation == "263")
+        self.prompted = self.prompt(data.clips, rng)
+        self._train_embeddings: Array | None = None
+
+    def rng(self, *numbers: int) -> np.random.Generator:
+        """Random numbers of their own for each repetition and purpose."""
+        return np.random.default_rng([self.plan.seed, *numbers])
+
+    def prompt(self, clips: Sequence[EvaluationClip], rng: np.random.Generator) -> Prompted:
+        """One caption of each clip, drawn, and the embeddings."""
+        picks = [int(rng.integers(len(clip.captions))) for clip in clips]
+        return Prompted(
+            clips,
+            tuple(clip.captions[pick] for clip, pick in zip(clips, picks, strict=True)),
+            self.evaluator.embed_texts([clip.tagged[pick] for clip, pick in zip(clips, picks, strict=True)]),
+            self.evaluator.embed_motions([clip.features for clip in clips]),
+        )
+
+    @property
+    def train_embeddings(self) -> Array:
+        """Of the training clips, [M, C]."""
+        if self._train_embeddings is None:
+            self._train_embeddings = self.evaluator.embed_motions([clip.features for clip in self.data.train])
+        return self._train_embeddings
+
+    def generate(self, pipeline: TextToMotion, prompted: Prompted, seed: int, stage: str) -> list[MotionClip]:
+        """A clip for each caption, as long as the recording."""
+        frames = [len(clip.features) + self.lost for clip in prompted.clips]
+        advance = self.report(stage, len(frames))
+        return scores.generate_clips(
+            pipeline, prompted.captions, frames, self.plan.seed + seed, advance, fps=self.data.fps
+        )
+
+    def encode(self, clips: Sequence[MotionClip]) -> list[Features]:
+        """Features as the set has them."""
+        return [self.data.encode(clip) for clip in clips]
+
+    def embed(self, clips: Sequence[MotionClip]) -> Array:
+        """[N, C]."""
+        return self.evaluator.embed_motions(self.encode(clips))
+
+    # -- one kind of figure each ------------------------------------------------------------------------------------
+
+    def real_scores(self) -> dict[str, Interval]:
+        """Held-out clips with their own captions; FID between them and as many training clips that show the same."""
+        train = self.data.train
+        by_meaning, by_source = defaultdict(list), defaultdict(list)
+        for index, clip in enumerate(train):
+            by_meaning[_source(clip), clip.meaning].append(index)
+            by_source[_source(clip)].append(index)
+        found = []
+        for repetition in range(self.plan.repetitions):
+            rng = self.rng(1, repetition)
+            drawn = [
+                rng.choice(
+                    by_meaning[_source(clip), clip.meaning] or by_source[_source(clip)] or range(len(train))
+                )
+                for clip in self.prompted.clips
+            ]
+            one = self.prompted.scored(self.prompted.motion, rng)
+            one["fid"] = metrics.fid(self.prompted.motion, self.train_embeddings[drawn])
+            found.append(one)
+        return scores.intervals(found)
+
+    def reconstructions(self, pipeline: TextToMotion) -> list[MotionClip]:
+        """The held-out clips through the model's tokenizer and back.
+
+        Raises:
+            KmmError: ``other_representation`` where the model was trained on other features than the set has.
+        """
+        import torch
+
+        form = pipeline.representation
+        if form.name != self.data.representation:
+            raise KmmError(
+                "other_representation",
+                f"The model's features are {form.name}, the set's {self.data.representation}.",
+                "Evaluate a model of these features to see its tokenizer's reconstructions.",
+            )
+        tokenizer = pipeline.bundle.tokenizer
+        step = tokenizer.settings.frames_per_token
+        advance = self.report("reconstruction", len(self.data.clips))
+        clips = []
+        for clip in self.data.clips:
+            rows = np.ascontiguousarray(clip.features[: max(len(clip.features) // step, 1) * step])
+            with torch.inference_mode():
+                tokens = tokenizer.encode(torch.from_numpy(rows)[None].to(pipeline.device))
+                decoded = tokenizer.decode(tokens)[0].float().cpu().numpy()
+            clips.append(form.decode(decoded, form.fps))
+            advance()
+        return clips
+
+    def repeated(self, motion: Array, number: int) -> dict[str, Interval]:
+        """Scores of motion that is always the same; only pools and pairs are drawn anew."""
+        return scores.intervals(
+            [
+                self.prompted.scored(motion, self.rng(number, repetition))
+                for repetition in range(self.plan.repetitions)
+            ]
+        )
+
+    def multimodality(self, pipeline: TextToMotion, name: str, repetition: int) -> tuple[float, float]:
+        """MultiModality, and the mean distance of the joints of two samples of a prompt, metres."""
+        rng = self.rng(3, repetition)
+        count = min(self.plan.prompts, len(self.prompted.clips))
+        chosen = rng.choice(len(self.prompted.clips), count, replace=False)
+        made = scores.generate_samples(
+            pipeline,
+            [self.prompted.captions[index] for index in chosen],
+            [len(self.prompted.clips[index].features) + self.lost for index in chosen],
+            self.plan.samples,
+            self.plan.seed + repetition,
+            self.report(f"{name}: samples of one prompt", count),
+            fps=self.data.fps,
+        )
+        embedded = np.stack([self.embed(clips) for clips in made])
+        return metrics.multimodality(embedded, rng), float(np.mean([spread(clips) for clips in made]))
+
+    def sequence_scores(
+        self,
+        make: Callable[[sequences.Composition, int], MotionClip],
+        number: int,
+        real: sequences.RealTransitions,
+        rng: np.random.Generator,
+    ) -> tuple[dict[str, float], dict[str, float], list[sequences.MadeSequence], Array]:
+        """One repetition of made sequences.
+
+        Args:
+            make: (composition, seed) -> motion.
+            number: of the repetition.
+            real: real windows.
+            rng: draws the pools.
+
+        Returns:
+            Scores of the sub-sequences, of the transitions, the sequences, and the jerk curve.
+        """
+        data, made, captions, clips = self.data, [], [], []
+        for place, composition in enumerate(self.compositions(number)):
+            ends = np.cumsum(composition.frames).tolist()
+            clip = make(composition, number * self.plan.compositions + place)
+            made.append(sequences.MadeSequence(clip, tuple(ends[:-1])))
+            captions += composition.texts
+            clips += composition.clips
+        pieces = [piece for sequence in made for piece in sequences.sub_sequences(sequence)]
+        tagged = [clip.tagged[clip.captions.index(text)] for clip, text in zip(clips, captions, strict=True)]
+        embedded = Embedded(
+            self.evaluator.embed_texts(tagged),
+            self.embed(pieces),
+            self.prompted.motion,
+            [clip.meaning for clip in clips],
+        )
+        frames = round(sequences.WINDOW_SECONDS * data.fps) + self.lost
+        windows = self.encode(
+            [window for sequence in made for window in sequences.transitions(sequence, frames)]
+        )
+        return (
+            scores.embedded_scores(embedded, rng),
+            sequences.transition_scores(self.evaluator, data, windows, real, rng),
+            made,
+            sequences.jerk_curve_of(data, windows),
+        )
+
+    def compositions(self, repetition: int) -> list[sequences.Composition]:
+        """The same for every model."""
+        return sequences.compositions(
+            self.data.clips, self.data.fps, self.plan.compositions, self.rng(4, repetition)
+        )
+
+    def real_transitions(self) -> sequences.RealTransitions:
+        """Windows of real motion."""
+        windows = sequences.real_windows(self.data, self.rng(5))
+        return sequences.RealTransitions(
+            self.evaluator.embed_motions(windows), sequences.jerk_curve_of(self.data, windows)
+        )
+
+    def real_clips(self) -> list[MotionClip]:
+        """The held-out clips as motion; none where the set's features hold no rotations that geometry could read."""
+        if self.data.representation != "272":
+            return []
+        form = representation(self.data.representation)
+        return [form.decode(clip.features, form.fps) for clip in self.data.clips]
+
+    def copies(self, made: Sequence[MotionClip]) -> dict[str, Nearest]:
+        """Distances of samples and of held-out clips to the nearest training clip."""
+        count = min(self.plan.copies, len(self.data.clips))
+        chosen = self.rng(6).choice(len(self.data.clips), count, replace=False)
+        samples = self.encode([made[index] for index in chosen])
+        held_out = [self.data.clips[index].features for index in chosen]
+        train = [clip.features for clip in self.data.train]
+        advance = self.report("copying", 2 * (1 + len(train) // 400))
+        in_metres = [
+            copying.nearest_window(queries, train, self.data.positions, self.data.fps, advance)
+            for queries in (samples, held_out)
+        ]
+        embedded = [
+            copying.nearest_embedding(queries, self.train_embeddings)
+            for queries in (self.evaluator.embed_motions(samples), self.prompted.motion[chosen])
+        ]
+        return {
+            "joint positions": Nearest(in_metres[0], in_metres[1], "m"),
+            "the evaluator's space": Nearest(embedded[0], embedded[1], ""),
+        }
+
+
+def spread(clips: Sequence[MotionClip]) -> float:
+    """Mean distance of the joints between two clips of equal length, seen from the body, metres."""
+    poses = [copying.aligned_poses(clip.joint_positions()) for clip in clips]
+    return float(
+        np.mean([np.linalg.norm(first - second, axis=-1).mean() for first, second in combinations(poses, 2)])
+    )
+
+
+def _source(clip: EvaluationClip) -> str:
+    return clip.name.rpartition("/")[0]
+
+
+def geometry_row(clips: Sequence[MotionClip], labelled: Sequence[EvaluationClip]) -> dict[str, float]:
+    """Feet, floor, jerk, and turns of motion that was made for, or is, the labelled clips."""
+    about: RealMotion = real_motion(clips)
+    row = {
+        "foot_slide": about.slide,
+        "contact": about.contact,
+        "floor_penetration": about.depth,
+        "jerk": about.jerk,
+    }
+    angles = [
+        (1 if clip.labels["turn"] == "left" else -1) * degrees(geometry.turn_angle(motion))
+        for clip, motion in zip(labelled, clips, strict=True)
+        if clip.labels.get("turn") in geometry.SIDES
+    ]
+    if angles:
+        row |= {
+            "turns": float(len(angles)),
+            "turn_direction": float(np.mean(np.array(angles) > 0)),
+            "turn_angle": float(np.median(angles)),
+        }
+    return row
+
+
+def judged_row(sides: Sequence[Judged], actions: Sequence[Judged], bundle: str) -> dict[str, float]:
+    """Shares of prompts that geometry finds acted as asked: all, and those that the bundle's data cover."""
+    row = {}
+    for name, judged in (("named_side", sides), ("action", actions)):
+        covered = [item for item in judged if bundle in item.spec.covered]
+        row[name] = float(np.mean([item.verdict.correct for item in judged]))
+        row[f"{name}_covered"] = float(np.mean([item.verdict.correct for item in covered]))
+    return row
+
+
+def measure(
+    models: dict[str, TextToMotion],
+    data: EvaluationSet,
+    evaluator: FrozenEvaluator,
+    plan: EvaluationPlan = EvaluationPlan(),
+    report: Report = lambda stage, total: lambda: None,
+) -> Evaluation:
+    """Measures everything.
+
+    Args:
+        models: name -> pipeline; the first is the model to evaluate, the others are baselines.
+        data: held-out clips.
+        evaluator: of the set's features.
+        plan: how much.
+        report: is told of every stage.
+
+    Raises:
+        KmmError: ``too_few_clips`` for less than 32 clips; whatever generating raises.
+    """
+    names = list(models)
+    measurement = Measurement(data, evaluator, plan, report)
+    data = measurement.data
+    result = Evaluation(
+        names[0],
+        asdict(models[names[0]].info),
+        {
+            "kind": data.kind,
+            "representation": data.representation,
+            "fps": data.fps,
+            "clips": len(data.clips),
+            "minutes": sum(len(clip.features) for clip in data.clips) / data.fps / 60,
+            "left_out": data.left_out,
+        },
+        plan,
+    )
+    clock = _Clock(result.seconds)
+    first = _measure_clips(measurement, models, result, clock)
+    _measure_directional(measurement, models, result)
+    clock.lap("directional benchmark")
+    made = _measure_sequences(measurement, models, result)
+    clock.lap("sequences")
+    _measure_geometry(measurement, models, result, first, made)
+    clock.lap("geometry")
+    result.nearest = measurement.copies(first[names[0]])
+    clock.lap("copying")
+    return result
+
+
+class _Clock:
+    """Seconds from one lap to the next."""
+
+    def __init__(self, seconds: dict[str, float]):
+        self.seconds, self.last = seconds, time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name], self.last = now - self.last, now
+
+
+def _measure_clips(
+    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation, clock: _Clock
+) -> dict[str, list[MotionClip]]:
+    """Single clips. Returns those of the first repetition by row, reconstructions among them."""
+    plan, prompted = measurement.plan, measurement.prompted
+    result.text[REAL] = measurement.real_scores()
+    matched = {REAL: prompted.motion}
+    first: dict[str, list[MotionClip]] = {}
+    clock.lap("real motion")
+    try:
+        first[RECONSTRUCTION] = measurement.reconstructions(next(iter(models.values())))
+        matched[RECONSTRUCTION] = measurement.embed(first[RECONSTRUCTION])
+        result.text[RECONSTRUCTION] = measurement.repeated(matched[RECONSTRUCTION], 2)
+    except KmmError as error:
+        if error.code != "other_representation":
+            raise
+        result.notes.append(f"No reconstructions: {error.message}")
+    clock.lap("reconstruction")
+    for name, pipeline in models.items():
+        found, spreads = [], []
+        for repetition in range(plan.repetitions):
+            stage = f"{name}: clips, repetition {repetition + 1} of {plan.repetitions}"
+            clips = measurement.generate(pipeline, prompted, repetition, stage)
+            motion = measurement.embed(clips)
+            one = prompted.scored(motion, measurement.rng(2, repetition))
+            one["multimodality"], metres = measurement.multimodality(pipeline, name, repetition)
+            found.append(one)
+            spreads.append(metres)
+            if repetition == 0:
+                first[name], matched[name] = clips, motion
+        result.text[name] = scores.intervals(found)
+        result.geometry.setdefault(name, {})["sample_spread"] = float(np.mean(spreads))
+        clock.lap(f"{name}: clips")
+    result.actions = _by_action(prompted, matched)
+    return first
+
+
+def _by_action(prompted: Prompted, matched: dict[str, Array]) -> dict[str, dict[str, float]]:
+    """Mean distance of text and motion for each action that at least five clips show."""
+    members = defaultdict(list)
+    for index, clip in enumerate(prompted.clips):
+        if clip.labels.get("action"):
+            members[clip.labels["action"]].append(index)
+    return {
+        action: {"clips": float(len(chosen))}
+        | {
+            row: metrics.matching_distance(prompted.text[chosen], motion[chosen])
+            for row, motion in matched.items()
+        }
+        for action, chosen in sorted(members.items())
+        if len(chosen) >= 5
+    }
+
+
+def _measure_directional(
+    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation
+) -> None:
+    """The same figures on the captions that name a side or a turn."""
+    from .directional import directional_set
+
+    subset = directional_set(measurement.data)
+    if len(subset.clips) < metrics.POOL:
+        result.notes.append(
+            f"No directional benchmark: {len(subset.clips)} clips have a caption that names a side or a turn; "
+            f"{metrics.POOL} are needed."
+        )
+        return
+    result.data["directional_clips"] = len(subset.clips)
+    prompted = measurement.prompt(subset.clips, measurement.rng(7))
+    repetitions = range(measurement.plan.repetitions)
+    result.directional[REAL] = scores.intervals(
+        [prompted.scored(prompted.motion, measurement.rng(8, repetition)) for repetition in repetitions]
+    )
+    for name, pipeline in models.items():
+        found = []
+        for repetition in repetitions:
+            stage = f"{name}: directions, repetition {repetition + 1} of {len(repetitions)}"
+            motion = measurement.embed(measurement.generate(pipeline, prompted, 100 + repetition, stage))
+            found.append(prompted.scored(motion, measurement.rng(8, repetition)))
+        result.directional[name] = scores.intervals(found)
+
+
+def _measure_sequences(
+    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation
+) -> dict[str, list[sequences.MadeSequence]]:
+    """Sequences in one pass and stitched. Returns those of the first repetition by row."""
+    plan, fps = measurement.plan, measurement.data.fps
+    if len(measurement.compositions(0)) * len(measurement.compositions(0)[0].texts) < metrics.POOL:
+        result.notes.append("No sequences: fewer than 32 held-out clips last a second.")
+        return {}
+    real = measurement.real_transitions()
+    result.curves[REAL] = real.curve
+    result.transitions[REAL] = {
+        "diversity": metrics.interval([scores.motion_diversity(real.embeddings, measurement.rng(9))]),
+        "peak_jerk": metrics.interval([metrics.peak_jerk(real.curve)]),
+        "area_under_jerk": metrics.interval([metrics.area_under_jerk(real.curve, real.mean_jerk)]),
+    }
+    result.data["mean_jerk"] = real.mean_jerk
+    fade = 2 * round(sequences.FADE_SECONDS * fps / 2)
+    count = len(measurement.compositions(0))
+    first: dict[str, list[sequences.MadeSequence]] = {}
+
+    def in_one_pass(pipeline: TextToMotion, advance: Callable[[], None]):
+        def make(composition: sequences.Composition, seed: int) -> MotionClip:
+            clip, _ = scores.generate_timeline(
+                pipeline, composition.texts, composition.frames, plan.seed + seed, fps=fps
+            )
+            advance()
+            return clip
+
+        return make
+
+    def measured(name: str, make, repetition: int) -> None:
+        parts, seams, made, curve = measurement.sequence_scores(
+            make, repetition, real, measurement.rng(10, repetition)
+        )
+        found[name].append((parts, seams))
+        curves[name].append(curve)
+        if repetition == 0:
+            first[name] = made
+
+    found, curves = defaultdict(list), defaultdict(list)
+    for repetition in range(plan.repetitions):
+        for name, pipeline in models.items():
+            measured(name, in_one_pass(pipeline, measurement.report(f"{name}: sequences", count)), repetition)
+        pipeline = next(iter(models.values()))
+        pieces = _pieces(measurement, pipeline, repetition, fade)
+        by_texts = {
+            composition.texts: own
+            for composition, own in zip(measurement.compositions(repetition), pieces, strict=True)
+        }
+        measured(FADED, lambda c, _, by=by_texts: sequences.stitch(by[c.texts], fade), repetition)
+        measured(
+            SPLICED,
+            lambda c, _, by=by_texts: sequences.stitch(sequences.unfaded(by[c.texts], fade)),
+            repetition,
+        )
+    for name, repetitions in found.items():
+        result.subsequences[name] = scores.intervals([parts for parts, _ in repetitions])
+        result.transitions[name] = scores.intervals([seams for _, seams in repetitions])
+        result.curves[name] = np.mean(curves[name], axis=0)
+    return first
+
+
+def _pieces(
+    measurement: Measurement, pipeline: TextToMotion, repetition: int, fade: int
+) -> list[list[MotionClip]]:
+    """The prompts of each composition generated alone."""
+    made = measurement.compositions(repetition)
+    advance = measurement.report("stitching: single prompts", sum(len(c.texts) for c in made))
+    return [
+        sequences.pieces(
+            pipeline,
+            composition.texts,
+            composition.frames,
+            measurement.plan.seed + 1000 * (repetition + 1) + place,
+            advance,
+            fps=measurement.data.fps,
+            fade=fade,
+        )
+        for place, composition in enumerate(made)
+    ]
+
+
+def _measure_geometry(
+    measurement: Measurement,
+    models: dict[str, TextToMotion],
+    result: Evaluation,
+    first: dict[str, list[MotionClip]],
+    sequences_made: dict[str, list[sequences.MadeSequence]],
+) -> None:
+    """What bodies do, without a network."""
+    clips = measurement.data.clips
+    recorded = measurement.real_clips()
+    rows = ({REAL: recorded} if recorded else {}) | first
+    for name, motion in rows.items():
+        try:
+            result.geometry.setdefault(name, {}).update(geometry_row(motion, clips))
+        except KmmError as error:
+            result.notes.append(f"No geometry of {name}: {error.message}")
+    for name, made in sequences_made.items():
+        seams = [
+            geometry.windowed_jerk(sequence.clip, boundary)
+            for sequence in made
+            for boundary in sequence.boundaries
+        ]
+        result.geometry.setdefault(name, {})["seam_jerk"] = float(np.mean(seams))
+    for name, pipeline in models.items():
+        prompts = (side_prompts(), action_prompts())
+        advance = measurement.report(f"{name}: prompts judged by geometry", sum(map(len, prompts)))
+        sides, actions = (judge_prompts(pipeline, specs, advance) for specs in prompts)
+        free = "NC" not in pipeline.info.licence
+        result.geometry[name] |= judged_row(sides, actions, "starter" if free else "starter-nc")
