@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kmm_core.atomic_write import write_error
-from kmm_core.bundle import CARD, TOKENIZER, BundleConfig, save_bundle
+from kmm_core.bundle import CARD, TOKENIZER, Bundle, BundleConfig, save_bundle
 from kmm_core.generator.motion_generator import MotionGenerator
 from kmm_core.text.encoder import load_text_encoder
 from kmm_core.text.prompt_head import PromptHead
@@ -36,6 +36,31 @@ def write_bundle(settings: RunSettings, tokenizer: MotionTokenizer, path: Path, 
     Raises:
         KmmError: ``no_checkpoint`` and the like, or a writing error.
     """
+    bundle = load_generator(settings, tokenizer, path)
+    config = bundle.config
+    card = out / CARD
+    try:
+        text = card.read_text(encoding="utf-8") if card.is_file() else _card(settings, path)
+        own = tokenizer if config.tokenizer_file == TOKENIZER else None
+        save_bundle(
+            out,
+            config,
+            tokenizer=own,
+            generator=bundle.generator,
+            prompt_head=bundle.prompt_head,
+            card=text,
+        )
+    except OSError as error:
+        raise write_error(out, error) from error
+    return out
+
+
+def load_generator(settings: RunSettings, tokenizer: MotionTokenizer, path: Path) -> Bundle:
+    """The averaged weights of a generator's checkpoint as a model in memory.
+
+    Raises:
+        KmmError: ``no_checkpoint`` and the like.
+    """
     state = checkpoint.load(path, groups=("ema",))
     encoder = load_text_encoder(settings.text)
     generator = MotionGenerator(tokenizer.quantizer.codes(), settings.text.width, settings.generator)
@@ -56,20 +81,14 @@ def write_bundle(settings: RunSettings, tokenizer: MotionTokenizer, path: Path, 
         tokenizer_file=settings.export.tokenizer_file,
         text_tokens=settings.rows.text_tokens,
     )
-    card = out / CARD
-    try:
-        text = card.read_text(encoding="utf-8") if card.is_file() else _card(settings, state)
-        own = tokenizer if config.tokenizer_file == TOKENIZER else None
-        save_bundle(out, config, tokenizer=own, generator=generator, prompt_head=prompt_head, card=text)
-    except OSError as error:
-        raise write_error(out, error) from error
-    return out
+    return Bundle(config, tokenizer.eval(), generator.eval(), prompt_head.eval(), encoder)
 
 
-def _card(settings: RunSettings, state: checkpoint.Checkpoint) -> str:
+def _card(settings: RunSettings, path: Path) -> str:
     """A model card with what the run itself knows; figures of quality are for the author to add."""
+    info = checkpoint.load(path, groups=()).info
     credits = "\n".join(f"* {sentence}" for sentence in settings.export.credits) or "* none stated"
-    metrics = "\n".join(f"* {name}: {value:.4g}" for name, value in state.info["metrics"].items())
+    metrics = "\n".join(f"* {name}: {value:.4g}" for name, value in info["metrics"].items())
     return f"""# {settings.export.name} {settings.export.version}
 
 Text-to-motion model of KMM. Licence of the weights: {settings.export.licence}.
@@ -80,7 +99,7 @@ Sources: {", ".join(settings.data.sources) or "all in " + settings.data.prepared
 
 {credits}
 
-## Validation, generator step {state.info["step"]}
+## Validation, generator step {info["step"]}
 
 {metrics}
 """

@@ -11,8 +11,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+
+import torch
 
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
@@ -120,20 +122,26 @@ def train_generator_on(
 
 
 def generator_rows(
-    settings: RunSettings, run: Path, tokenizer: MotionTokenizer, encoder: TextEncoder
+    settings: RunSettings,
+    run: Path,
+    tokenizer: MotionTokenizer,
+    encoder: TextEncoder,
+    home: Path | None = None,
 ) -> GeneratorRows:
-    """The token rows of a run, from ``<run>/rows-*`` where they are kept.
+    """The token rows for a run's tokenizer, kept in ``rows-*`` of ``home``, by default of the run itself.
 
-    Rows depend on the tokenizer and the data, so another tokenizer gets other rows.
+    Rows depend on the tokenizer and the data, so another tokenizer gets other rows. They don't depend on
+    ``rows.text_tokens``, which only joins their prompts.
     """
     parts = [(run / "tokenizer" / "best.safetensors").read_bytes()]
-    parts += [json.dumps(asdict(part)).encode() for part in (settings.data, settings.rows)]
+    encoded = replace(settings.rows, text_tokens="prompt")
+    parts += [json.dumps(asdict(part)).encode() for part in (settings.data, encoded)]
     return generator_stage.load_rows(
         tokenizer=tokenizer,
         data=lambda: MotionData(settings.data),
         encoder=encoder,
         settings=settings.rows,
-        cache=run / f"rows-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}",
+        cache=(home or run) / f"rows-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}",
     )
 
 
@@ -177,6 +185,7 @@ def _train(
         return done
     # One process fills the caches of features and rows; the others find them.
     with processes().main_process_first():
+        torch.manual_seed(how.seed)  # of the first weights
         stage = make_stage()
     stage.metadata = {**stage.metadata, "settings": asdict(settings)}
     return train(stage, how, folder, resume=resume)

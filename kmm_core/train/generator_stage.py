@@ -24,7 +24,16 @@ from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .confidence import mask_by_confidence
 from .motion_data import MotionData
 from .stage import Stage
-from .token_data import CaptionOutputs, RowSettings, TokenBatch, TokenRow, TokenRows, cached_rows, encode_rows
+from .token_data import (
+    CaptionOutputs,
+    RowSettings,
+    TokenBatch,
+    TokenRow,
+    TokenRows,
+    cached_rows,
+    encode_rows,
+    with_one_sentence,
+)
 
 # Rows whose first codebook is left whole, to train the residual codebooks on what they will see.
 UNMASKED_ROWS = 0.25
@@ -185,7 +194,7 @@ def load_rows(
         data: loads the clips; asked only where the cache lacks something.
         encoder: reads the captions.
         settings: which rows.
-        cache: a folder for these data, this tokenizer and these settings alone.
+        cache: a folder for these data, this tokenizer and these settings alone (``text_tokens`` may differ).
     """
     tokenizer = tokenizer.eval().requires_grad_(False)
     loaded = functools.cache(data)
@@ -198,6 +207,8 @@ def load_rows(
         cache / "held_out_rows.safetensors",
         lambda: encode_rows(tokenizer, loaded(), loaded().held_out(), fewer),
     )
+    if settings.text_tokens == "sentence":
+        train, held_out = with_one_sentence(train), with_one_sentence(held_out)
     sentences = [
         caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
     ]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -115,7 +115,10 @@ class RowSettings:
 def encode_rows(
     tokenizer: MotionTokenizer, data: MotionData, clips: Sequence[FeatureClip], settings: RowSettings
 ) -> list[TokenRow]:
-    """Rows from clips (each also mirrored, if the data settings say so) and from joined timelines."""
+    """Rows from clips (each also mirrored, if the data settings say so) and from joined timelines.
+
+    Each prompt has its own text token, whatever ``settings.text_tokens``; see ``with_one_sentence``.
+    """
     step = tokenizer.settings.frames_per_token
     rng = torch.Generator().manual_seed(settings.seed)
     singles: list[tuple[np.ndarray, Prompting, float]] = []
@@ -139,14 +142,19 @@ def encode_rows(
     average = float(np.mean([weight for _, _, weight in singles]))
     for _ in range(settings.compositions):
         features, prompts = _compose(joinable, pick, data, step, rng)
-        if settings.text_tokens == "sentence":
-            prompts = (_as_one(prompts),)
         rows.append(_encode(tokenizer, features, prompts, average))
     return rows
 
 
+def with_one_sentence(rows: Sequence[TokenRow]) -> list[TokenRow]:
+    """The same rows with one prompt each, see ``RowSettings.text_tokens``."""
+    return [replace(row, prompts=(_as_one(row.prompts),)) for row in rows]
+
+
 def _as_one(prompts: Sequence[Prompting]) -> Prompting:
     """The prompts of a timeline as one; of each, the captions come by turns."""
+    if len(prompts) == 1:
+        return prompts[0]
     most = max(len(prompt.captions) for prompt in prompts)
     captions = tuple(
         one_sentence([prompt.captions[number % len(prompt.captions)] for prompt in prompts])

@@ -19,7 +19,14 @@ from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
 from kmm_core.train.motion_data import UPPER_BODY, DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
-from kmm_core.train.token_data import CaptionOutputs, RowSettings, TokenRows, cached_rows, encode_rows
+from kmm_core.train.token_data import (
+    CaptionOutputs,
+    RowSettings,
+    TokenRows,
+    cached_rows,
+    encode_rows,
+    with_one_sentence,
+)
 
 SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=16)
 
@@ -144,6 +151,16 @@ def test_confidence_hides_what_the_model_doubts(data, tmp_path):
     # What is hidden was doubted more than what is shown, on average over many masks.
     gaps = [doubt[mask].mean() - doubt[~mask].mean() for doubt, mask in hidden if not mask.all()]
     assert len(gaps) > 20 and np.mean(gaps) > 0
+
+
+def test_one_sentence_keeps_the_tokens_and_joins_the_prompts(data, tmp_path):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    rows = encode_rows(tokenizer, data, data.clips, RowSettings(compositions=8))
+    joined = with_one_sentence(rows)
+    for row, other in zip(rows, joined, strict=True):
+        (prompt,) = other.prompts
+        assert other.tokens is row.tokens and prompt.tokens == len(row.tokens)
+        assert prompt.captions[0] == ", then ".join(part.captions[0] for part in row.prompts)
 
 
 def test_captions_are_encoded_once(tmp_path):
