@@ -225,6 +225,59 @@ def test_everything_has_its_name():
             assert cls.bl_category == "KMM"
 
 
+def grey_buttons() -> dict[str, str]:
+    """Operators that can't be used now, and the reason that stands at the end of their tooltips."""
+    reasons = {}
+    for cls in our_classes():
+        # Internal ones have no button: keys and the mouse call them.
+        if not issubclass(cls, bpy.types.Operator) or "INTERNAL" in getattr(cls, "bl_options", ()):
+            continue
+        operator = getattr(bpy.ops.kmm, cls.bl_idname.removeprefix("kmm."))
+        if not operator.poll():
+            with pytest.raises(RuntimeError) as caught:
+                operator()
+            reasons[cls.bl_idname] = str(caught.value).partition("poll() ")[2]
+    return reasons
+
+
+def test_a_grey_button_says_why(fresh_scene):
+    settings, seen = fresh_scene.kmm, {}
+
+    def look() -> None:
+        found = grey_buttons()
+        assert not [name for name, reason in found.items() if "incorrect" in reason or len(reason) < 15], (
+            found
+        )
+        seen.update(found)
+
+    look()  # an empty scene
+    bpy.ops.kmm.add_character()
+    look()
+    bpy.ops.kmm.add_prompt()
+    bpy.ops.object.mode_set(mode="EDIT")
+    look()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    fresh_scene.frame_current = 500
+    look()
+    settings.prompts[0].enabled = False
+    look()
+    settings.preview.armature = settings.armature
+    settings.takes.add().action = bpy.data.actions.new("Take")  # one that is not shown
+    look()
+    settings.armature = None
+    look()
+    # Every button that can be grey was; a linked collection is for test_character.py.
+    polled = {
+        cls.bl_idname
+        for cls in our_classes()
+        if issubclass(cls, bpy.types.Operator)
+        and "poll"
+        in {name for base in cls.__mro__ for name in vars(base) if base.__module__.startswith(PACKAGE)}
+        and "INTERNAL" not in getattr(cls, "bl_options", ())
+    }
+    assert polled - set(seen) == {"kmm.add_character"}
+
+
 def test_every_control_has_a_tooltip():
     """Operators, properties and the choices of properties; Blender itself adds the full stop."""
     tooltips = {}
