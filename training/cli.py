@@ -14,7 +14,7 @@ from kmm_core.errors import KmmError
 
 app = typer.Typer(
     help="Train text-to-motion models: prepare, tokenizer, generator, sample, export; run does all of them; "
-    "evaluator makes what measures them.",
+    "evaluator makes what measures them, evaluate measures.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -101,6 +101,56 @@ def evaluator(
     _train_stage("evaluator", config, run, set_, resume)
 
 
+@app.command()
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="starter, starter-nc, a bundle's folder, a run's folder, or a generator's checkpoint."
+        ),
+    ],
+    data: Annotated[str, typer.Option(help="starter, humanml3d or babel.")] = "starter",
+    folder: Annotated[Path, typer.Option(help="Prepared clips, or the folder of the data set.")] = Path(
+        "prepared"
+    ),
+    evaluator: Annotated[
+        Path,
+        typer.Option(help="File of kmm-train evaluator; with --released the folder of the released one."),
+    ] = Path("runs/starter-nc/evaluator/evaluator.safetensors"),
+    released: Annotated[
+        bool, typer.Option("--released", help="The evaluator is the one its authors published.")
+    ] = False,
+    baseline: Annotated[list[str] | None, typer.Option(help="A model to compare with. Repeatable.")] = None,
+    repetitions: Annotated[
+        int, typer.Option(min=1, help="Each generates everything anew; the published protocol has 20.")
+    ] = 3,
+    clips: Annotated[int | None, typer.Option(help="At most so many held-out clips, at least 32.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the page; pictures go into images beside it.")] = Path(
+        "docs/benchmarks"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure a model on held-out clips: text, sequences, directions, geometry, copying."""
+    from kmm_core.evaluate.evaluation import EvaluationPlan
+
+    from .evaluate import evaluate as run_evaluation
+
+    _use_device(device)
+    written = run_evaluation(
+        model,
+        kind=data,
+        folder=folder,
+        evaluator=evaluator,
+        released=released,
+        baselines=baseline or (),
+        plan=EvaluationPlan(repetitions=repetitions, clips=clips, seed=seed),
+        out=out,
+        device=device,
+    )
+    print(f"Wrote {written[0]}.")
+
+
 @app.command(name="run")
 def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, device: Device = "auto") -> None:
     """All stages of a config in order; goes on where it stopped and skips what is finished."""
@@ -120,6 +170,47 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
         _train_stage(stage, config, folder, set_, True)
     if processes().is_main_process:
         export(folder)
+
+
+@app.command()
+def ablate(
+    config: Config,
+    tokenizer_run: Annotated[
+        Path, typer.Option("--tokenizer-run", help="The run whose tokenizer all generators use.")
+    ],
+    evaluator_file: Annotated[
+        Path, typer.Option("--evaluator", help="What kmm-train evaluator left: evaluator.safetensors.")
+    ],
+    run: RunFolder = None,
+    seeds: Annotated[str, typer.Option(help="One generator of each variant for each: 0,1,2.")] = "0,1,2",
+    variants: Annotated[
+        str, typer.Option(help="Only these, with commas: default,random-masks,...; all by default.")
+    ] = "",
+    set_: Overrides = None,
+    clips: Annotated[int, typer.Option(min=32, help="Held-out clips that each is asked for.")] = 320,
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
+    images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
+    device: Device = "auto",
+) -> None:
+    """Train small generators that differ in one setting, measure them, and say which of the paper's orderings hold."""
+    _use_device(device)
+    from .run_ablation import run_ablation
+
+    finished = run_ablation(
+        config,
+        set_ or (),
+        folder=run or _default_run(config),
+        tokenizer_run=tokenizer_run,
+        evaluator=evaluator_file,
+        seeds=_numbers(seeds),
+        variants=[name.strip() for name in variants.split(",") if name.strip()],
+        clips=clips,
+        out=out,
+        images=images,
+    )
+    if not finished:
+        print("kmm-train: stopped; the same command goes on from there.", file=sys.stderr)
+        raise SystemExit(STOPPED)
 
 
 @app.command()
@@ -231,6 +322,17 @@ def _use_device(device: str) -> None:
         raise KmmError("bad_device", f"--device {device} is not known; expected auto or cpu.")
     if device == "cpu":
         os.environ["ACCELERATE_USE_CPU"] = "true"
+
+
+def _numbers(text: str) -> list[int]:
+    """The seeds in "0,1,2"."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise KmmError("bad_seeds", f"--seeds {text} is no list of numbers from 0 on.", "Write 0,1,2.")
+    return numbers
 
 
 def _default_run(config: str) -> Path:
