@@ -13,22 +13,27 @@ from typing import Literal
 
 from .evaluation_set import EvaluationClip, EvaluationSet
 
+
+def _listed(block: str, separator: str = " ") -> tuple[str, ...]:
+    return tuple(" ".join(block.split()).split(separator))
+
+
 # Whole words in lower case; "left-handed" and "counter-clockwise" are read as the words that begin with them.
-SIDE_WORDS = tuple(
-    "left right lefts rights leftward leftwards rightward rightwards leftmost rightmost leftside rightside lefthand "
-    "righthand lefthanded righthanded clockwise counterclockwise anticlockwise".split()
+SIDE_WORDS = _listed(
+    """left right lefts rights leftward leftwards rightward rightwards leftmost rightmost leftside rightside
+    lefthand righthand lefthanded righthanded clockwise counterclockwise anticlockwise"""
 )
-TURN_WORDS = tuple(
-    "turn turns turned turning rotate rotates rotated rotating rotation spin spins spun spinning twirl twirls twirled "
-    "twirling pivot pivots pivoted pivoting swivel swivels swiveled swiveling whirl whirls whirled whirling pirouette "
-    "pirouettes uturn".split()
+TURN_WORDS = _listed(
+    """turn turns turned turning rotate rotates rotated rotating rotation spin spins spun spinning
+    twirl twirls twirled twirling pivot pivots pivoted pivoting swivel swivels swiveled swiveling
+    whirl whirls whirled whirling pirouette pirouettes uturn"""
 )
 # Phrases in which such a word names no direction; they are taken out first.
-NO_DIRECTION = tuple(
-    "right away|right now|right back|right angle|right angles|all right|left the room|left the area|left the scene|"
-    "left alone|in turn|take turns|takes turns|taking turns|turn a page|turns a page|turn off|turns off".split(
-        "|"
-    )
+NO_DIRECTION = _listed(
+    """right away, right now, right back, right angle, right angles, all right, left the room, left the area,
+    left the scene, left alone, in turn, take turns, takes turns, taking turns, turn a page, turns a page,
+    turn off, turns off""",
+    ", ",
 )
 
 Direction = Literal["side", "turn"]
