@@ -20,13 +20,12 @@ def main() -> int:
     parser.add_argument("--bundles", nargs="+", default=["starter", "starter-nc"], help="names or folders")
     parser.add_argument("--prepared", type=Path, required=True, help="what `kmm-train prepare` wrote")
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--ablation", type=Path, default=Path("docs/ablation.json"))
     parser.add_argument(
         "--benchmarks",
         type=Path,
         nargs="*",
         default=sorted(Path("docs/benchmarks").glob("*_*.md")),
-        help="pages to append: what was measured inside Blender",
+        help="pages to append: what other commands measured",
     )
     options = parser.parse_args()
     started = time.perf_counter()
@@ -37,7 +36,6 @@ def main() -> int:
     try:
         rows = read_manifest(options.prepared)
         captions = [text for row in rows for text in (*row.captions, *row.mirrored_captions)]
-        ablation = results_page.read_ablation(options.ablation)
         measured = []
         for bundle in options.bundles:
             free = "nc" not in Path(bundle).name.split("-")
@@ -53,7 +51,6 @@ def main() -> int:
             options.out,
             about=results_page.machine(),
             data=data,
-            ablation=ablation,
             benchmarks=options.benchmarks,
         )
     except KmmError as error:

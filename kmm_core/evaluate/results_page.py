@@ -10,10 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from ..atomic_write import atomic_write
-from ..errors import KmmError
 from .starter_report import BundleFigures, Judged
 
 PICTURES_EACH = 8
@@ -46,51 +44,9 @@ def machine() -> dict[str, str]:
     }
 
 
-def read_ablation(path: Path) -> dict[str, Any] | None:
-    """The masking and alignment ablation, or None where there is no file yet.
-
-    The file: ``{"note": "...", "rows": [{"variant": "...", "seeds": [0, 1], "metrics": {"name": {"mean": 1, "sd": 0}}}]}``.
-
-    Raises:
-        KmmError: ``bad_ablation`` where it is not that.
-    """
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for row in content["rows"]:
-            str(row["variant"]), len(row["seeds"])
-            for value in row["metrics"].values():
-                float(value["mean"]), float(value["sd"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise KmmError(
-            "bad_ablation",
-            f"{path} is not an ablation table ({type(error).__name__}: {error}); expected rows with variant, seeds and metrics.",
-            "Write it again with the ablation script.",
-        ) from error
-    return content
-
-
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def _ablation_section(ablation: dict[str, Any] | None) -> str:
-    if ablation is None:
-        return "Not measured yet."
-    names = list(dict.fromkeys(name for row in ablation["rows"] for name in row["metrics"]))
-    rows = []
-    for row in ablation["rows"]:
-        cells = [
-            f"{row['metrics'][name]['mean']:.3g} ± {row['metrics'][name]['sd']:.2g}"
-            if name in row["metrics"]
-            else ""
-            for name in names
-        ]
-        rows.append([row["variant"], str(len(row["seeds"])), *cells])
-    note = ablation.get("note", "")
-    return f"{note}\n\n{_table(['variant', 'seeds', *names], rows)}\n\nMean ± standard deviation over seeds."
 
 
 def _pictures(bundle: BundleFigures, folder: Path) -> list[tuple[str, str]]:
@@ -164,13 +120,23 @@ def _bundle_section(bundle: BundleFigures, pictures: Sequence[tuple[str, str]]) 
     return "\n\n".join(parts)
 
 
+def _as_section(page: Path, folder: Path) -> str:
+    """A page as a section of another one in ``folder``: headings one level down, pictures found from there."""
+    text = re.sub(r"^#", "##", page.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
+
+    def moved(link: re.Match[str]) -> str:
+        path = os.path.relpath(page.parent / link[1], folder)
+        return f"]({Path(path).as_posix()})"
+
+    return re.sub(r"\]\(([^)\s:]+\.png)\)", moved, text)
+
+
 def write_results(
     bundles: Sequence[BundleFigures],
     page: Path,
     *,
     about: dict[str, str],
     data: str,
-    ablation: dict[str, Any] | None,
     benchmarks: Sequence[Path] = (),
 ) -> None:
     """Writes the page, the JSON beside it and the pictures in ``images/`` beside it.
@@ -180,7 +146,6 @@ def write_results(
         page: the ``.md`` file.
         about: see ``machine``.
         data: one sentence on the held-out clips.
-        ablation: see ``read_ablation``.
         benchmarks: pages of other benchmarks, shown as they are.
     """
     images = page.parent / "images"
@@ -194,18 +159,12 @@ def write_results(
             + ".",
             data + " The judges are geometry (`kmm_core/evaluate/verdicts.py`), no network.",
             *sections,
-            "## Masking and alignment ablation",
-            _ablation_section(ablation),
-            *(
-                re.sub(r"^#", "##", path.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
-                for path in benchmarks
-            ),
+            *(_as_section(path, page.parent) for path in benchmarks),
         ]
     )
     content = {
         "about": about,
         "data": data,
-        "ablation": ablation,
         "bundles": [
             {
                 "name": bundle.name,

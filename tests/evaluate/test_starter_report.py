@@ -107,38 +107,24 @@ def test_the_page_and_the_json_say_the_same(tmp_path):
         judged,
         starter_report.sequences(pipeline, SPECS * 3)[:1],
     )
-    ablation = {
-        "rows": [{"variant": "random", "seeds": [0, 1], "metrics": {"R3": {"mean": 0.5, "sd": 0.02}}}]
-    }
     page = tmp_path / "results.md"
-    (tmp_path / "speed.md").write_text("# Speed\n\n## Blender 5\n\n10 ms\n")
+    (tmp_path / "more" / "deep").mkdir(parents=True)
+    (tmp_path / "more" / "deep" / "speed.md").write_text(
+        "# Speed\n\n## Blender 5\n\n10 ms ![curve](../../images/curve.png)\n"
+    )
     results_page.write_results(
         [bundle],
         page,
         about={"date": "today"},
         data="Clips.",
-        ablation=ablation,
-        benchmarks=[tmp_path / "speed.md"],
+        benchmarks=[tmp_path / "more" / "deep" / "speed.md"],
     )
     text = page.read_text()
     assert "| named side | >= 97% | 50% | **miss** |" in text
-    assert "| random | 2 | 0.5 ± 0.02 |" in text
-    assert text.endswith("\n\n## Speed\n\n### Blender 5\n\n10 ms\n")
+    assert text.endswith("\n\n## Speed\n\n### Blender 5\n\n10 ms ![curve](images/curve.png)\n")
     content = json.loads(page.with_suffix(".json").read_text())
     assert [row["correct"] for row in content["bundles"][0]["prompts"]] == [True, False]
     assert (tmp_path / "images" / "starter-wrong.png").stat().st_size > 1000
-
-
-@pytest.mark.parametrize(
-    "content", ["{", '{"rows": [{"variant": "a"}]}', "[]", '{"rows": [{"variant": 1, "seeds": 2}]}']
-)
-def test_a_broken_ablation_file_is_named(tmp_path, content):
-    path = tmp_path / "ablation.json"
-    assert results_page.read_ablation(path) is None
-    path.write_text(content)
-    with pytest.raises(KmmError, match="not an ablation table") as raised:
-        results_page.read_ablation(path)
-    assert raised.value.code == "bad_ablation"
 
 
 def test_a_prompt_that_is_a_caption_stops_the_report():
