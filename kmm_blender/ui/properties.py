@@ -215,7 +215,7 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_degrees: FloatProperty(
         name="Angle",
-        description="How many degrees a bone may differ from the generated motion",
+        description="How many degrees a bone may turn away from the generated motion; the stricter of angle and distance counts",
         min=0.01,
         soft_max=10,
         max=45,
@@ -224,7 +224,7 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_millimetres: FloatProperty(
         name="Distance",
-        description="How many millimetres the root may differ from the generated motion",
+        description="How many millimetres the root, and the end of the limb that a bone turns, may be away from the generated motion",
         min=0.1,
         soft_max=50,
         max=1000,

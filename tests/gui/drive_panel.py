@@ -184,6 +184,34 @@ def work_the_panel() -> Step:
     yield 0.5
     screenshot("blender_accepted")
     passed.append(f"accepted: {action.name}, frames {action.frame_range[0]:g} to {action.frame_range[1]:g}")
+    yield from work_two_windows()
+
+
+def work_two_windows() -> Step:
+    """A second window with a scene of its own: Generate is pressed there, and the first window's scene is left alone."""
+    first, scene = bpy.context.window, bpy.context.scene
+    bpy.ops.wm.window_new()
+    yield 1.0
+    second = next(window for window in bpy.context.window_manager.windows if window != first)
+    with bpy.context.temp_override(window=second):
+        bpy.ops.scene.new(type="EMPTY")
+        other = second.scene
+        bpy.ops.kmm.add_character()
+        bpy.ops.kmm.add_prompt()
+        bpy.ops.kmm.generate()
+    session = sys.modules[f"{PACKAGE}.session"]
+    yield from wait_for("the generation of the second window", lambda: not session.get().busy, PATIENCE)
+    assert session.get().status.error is None, session.get().status.error
+    assert len(other.kmm.takes) == other.kmm.num_takes and not scene.kmm.takes
+    assert first.scene == scene and second.scene == other, "a window shows another scene"
+    assert other.kmm.armature.animation_data.action == other.kmm.takes[0].action
+    with bpy.context.temp_override(window=second):
+        bpy.ops.kmm.reject_takes()
+    assert not other.kmm.takes and other.kmm.armature.animation_data is None
+    with bpy.context.temp_override(window=second):
+        bpy.ops.wm.window_close()
+    yield 0.5
+    passed.append("generated in a second window with a scene of its own")
 
 
 def frame_the(character: bpy.types.Object) -> None:
