@@ -23,6 +23,7 @@ from ..motion.representation import representation
 from ..pipeline import TextToMotion
 from . import copying, geometry, metrics, scores, sequences
 from .copying import Nearest
+from .directional import directional_captions, directional_set
 from .evaluation_set import EvaluationClip, EvaluationSet
 from .evaluator import FrozenEvaluator
 from .metrics import Array, Interval
@@ -45,6 +46,7 @@ class EvaluationPlan:
     Attributes:
         repetitions: each generates everything anew (the published protocol has 20, and 10 for sequences).
         clips: at most so many held-out clips, drawn at random; all where None.
+        directional: at most so many clips whose captions name a side or a turn.
         compositions: sequences of 32 prompts in each repetition.
         samples: of each prompt, for MultiModality (published: 30).
         prompts: that many samples are made of (published: 100).
@@ -54,6 +56,7 @@ class EvaluationPlan:
 
     repetitions: int = 3
     clips: int | None = None
+    directional: int | None = 320
     compositions: int = 8
     samples: int = 12
     prompts: int = 16
@@ -64,6 +67,7 @@ class EvaluationPlan:
         lowest = {
             "repetitions": 1,
             "clips": metrics.POOL,
+            "directional": metrics.POOL,
             "compositions": 1,
             "samples": metrics.MULTIMODALITY_PAIRS,
             "prompts": 1,
@@ -523,17 +527,21 @@ def _measure_directional(
     measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation
 ) -> None:
     """The same figures on the captions that name a side or a turn."""
-    from .directional import directional_set
-
-    subset = directional_set(measurement.data)
-    if len(subset.clips) < metrics.POOL:
+    subset = [clip for clip in measurement.data.clips if directional_captions(clip)]
+    if len(subset) < metrics.POOL:
         result.notes.append(
-            f"No directional benchmark: {len(subset.clips)} clips have a caption that names a side or a turn; "
+            f"No directional benchmark: {len(subset)} clips have a caption that names a side or a turn; "
             f"{metrics.POOL} are needed."
         )
         return
-    result.data["directional_clips"] = len(subset.clips)
-    prompted = measurement.prompt(subset.clips, measurement.rng(7))
+    rng = measurement.rng(7)
+    clips = directional_set(measurement.data).clips
+    result.data["directional_clips"] = len(clips)
+    if measurement.plan.directional and measurement.plan.directional < len(clips):
+        chosen = np.sort(rng.choice(len(clips), measurement.plan.directional, replace=False))
+        clips = [clips[index] for index in chosen]
+    result.data["directional_measured"] = len(clips)
+    prompted = measurement.prompt(clips, rng)
     repetitions = range(measurement.plan.repetitions)
     result.directional[REAL] = scores.intervals(
         [prompted.scored(prompted.motion, measurement.rng(8, repetition)) for repetition in repetitions]

@@ -31,7 +31,7 @@ def prepared(tmp_path_factory):
 def test_help_names_every_command(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for command in ("prepare", "tokenizer", "generator", "run", "sample", "export", "inspect"):
+    for command in ("prepare", "tokenizer", "generator", "run", "sample", "export", "evaluate", "inspect"):
         assert f" {command} " in out
 
 

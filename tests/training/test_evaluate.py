@@ -1,0 +1,170 @@
+"""``kmm-train evaluate`` from end to end: made-up clips, an untrained model and an untrained evaluator."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kmm_core.errors import KmmError
+from kmm_core.evaluate import evaluation
+from kmm_core.evaluate.evaluation import EvaluationPlan, measure
+from kmm_core.evaluate.evaluator import Evaluator, EvaluatorSettings, load_evaluator, save_evaluator
+from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
+from kmm_core.evaluate.starter_set import starter_set
+from kmm_core.pipeline import TextToMotion
+from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from training import cli
+from training.evaluate import load_model
+from training.recipes.synthetic import make_clip
+
+from ..tiny_bundle import save_tiny_bundle
+
+HELD_OUT, TRAIN = 33, 12
+
+
+def prepare(folder: Path, noncommercial: bool = False) -> None:
+    (folder / "clips").mkdir(parents=True)
+    rows = []
+    for number in range(HELD_OUT + TRAIN):
+        turn = ("left", "right", "none")[number % 3]
+        clip = make_clip("walk", "none", turn, random.Random(number)).slice(0, 36 + number % 4)
+        way = "" if turn == "none" else f" to the {turn}"
+        about = PreparedClip(
+            id=f"clip_{number}",
+            source=folder.name,
+            licence="CC-BY-NC-4.0" if noncommercial else "CC0-1.0",
+            noncommercial=noncommercial,
+            split="val" if number < HELD_OUT else "train",
+            recording=str(number),
+            start=0.0,
+            frames=clip.num_frames,
+            captions=(f"a person turns{way or ' around'}", f"somebody walks and turns{way}"),
+            mirrored_captions=(),
+            # Meanings of their own, or one pool would hold three.
+            labels={"action": f"walk_{number // 6}", "side": "none", "turn": turn},
+        )
+        save_clip(clip_path(folder, about.id), clip)
+        rows.append(about)
+    write_manifest(folder, rows)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Prepared clips, a bundle and an evaluator in one folder."""
+    root = tmp_path_factory.mktemp("evaluate")
+    prepare(root / "prepared" / "free")
+    prepare(root / "prepared" / "paid", noncommercial=True)
+    bundle = save_tiny_bundle(root / "tiny")
+    pipeline = TextToMotion.load(bundle, "cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        settings = EvaluatorSettings(movement_width=8, motion_width=8, text_width=8, width=6)
+        evaluator = Evaluator(272, 384, settings)
+    save_evaluator(
+        root / "evaluator.safetensors", evaluator, encoder=pipeline.bundle.encoder.name, representation="272"
+    )
+    return root
+
+
+@pytest.fixture
+def few_prompts(monkeypatch):
+    monkeypatch.setattr(evaluation, "side_prompts", lambda: side_prompts()[:2])
+    monkeypatch.setattr(evaluation, "action_prompts", lambda: action_prompts()[:2])
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", *map(str, arguments), "--device", "cpu"])
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err
+
+
+def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, capsys, monkeypatch):
+    small = {"samples": 10, "prompts": 1, "compositions": 1}
+    full = EvaluationPlan
+    monkeypatch.setattr(evaluation, "EvaluationPlan", lambda **asked: full(**asked, **small))
+    out = tmp_path / "docs" / "benchmarks"
+    code, printed, err = run(
+        capsys,
+        *(made / "tiny", "--folder", made / "prepared", "--evaluator", made / "evaluator.safetensors"),
+        *("--repetitions", 1, "--out", out, "--baseline", made / "tiny"),
+    )
+    assert code == 0, err
+    assert "R-precision top-3" in printed and "evaluation_tiny.md" in printed
+    page = (out / "evaluation_tiny.md").read_text()
+    found = json.loads((out / "evaluation_tiny.json").read_text())
+    # The bundle is for any use, so the other source is left out.
+    assert found["data"]["clips"] == HELD_OUT and found["data"]["left_out"] == {"non-commercial": HELD_OUT}
+    assert list(found["text"]) == ["real", "reconstruction", "tiny", "tiny'"]
+    assert set(found["text"]["tiny"]) == {
+        *("r_precision_1", "r_precision_2", "r_precision_3", "fid", "mm_dist", "diversity", "multimodality")
+    }
+    # The baseline is the same model with the same seeds.
+    assert found["text"]["tiny"] == found["text"]["tiny'"]
+    assert list(found["transitions"]) == [
+        "real",
+        "tiny",
+        "tiny'",
+        "stitched, cross-faded",
+        "stitched, end to end",
+    ]
+    assert found["data"]["directional_clips"] == HELD_OUT
+    assert {"foot_slide", "turn_direction", "named_side", "sample_spread"} <= set(found["geometry"]["tiny"])
+    assert len(found["figures"]) == 9
+    for figure in found["figures"]:
+        assert f"| {figure['what']} | {figure['target']} | {figure['measured']} |" in page
+    for part in ("scores", "transitions", "nearest", "actions"):
+        picture = out.parent / "images" / f"evaluation_tiny_{part}.png"
+        assert picture.stat().st_size > 3000 and f"](../images/{picture.name})" in page
+    # What is said of other people's recordings stays out.
+    assert "somebody walks" not in page and "somebody walks" not in json.dumps(found)
+
+
+def test_the_same_seed_measures_the_same(made, few_prompts):
+    name, pipeline = load_model(str(made / "tiny"), "cpu")
+    data = starter_set(made / "prepared", noncommercial=False)
+    evaluator = load_evaluator(made / "evaluator.safetensors", pipeline.bundle.encoder, "272")
+    plan = EvaluationPlan(repetitions=1, clips=32, directional=32, compositions=1, samples=10, prompts=1)
+    once, again = (measure({name: pipeline}, data, evaluator, plan) for _ in range(2))
+    assert name == "tiny" and once.text == again.text and once.transitions == again.transitions
+    assert once.data["clips"] == 32
+    # Real motion is nearer to itself through the tokenizer than through an untrained generator.
+    assert np.isfinite(once.text["reconstruction"]["fid"].mean)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--data", "kit"], "--data kit is not known; expected one of starter, humanml3d, babel."),
+        (["--released"], "There is no released evaluator of the starter's data."),
+        (
+            ["--data", "humanml3d", "--released"],
+            "holds 0 files text_mot_match/model/finest.tar; expected one.",
+        ),
+        (["--evaluator", "nowhere.safetensors"], "nowhere.safetensors does not exist."),
+        (["--clips", "7"], "clips=7 is too small; expected at least 32."),
+        (["--folder", "nowhere"], "nowhere holds no prepared source."),
+    ],
+)
+def test_mistakes_are_told(made, tmp_path, monkeypatch, capsys, changes, message):
+    monkeypatch.chdir(tmp_path)
+    given = ("--folder", made / "prepared", "--evaluator", made / "evaluator.safetensors")
+    code, _, err = run(capsys, made / "tiny", *given, *changes)
+    assert code == 1 and message in err and "Traceback" not in err
+    assert not list(tmp_path.rglob("*.md"))
+
+
+def test_a_model_may_be_a_run_or_a_checkpoint(tmp_path):
+    (tmp_path / "generator").mkdir()
+    (tmp_path / "generator" / "best.safetensors").write_bytes(b"broken")
+    for given in (tmp_path, tmp_path / "generator" / "best.safetensors"):
+        with pytest.raises(KmmError, match="best.safetensors"):
+            load_model(str(given), "cpu")
+    with pytest.raises(KmmError) as raised:
+        load_model(str(tmp_path / "nothing"), "cpu")
+    assert "nothing" in raised.value.message
