@@ -78,7 +78,7 @@ def test_all_problems_of_a_config_are_listed(capsys, tmp_path):
         "tokenizer.widht is not a setting; did you mean width?",
         "tokenizer.width is '3'; expected a whole number.",
         "[train.generator] steps=0 must be at least 1.",
-        "masking.strategy is 'none'; expected one of 'key_frame', 'random'.",
+        "masking.strategy is 'none'; expected one of 'key_frame', 'random', 'confidence'.",
     ):
         assert problem in err
 
