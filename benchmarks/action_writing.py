@@ -24,6 +24,13 @@ from kmm_blender.scene.pose_keys import PoseKeys
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_NAMES
 
+_HEAD = """# Action writing
+
+What `kmm_blender/scene/action_writer.py` needs for ten minutes of motion at 30 fps, in each Blender:
+`PYTHONPATH=. PYTHON-WITH-BPY -m benchmarks.action_writing -o docs/benchmarks/action_writing.md`.
+
+"""
+
 
 def _armature() -> bpy.types.Object:
     armature = bpy.data.objects.new("Benchmark", bpy.data.armatures.new("Benchmark"))
@@ -89,6 +96,17 @@ def _longest_slice(steps: Iterable[object]) -> float:
     return longest
 
 
+def _put(path: Path, section: str) -> None:
+    """Puts this Blender's section into the page; those of other versions stay."""
+    heading = section.partition("\n")[0]
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    _, *others = ("\n" + page).split("\n## ")
+    kept = [f"## {other.strip()}\n" for other in others if f"## {other}".partition("\n")[0] != heading]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    newest_first = sorted([*kept, section], reverse=True)
+    path.write_text(_HEAD + "\n".join(newest_first), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=18000)
@@ -133,8 +151,7 @@ def main() -> None:
         + f"| keyframe_insert | {inserted.wall:.1f} | {inserted.cpu:.1f} | 1 | - |\n"
     )
     if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
+        _put(arguments.output, text)
     print(text, flush=True)
     os._exit(0)  # the bpy module may hang or crash at a normal exit
 
