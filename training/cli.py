@@ -151,6 +151,40 @@ def evaluate(
     print(f"Wrote {written[0]}.")
 
 
+@app.command()
+def decay(
+    model: Annotated[str, typer.Argument(help="As for evaluate.")],
+    evaluator_file: Annotated[
+        Path, typer.Option("--evaluator", help="What kmm-train evaluator left: evaluator.safetensors.")
+    ],
+    baseline: Annotated[str, typer.Option(help="The masked Transformer to compare with.")] = "",
+    folder: Annotated[Path, typer.Option(help="Prepared clips.")] = Path("prepared"),
+    count: Annotated[int, typer.Option(help="Sub-sequences at each range of places; times 96.")] = 192,
+    repetitions: Annotated[int, typer.Option(min=1, help="Each with other prompts.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
+    images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
+    device: Device = "auto",
+) -> None:
+    """Measure whether the last prompts of long timelines are served as well as the first."""
+    from kmm_core.evaluate.decay import DecayPlan
+
+    from .run_decay import run_decay
+
+    _use_device(device)
+    page = run_decay(
+        model,
+        baseline=baseline,
+        evaluator=evaluator_file,
+        folder=folder,
+        plan=DecayPlan(count=count, repetitions=repetitions, seed=seed),
+        out=out,
+        images=images,
+        device=device,
+    )
+    print(f"Wrote {page}.")
+
+
 @app.command(name="run")
 def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, device: Device = "auto") -> None:
     """All stages of a config in order; goes on where it stopped and skips what is finished."""

@@ -78,8 +78,8 @@ def evaluate(
         form = {"starter": first.representation.name, "humanml3d": "263", "babel": "135"}[kind]
         measuring = load_evaluator(evaluator, first.bundle.encoder, form, first.device)
         described = f"`{evaluator.name}`, trained on the training split by `kmm-train evaluator`"
-    data = _data(kind, folder, first, released)
-    with _progress() as report:
+    data = evaluation_data(kind, folder, first, released)
+    with stage_bars() as report:
         result = measure(models, data, measuring, plan, report)
     measured = sum(result.seconds.values())
     result.seconds["loading"] = time.perf_counter() - started - measured
@@ -106,7 +106,7 @@ def load_model(given: str, device: str = "auto") -> tuple[str, TextToMotion]:
     return run.name, TextToMotion(load_generator(settings_of(run), load_tokenizer(run), checkpoint), device)
 
 
-def _data(kind: str, folder: Path, pipeline: TextToMotion, tagged: bool) -> EvaluationSet:
+def evaluation_data(kind: str, folder: Path, pipeline: TextToMotion, tagged: bool) -> EvaluationSet:
     if kind == "humanml3d":
         return humanml3d_set(folder)
     if kind == "babel":
@@ -148,7 +148,7 @@ def _within(folder: Path, name: str) -> Path:
 
 
 @contextmanager
-def _progress() -> Iterator[Report]:
+def stage_bars() -> Iterator[Report]:
     """A bar for each stage, with the time left."""
     bar = Progress(
         TextColumn("{task.description}"),
