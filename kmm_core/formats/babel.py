@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +56,19 @@ class BabelRecording:
     whole: bool
 
 
-def read_babel(folder: str | Path, split: str) -> list[BabelRecording]:
+def label_file(folder: Path, split: str) -> Path | None:
+    """Where the labels of a split lie in ``folder``; None where they don't."""
+    places = [folder / below / f"{split}.json" for below in ("babel-teach", "")]
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_babel(folder: str | Path, split: str, amass: str | Path | None = None) -> list[BabelRecording]:
     """The labelled recordings of a split, in the file's order.
 
     Args:
         folder: see the top of this file.
         split: "train" or "val"; BABEL's test labels are not public.
+        amass: another folder to look for AMASS files in, as in ``folder``.
 
     Raises:
         KmmError: ``bad_babel`` where the folder or the label file is missing or broken; names the recording.
@@ -68,8 +76,7 @@ def read_babel(folder: str | Path, split: str) -> list[BabelRecording]:
     folder = Path(folder)
     if split not in SPLITS:
         raise KmmError("bad_babel", f"split={split!r} is not one of {', '.join(SPLITS)}.", "Choose one.")
-    places = [folder / below / f"{split}.json" for below in ("babel-teach", "")]
-    file = next((place for place in places if place.is_file()), None)
+    file = label_file(folder, split)
     if file is None:
         raise KmmError(
             "bad_babel", f"{folder} holds neither babel-teach/{split}.json nor {split}.json.", _SOURCE
@@ -80,10 +87,11 @@ def read_babel(folder: str | Path, split: str) -> list[BabelRecording]:
         raise KmmError("bad_babel", f"{file} is no readable JSON ({error}).", "Fetch it again.") from None
     if not isinstance(rows, dict) or not rows:
         raise KmmError("bad_babel", f"{file} is no table of recordings.", _SOURCE)
+    roots = [folder] if amass is None else [folder, Path(amass)]
     recordings = []
     for key, row in rows.items():
         try:
-            recordings.append(_recording(row, folder))
+            recordings.append(_recording(row, roots))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise KmmError(
                 "bad_babel",
@@ -93,7 +101,7 @@ def read_babel(folder: str | Path, split: str) -> list[BabelRecording]:
     return [recording for recording in recordings if recording.labels]
 
 
-def _recording(row: dict, folder: Path) -> BabelRecording:
+def _recording(row: dict, roots: Sequence[Path]) -> BabelRecording:
     timed = row.get("frame_ann")
     annotation = timed or row.get("seq_ann") or {"labels": []}
     duration = float(row["dur"])
@@ -106,11 +114,11 @@ def _recording(row: dict, folder: Path) -> BabelRecording:
         labels.append(BabelLabel(text, start, end))
     labels.sort(key=lambda label: (label.start, label.end))
     return BabelRecording(
-        str(row["babel_sid"]), _motion(Path(row["feat_p"]), folder), tuple(labels), not timed
+        str(row["babel_sid"]), _motion(Path(row["feat_p"]), roots), tuple(labels), not timed
     )
 
 
-def _motion(named: Path, folder: Path) -> Path | None:
+def _motion(named: Path, roots: Sequence[Path]) -> Path | None:
     ways = (named, Path(*named.parts[1:]))
-    candidates = [top / way for top in (folder / "amass", folder) for way in ways]
+    candidates = [top / way for root in roots for top in (root / "amass", root) for way in ways]
     return next((path for path in candidates if path.is_file()), None)

@@ -14,6 +14,7 @@ from kmm_core.errors import KmmError
 from kmm_core.evaluate import babel_set as module
 from kmm_core.evaluate.babel_set import at_30_fps, babel_set, spacy_tagger
 from kmm_core.formats.amass import read_smpl_motion
+from kmm_core.formats.babel import read_babel
 from kmm_core.motion import representation_135, rotations
 from kmm_core.motion.smpl_motion import SmplMotion
 
@@ -141,6 +142,13 @@ def test_amass_is_found_with_and_without_the_archives_folder(tmp_path, place):
     write_labels(tmp_path, row(7, [label("walk", 0, 2)]))
     (tmp_path / "babel-teach" / "val.json").rename(tmp_path / "val.json")
     assert len(babel_set(tmp_path).clips) == 1
+
+
+def test_amass_may_lie_in_a_folder_of_its_own(folder):
+    labels = folder / "labels"
+    write_labels(labels, row(7, [label("walk", 0, 2)]))
+    assert [recording.motion for recording in read_babel(labels, "val")] == [None]
+    assert [recording.motion for recording in read_babel(labels, "val", folder)] == [folder / "amass" / FEAT]
 
 
 def test_the_training_split_is_read_when_asked_for(folder):

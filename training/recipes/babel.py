@@ -1,13 +1,12 @@
-"""BABEL as TEACH lays it out: ``train.json`` and ``val.json`` beside the AMASS folders. For users who have both."""
+"""BABEL in TEACH's folders, see ``kmm_core.formats.babel``. For users who have it and AMASS."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from kmm_core.clip import MotionClip
-from kmm_core.errors import KmmError
+from kmm_core.formats.babel import label_file, read_babel
 
 from ..captions import mirror_caption, names_a_side
 from ..data_checks import measure, side_doubt
@@ -32,26 +31,18 @@ class Babel:
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """Sequences whose AMASS file is found below ``folder``, ``data`` or an ``amass`` folder in either."""
-        found = []
-        for file, split in _SPLITS.items():
-            path = folder / f"{file}.json"
-            if not path.is_file():
-                continue
-            try:
-                sequences = json.loads(path.read_text(encoding="utf-8")).values()
-                found += [
-                    take
-                    for row in sequences
-                    for take in [_take(row, split, (folder, data))]
-                    if take is not None
-                ]
-            except (ValueError, AttributeError, KeyError, TypeError) as error:
-                raise KmmError(
-                    "bad_babel",
-                    f"{path} is not a BABEL label file ({type(error).__name__}: {error}).",
-                    "Fetch it again.",
-                ) from None
-        return found
+        return [
+            Take(
+                f"babel_{recording.id}",
+                (recording.motion,),
+                split=split,
+                details={"segments": [(label.start, label.end, label.text) for label in recording.labels]},
+            )
+            for file, split in _SPLITS.items()
+            if label_file(folder, file)
+            for recording in read_babel(folder, file, amass=data)
+            if recording.motion
+        ]
 
     def read(self, take: Take) -> MotionClip:
         """The AMASS sequence on the canonical skeleton."""
@@ -78,30 +69,6 @@ class Babel:
             side = "none" if mirror_caption(caption) == caption else "left" if "left" in caption else "right"
             labels = {"action": caption.split()[0], "side": side, "turn": "none", "style": "normal"}
             yield Cut(first, last, (caption,), labels)
-
-
-def _take(row: dict, split: str, folders: tuple[Path, ...]) -> Take | None:
-    """A take where the row has labels and its motion is there. ``feat_p`` names the data set twice in BABEL's files."""
-    annotation = row.get("frame_ann") or row.get("seq_ann")
-    if not annotation:
-        return None
-    relative = Path(row["feat_p"])
-    shorter = Path(*relative.parts[1:])
-    candidates = [
-        folder / below / path for folder in folders for below in ("", "amass") for path in (relative, shorter)
-    ]
-    motion = next((path for path in candidates if path.is_file()), None)
-    if motion is None:
-        return None
-    segments = [
-        (
-            float(label.get("start_t") or 0.0),
-            float(label["end_t"]) if label.get("end_t") is not None else float(row["dur"]),
-            label.get("proc_label") or label["raw_label"],
-        )
-        for label in annotation["labels"]
-    ]
-    return Take(f"babel_{row['babel_sid']}", (motion,), split=split, details={"segments": segments})
 
 
 RECIPE = Babel()
