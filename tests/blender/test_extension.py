@@ -13,6 +13,7 @@ import addon_utils
 import bpy
 import pytest
 import tomllib
+from fake_workers import fake_worker
 
 import kmm_core
 
@@ -177,6 +178,21 @@ def test_disabled_and_enabled_ten_times_leaves_nothing(enabled_again):
         assert our_traces() == before
     addon_utils.disable(PACKAGE, default_set=True)
     assert our_traces() == {}
+
+
+def test_disabled_in_the_middle_of_a_generation_leaves_nothing(enabled_again, fresh_scene, tmp_path):
+    session = sys.modules[f"{PACKAGE}.session"].get()
+    session.python = Path(sys.executable)
+    client_type = sys.modules[f"{PACKAGE}.jobs.worker_client"].WorkerClient
+    launcher = fake_worker(tmp_path, "receive(); time.sleep(600)")
+    session.client = client_type(session.python, tmp_path / "worker.log", launcher=launcher)
+    bpy.ops.kmm.add_character()
+    bpy.ops.kmm.add_prompt()
+    bpy.ops.kmm.generate()
+    timer = session._timer
+    assert bpy.app.timers.is_registered(timer) and any("fake worker" in line for line in children())
+    addon_utils.disable(PACKAGE, default_set=True)
+    assert our_traces() == {} and not bpy.app.timers.is_registered(timer)
 
 
 def test_blender_sees_no_policy_violation():
