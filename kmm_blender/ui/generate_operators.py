@@ -142,7 +142,7 @@ class KMM_OT_show_take(_TakesOperator, bpy.types.Operator):
 
 
 class KMM_OT_accept_take(_TakesOperator, bpy.types.Operator):
-    """Keep the take that is shown and remove the others; the history remembers them. Your own Actions stay unchanged"""
+    """Keep the take that is shown, with what you changed in it, and remove the others; the history remembers them. Your own Actions stay unchanged"""
 
     bl_idname = "kmm.accept_take"
     bl_label = "Accept"
@@ -175,7 +175,7 @@ class KMM_OT_accept_take(_TakesOperator, bpy.types.Operator):
 
 
 class KMM_OT_reject_takes(_TakesOperator, bpy.types.Operator):
-    """Remove all takes and put the armature back as it was before them. The history remembers them"""
+    """Remove all takes, with keys that you set on them meanwhile, and put the armature back as it was. The history remembers the takes as generated"""
 
     bl_idname = "kmm.reject_takes"
     bl_label = "Reject"
