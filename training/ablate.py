@@ -16,13 +16,12 @@ from kmm_core.atomic_write import atomic_write
 from kmm_core.errors import KmmError
 from kmm_core.text.encoder import TextEncoder, load_text_encoder
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
-from kmm_core.train import checkpoint
 from kmm_core.train.generator_stage import GeneratorRows, validation_batches
 
 from .ablation_scores import Ruler, measure
-from .config import RunSettings, build, override
+from .config import RunSettings, override
 from .export import load_generator
-from .runs import generator_rows, load_tokenizer, train_generator_on
+from .runs import generator_rows, load_tokenizer, settings_of_stage, train_generator_on
 
 SCORES_FILE = "scores.json"
 DEFAULT = "default"
@@ -211,13 +210,7 @@ class _Workshop:
 
 
 def _check_settings(place: Path, settings: RunSettings) -> None:
-    last = place / "last.safetensors"
-    if not last.is_file():
-        return
-    trained = build(
-        RunSettings, checkpoint.load(last, groups=()).info["metadata"]["settings"], name=str(last)
-    )
-    if trained != settings:
+    if (place / "last.safetensors").is_file() and settings_of_stage(place) != settings:
         raise KmmError(
             "ablation_changed",
             f"{place} was trained with other settings than those given now.",

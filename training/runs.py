@@ -209,11 +209,15 @@ def settings_of(run: Path) -> RunSettings:
         KmmError: ``no_run`` where ``run`` holds no checkpoint.
     """
     for stage in ("generator", "tokenizer"):
-        path = run / stage / "best.safetensors"
-        if path.is_file():
-            table = checkpoint.load(path, groups=()).info["metadata"]["settings"]
-            return build(RunSettings, table, name=str(path))
+        if (run / stage / "best.safetensors").is_file():
+            return settings_of_stage(run / stage, "best")
     raise KmmError("no_run", f"{run} holds no trained stage.", "Train one first: kmm-train run.")
+
+
+def settings_of_stage(folder: Path, at: str = "last") -> RunSettings:
+    """The settings in the checkpoint ``at`` "last" or "best" of a stage's folder."""
+    path = folder / f"{at}.safetensors"
+    return build(RunSettings, checkpoint.load(path, groups=()).info["metadata"]["settings"], name=str(path))
 
 
 def load_tokenizer(run: Path, stage: str = "decoder") -> MotionTokenizer:
