@@ -20,7 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[str, typer.Argument(help="A TOML file, or tiny, starter, starter-nc, humanml3d, babel.")]
+Config = Annotated[
+    str, typer.Argument(help="A TOML file, or tiny, starter, starter-nc, transformer, ablation, humanml3d, babel.")
+]
 RunFolder = Annotated[
     Path | None, typer.Option("--run", help="Folder of the run; by default runs/<name of the config>.")
 ]
