@@ -44,7 +44,7 @@ PACKAGES = ("numpy>=1.26", "safetensors>=0.4.5", "tokenizers>=0.20", "einops>=0.
 PIP = "25.3"
 # Unpacked wheels against their size, at least: torch for the CPU takes 3.8 times, CUDA's libraries about 2.
 UNPACKED = 2
-# A worker holds this file of its environment locked (kmm_core/worker.py has the same name).
+# Marks an environment as ours to remove. A worker holds it locked (kmm_core/worker.py has the same name).
 IN_USE = "kmm_in_use"
 ATTEMPTS = 5
 CHUNK = 1 << 20
@@ -187,13 +187,12 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
         "disk_bytes": sum(path.lstat().st_size for path in environment.rglob("*") if not path.is_dir()),
         "note": found["note"] or choice.note,
     }
-    (environment / IN_USE).touch()
     (folder / "backend.json.new").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     os.replace(folder / "backend.json.new", folder / "backend.json")
     shutil.rmtree(downloads, ignore_errors=True)
     for other in folder.glob("env[0-9]*"):
         # Where a worker still runs it stays; the next installation will see to it.
-        if other != environment and not _in_use(other):
+        if other != environment and (other.name == old or _is_ours(other)) and not _in_use(other):
             shutil.rmtree(other, ignore_errors=True)
     return record
 
@@ -212,7 +211,9 @@ def make_environment(environment: Path, pythons: Sequence[str]) -> Path:
         reason = _unfit(base)
         if not reason:
             shutil.rmtree(environment, ignore_errors=True)
-            code, output = _run([base, "-I", "-m", "venv", "--clear", str(environment)])
+            environment.mkdir(exist_ok=True)
+            (environment / IN_USE).touch()
+            code, output = _run([base, "-I", "-m", "venv", str(environment)])
             python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
             if code == 0 and python.is_file():
                 return python
@@ -632,9 +633,13 @@ def _installed_environment(folder: Path) -> str:
 
 
 def _free_environment(folder: Path, old: str) -> Path:
-    """Where the new environment goes: not where the backend is that works now, nor where a worker still runs."""
-    places = (folder / f"env{number}" for number in itertools.count(1))
-    return next(place for place in places if place.name != old and not _in_use(place))
+    """Where the new environment goes: not where the backend is that works now, a worker still runs, or the user has something."""
+    places = (folder / f"env{number}" for number in itertools.count(1) if f"env{number}" != old)
+    return next(place for place in places if not place.exists() or (_is_ours(place) and not _in_use(place)))
+
+
+def _is_ours(environment: Path) -> bool:
+    return (environment / IN_USE).exists()
 
 
 def _in_use(environment: Path) -> bool:

@@ -267,6 +267,7 @@ def test_torch_that_does_not_work_leaves_the_backend_that_did(folder, monkeypatc
 @pytest.mark.skipif(os.name == "nt", reason="there the open file itself is the lock")
 def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
     """An installation that finishes during a generation: the worker's environment goes with the next installation."""
+    (folder / "env2024").mkdir()  # the user's own, as where the backend's folder is the user's home
     for name in ("env1", "env3"):
         (folder / name).mkdir()
         (folder / name / "kmm_in_use").touch()
@@ -279,6 +280,7 @@ def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
     def make_environment(environment, _pythons):
         shutil.rmtree(environment, ignore_errors=True)
         environment.mkdir()
+        (environment / "kmm_in_use").touch()
         (environment / "python").symlink_to(sys.executable)
         return environment / "python"
 
@@ -288,14 +290,16 @@ def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
 
     def install() -> tuple[str, list[str]]:
         record = setup.install(setup.Specification(str(folder), "", [], "cpu", str(good)), lambda **_: None)
-        return record["python"], sorted(path.name for path in folder.glob("env*"))
+        return record["python"], sorted(path.name for path in folder.glob("env?"))
 
     monkeypatch.setattr(sys, "prefix", str(folder / "env1"))
     mark = worker._hold_environment()
     assert install() == ("env2/python", ["env1", "env2"])
     assert install() == ("env3/python", ["env1", "env3"])
     mark.close()  # the worker ends
-    assert install() == ("env1/python", ["env1"])
+    (folder / "env1" / "kmm_in_use").unlink()  # now the user's as well
+    assert install() == ("env2/python", ["env1", "env2"])
+    assert (folder / "env2024").is_dir()
 
 
 # --- the disk
