@@ -6,16 +6,14 @@ import json
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import evaluation
-from kmm_core.evaluate.evaluation import EvaluationPlan, measure
-from kmm_core.evaluate.evaluator import Evaluator, EvaluatorSettings, load_evaluator, save_evaluator
+from kmm_core.evaluate.evaluation import EvaluationPlan
+from kmm_core.evaluate.evaluator import Evaluator, EvaluatorSettings, save_evaluator
 from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
-from kmm_core.evaluate.starter_set import starter_set
 from kmm_core.pipeline import TextToMotion
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from training import cli
@@ -92,14 +90,14 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
     code, printed, err = run(
         capsys,
         *(made / "tiny", "--folder", made / "prepared", "--evaluator", made / "evaluator.safetensors"),
-        *("--repetitions", 1, "--out", out, "--baseline", made / "tiny"),
+        *("--repetitions", 1, "--clips", 32, "--out", out, "--baseline", made / "tiny"),
     )
     assert code == 0, err
     assert "R-precision top-3" in printed and "evaluation_tiny.md" in printed
     page = (out / "evaluation_tiny.md").read_text()
     found = json.loads((out / "evaluation_tiny.json").read_text())
     # The bundle is for any use, so the other source is left out.
-    assert found["data"]["clips"] == HELD_OUT and found["data"]["left_out"] == {"non-commercial": HELD_OUT}
+    assert found["data"]["clips"] == 32 and found["data"]["left_out"] == {"non-commercial": HELD_OUT}
     assert list(found["text"]) == ["real", "reconstruction", "tiny", "tiny'"]
     assert set(found["text"]["tiny"]) == {
         *("r_precision_1", "r_precision_2", "r_precision_3", "fid", "mm_dist", "diversity", "multimodality")
@@ -113,7 +111,7 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
         "stitched, cross-faded",
         "stitched, end to end",
     ]
-    assert found["data"]["directional_clips"] == HELD_OUT
+    assert found["data"]["directional_clips"] == 32
     assert {"foot_slide", "turn_direction", "named_side", "sample_spread"} <= set(found["geometry"]["tiny"])
     assert len(found["figures"]) == 9
     for figure in found["figures"]:
@@ -123,18 +121,6 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
         assert picture.stat().st_size > 3000 and f"](../images/{picture.name})" in page
     # What is said of other people's recordings stays out.
     assert "somebody walks" not in page and "somebody walks" not in json.dumps(found)
-
-
-def test_the_same_seed_measures_the_same(made, few_prompts):
-    name, pipeline = load_model(str(made / "tiny"), "cpu")
-    data = starter_set(made / "prepared", noncommercial=False)
-    evaluator = load_evaluator(made / "evaluator.safetensors", pipeline.bundle.encoder, "272")
-    plan = EvaluationPlan(repetitions=1, clips=32, directional=32, compositions=1, samples=10, prompts=1)
-    once, again = (measure({name: pipeline}, data, evaluator, plan) for _ in range(2))
-    assert name == "tiny" and once.text == again.text and once.transitions == again.transitions
-    assert once.data["clips"] == 32
-    # Real motion is nearer to itself through the tokenizer than through an untrained generator.
-    assert np.isfinite(once.text["reconstruction"]["fid"].mean)
 
 
 @pytest.mark.parametrize(
