@@ -211,6 +211,7 @@ def _plot(runs: Sequence[Run], path: Path) -> None:
                     panel.axvline(statistics.mean(values), color="grey", linewidth=0.8)
         panel.set_title(f"{about.label} ({'more' if about.higher else 'less'} is better)", fontsize=9)
         panel.tick_params(labelsize=8)
+        panel.locator_params(axis="x", nbins=4)
     axes[0].set_yticks(range(len(present)), present)
     axes[0].invert_yaxis()
     for panel in axes[len(METRICS) :]:
