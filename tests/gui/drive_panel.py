@@ -190,7 +190,7 @@ def work_the_panel() -> Step:
 def work_two_windows() -> Step:
     """A second window with a scene of its own: Generate is pressed there, and the first window's scene is left alone."""
     first, scene = bpy.context.window, bpy.context.scene
-    bpy.ops.wm.window_new()
+    bpy.ops.wm.window_new_main()  # one of its own: a child window shows its parent's scene
     yield 1.0
     second = next(window for window in bpy.context.window_manager.windows if window != first)
     with bpy.context.temp_override(window=second):
