@@ -21,7 +21,10 @@ app = typer.Typer(
 )
 
 Config = Annotated[
-    str, typer.Argument(help="A TOML file, or tiny, starter, starter-nc, transformer, ablation, humanml3d, babel.")
+    str,
+    typer.Argument(
+        help="A TOML file, or tiny, starter, starter-nc, transformer, ablation, humanml3d, babel."
+    ),
 ]
 RunFolder = Annotated[
     Path | None, typer.Option("--run", help="Folder of the run; by default runs/<name of the config>.")
@@ -126,7 +129,7 @@ def evaluate(
     repetitions: Annotated[
         int, typer.Option(min=1, help="Each generates everything anew; the published protocol has 20.")
     ] = 3,
-    clips: Annotated[int | None, typer.Option(help="At most so many held-out clips, at least 32.")] = None,
+    clips: Annotated[int, typer.Option(help="At most so many held-out clips, at least 32.")] = 512,
     out: Annotated[Path, typer.Option(help="Folder of the page; pictures go into images beside it.")] = Path(
         "docs/benchmarks"
     ),

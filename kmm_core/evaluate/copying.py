@@ -23,6 +23,7 @@ WINDOW_SECONDS = 1.0
 STEP_SECONDS = 0.1
 QUANTILES = (0.05, 0.25, 0.5, 0.75)
 _TRAIN_CLIPS_AT_ONCE = 400
+_RESAMPLES = 1000
 
 Positions = Callable[[Features], NDArray[np.floating]]
 
@@ -50,6 +51,15 @@ class Nearest:
             )
             for share in QUANTILES
         }
+
+    def below(self, share: float) -> bool:
+        """Whether that quantile of the samples is below the recordings', by more than chance: 95 %, bootstrap."""
+        rng = np.random.default_rng(0)
+        drawn = [
+            np.quantile(rng.choice(values, (_RESAMPLES, len(values))), share, axis=1)
+            for values in (self.samples, self.held_out)
+        ]
+        return bool(np.quantile(drawn[0] - drawn[1], 0.975) < 0)
 
     @property
     def nearer(self) -> float:

@@ -57,9 +57,9 @@ class EvaluationPlan:
     """
 
     repetitions: int = 3
-    clips: int | None = None
-    directional: int | None = 320
-    compositions: int = 8
+    clips: int | None = 512
+    directional: int | None = 256
+    compositions: int = 6
     samples: int = 12
     prompts: int = 16
     copies: int = 400
@@ -412,7 +412,7 @@ def geometry_row(clips: Sequence[MotionClip], labelled: Sequence[EvaluationClip]
 
 def judged_row(sides: Sequence[Judged], actions: Sequence[Judged], bundle: str) -> dict[str, float]:
     """Shares of prompts that geometry finds acted as asked: all, and those that the bundle's data cover."""
-    row = {}
+    row = {"side_prompts": float(len(sides))}
     for name, judged in (("named_side", sides), ("action", actions)):
         covered = [item for item in judged if bundle in item.spec.covered]
         row[name] = float(np.mean([item.verdict.correct for item in judged]))
@@ -581,6 +581,7 @@ def _measure_sequences(
         "area_under_jerk": metrics.interval([metrics.area_under_jerk(real.curve, real.mean_jerk)]),
     }
     result.data["mean_jerk"] = real.mean_jerk
+    result.data["compositions"] = [len(composition.texts) for composition in measurement.compositions(0)]
     fade = 2 * round(sequences.FADE_SECONDS * fps / 2)
     count = len(measurement.compositions(0))
     first: dict[str, list[sequences.MadeSequence]] = {}
@@ -679,3 +680,7 @@ def _measure_geometry(
         sides, actions = (judge_prompts(pipeline, specs, advance) for specs in prompts)
         free = "NC" not in pipeline.info.licence
         result.geometry[name] |= judged_row(sides, actions, "starter" if free else "starter-nc")
+    order = [*result.text, *result.geometry]
+    result.geometry = {
+        name: result.geometry[name] for name in dict.fromkeys(order) if name in result.geometry
+    }

@@ -13,7 +13,8 @@ from .copying import Nearest
 from .metrics import Array, Interval
 
 # Colours that stay apart for the colour-blind (Okabe and Ito).
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#000000")
+_SKY = "#56B4E9"
 _GREY = "#999999"
 
 
@@ -38,9 +39,10 @@ def _save(figure, path: Path) -> None:
 
 
 def _colours(rows: Sequence[str]) -> dict[str, str]:
-    """Real motion is grey; the others have a colour each."""
-    others = [row for row in rows if row != "real"]
-    return {"real": _GREY} | {row: _COLOURS[i % len(_COLOURS)] for i, row in enumerate(others)}
+    """Real motion is grey, reconstructions are pale; the others have a colour each, the same in every plot."""
+    fixed = {"real": _GREY, "reconstruction": _SKY}
+    others = [row for row in rows if row not in fixed]
+    return fixed | {row: _COLOURS[i % len(_COLOURS)] for i, row in enumerate(others)}
 
 
 def plot_scores(
@@ -91,11 +93,11 @@ def plot_jerk(curves: Mapping[str, Array], fps: float, path: Path) -> None:
         seconds = (np.arange(len(curve)) + 1.5 - (len(curve) + 3) / 2) / fps
         axis.plot(seconds, curve, label=row, color=colours[row], linewidth=2 if row == "real" else 1.4)
     axis.axvline(0, color="#cccccc", zorder=0)
-    axis.set_ylim(bottom=0)
+    axis.set_yscale("log")
     axis.set_xlabel("seconds from the change of prompt (real motion: from any frame)")
     axis.set_ylabel("jerk of the worst joint, m / frame³")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    drawn.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     _save(drawn, path)
 
 
@@ -148,5 +150,5 @@ def plot_actions(actions: Mapping[str, Mapping[str, float]], model: str, path: P
     axis.grid(axis="y", color="#eeeeee")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    drawn.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     _save(drawn, path)

@@ -82,5 +82,9 @@ def test_quantiles_and_the_share_that_is_too_near():
     same = copying.Nearest(held_out, held_out, "m")
     assert same.nearer == pytest.approx(0.05)
     assert all(a == b for a, b in same.quantiles().values())
+    assert not same.below(0.05) and not same.below(0.5)
+    # A little nearer may be chance; a hundred times is not.
+    assert not copying.Nearest(held_out - 0.01, held_out, "m").below(0.5)
+    assert copying.Nearest(held_out * 0.01, held_out, "m").below(0.5)
     copies = copying.Nearest(held_out * 0.01, held_out, "m")
     assert copies.nearer == 1.0 and copies.quantiles()["50%"][0] < copies.quantiles()["50%"][1]
