@@ -15,6 +15,7 @@ from ..atomic_write import atomic_write
 from . import plots
 from .copying import Nearest
 from .evaluation import FADED, REAL, RECONSTRUCTION, SPLICED, Evaluation, Table
+from .metrics import Interval
 from .published import Benchmark, published_rows
 from .starter_report import Figure
 
@@ -80,7 +81,7 @@ def _clip_figures(result: Evaluation) -> list[Figure]:
             Figure(
                 "FID against held-out motion",
                 "<= 2 x its tokenizer's reconstructions",
-                f"{fid} against {ceiling} ({fid.mean / max(ceiling.mean, 1e-9):.1f} x)",
+                f"{_shown(fid)} against {_shown(ceiling)} ({fid.mean / max(ceiling.mean, 1e-9):.1f} x)",
                 fid.mean <= 2 * ceiling.mean,
                 {"fid": fid.mean, "reconstruction": ceiling.mean},
             )
@@ -90,7 +91,7 @@ def _clip_figures(result: Evaluation) -> list[Figure]:
         Figure(
             "R-precision top-3",
             ">= 0.9 x real motion's",
-            f"{share:.2f} x ({model['r_precision_3']} against {real['r_precision_3']})",
+            f"{share:.2f} x ({_shown(model['r_precision_3'])} against {_shown(real['r_precision_3'])})",
             share >= 0.9,
             {"share": share},
         )
@@ -107,7 +108,7 @@ def _direction_figures(result: Evaluation) -> list[Figure]:
             Figure(
                 "directional benchmark, R-precision top-3",
                 ">= 0.95 x real motion's",
-                f"{share:.2f} x ({own} against {real})",
+                f"{share:.2f} x ({_shown(own)} against {_shown(real)})",
                 share >= 0.95,
                 {"share": share},
             )
@@ -167,8 +168,14 @@ def _copying_figures(result: Evaluation) -> list[Figure]:
     ]
 
 
-def _small(value) -> str:
-    return f"{value.mean:.4f} ± {value.half_width:.4f}"
+def _shown(value: Interval, digits: int = 3) -> str:
+    """The interval too, but not where there is none: one repetition, or a figure that never changes."""
+    spread = f" ± {value.half_width:.{digits}f}" if value.half_width else ""
+    return f"{value.mean:.{digits}f}{spread}"
+
+
+def _small(value: Interval) -> str:
+    return _shown(value, 4)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------
@@ -243,8 +250,8 @@ def _page(
         f"# Evaluation of {result.name}",
         f"Written by `{command}`; do not edit. " + "; ".join(f"{k} {v}" for k, v in about.items()) + ".",
         f"Measured on {data['clips']} held-out clips ({data['minutes']:.0f} min at {data['fps']:g} fps, features "
-        f"{data['representation']}), one caption of each; {plan.repetitions} repetitions, each generated anew, with 95% "
-        f"intervals over them; seed {plan.seed}. Evaluator: {evaluator}. Pools of 32; clips that show the same count "
+        f"{data['representation']}), one caption of each; {_repetitions(plan.repetitions)}; "
+        f"seed {plan.seed}. Evaluator: {evaluator}. Pools of 32; clips that show the same count "
         "once in a pool.",
         _table(
             ["what", "target", "measured", ""],
@@ -285,6 +292,12 @@ def _page(
     times = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in result.seconds.items())
     parts.append(f"Time: {times}; {sum(result.seconds.values()):.0f} s in all.")
     return "\n\n".join(parts)
+
+
+def _repetitions(count: int) -> str:
+    if count == 1:
+        return "one repetition, so without intervals"
+    return f"{count} repetitions, each generated anew, with 95% intervals over them"
 
 
 def _sequence_section(result: Evaluation, picture: Mapping[str, str], released: bool) -> list[str]:
@@ -370,10 +383,7 @@ def _scores(table: Table, names: Sequence[str], digits: int = 3) -> str:
     names = [name for name in names if any(name in row for row in table.values())]
     rows = []
     for row, values in table.items():
-        cells = [
-            f"{values[name].mean:.{digits}f} ± {values[name].half_width:.{digits}f}" if name in values else ""
-            for name in names
-        ]
+        cells = [_shown(values[name], digits) if name in values else "" for name in names]
         rows.append([row, *cells])
     return _table(["", *(_HEADS[name] for name in names)], rows)
 
