@@ -198,6 +198,8 @@ def tokenizer_figure(pipeline, clips: Sequence[MotionClip]) -> list[Figure]:
         with torch.inference_mode():
             tokens = tokenizer.encode(features)
             decoded = pipeline.representation.decode(tokenizer.decode(tokens)[0].numpy(), FPS)
+        # The features themselves, decoded: they do not say where a clip begins to face, so that is no error of tokens.
+        clip = pipeline.representation.decode(features[0].numpy(), FPS)
         for book in range(settings.num_codebooks):
             used[book, tokens[0, :, book].numpy()] = True
         gap = decoded.joint_positions() - clip.joint_positions()

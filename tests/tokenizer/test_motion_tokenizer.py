@@ -1,11 +1,13 @@
 """The residual quantizer against a slow version, dead codes, and the tokenizer's shapes and errors."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import correlate1d
 
 from kmm_core.errors import KmmError
 from kmm_core.motion import kinematics, kinematics_torch, rotations
-from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
+from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings, low_pass
 from kmm_core.tokenizer.quantizer import Codebook, ResidualQuantizer
 
 SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=12)
@@ -104,3 +106,23 @@ def test_refit_spreads_the_codes_over_what_there_is():
     first = made.codebooks[0].codes[result.tokens[0, :, 0]]
     assert (first - latents).norm(dim=-1).mean() < 3
     assert (result.latents[0] - latents).norm(dim=-1).mean() < (first - latents).norm(dim=-1).mean()
+
+
+@pytest.mark.parametrize(
+    ("hertz", "least", "most"), [(0.0, 0.999, 1.001), (2.0, 0.98, 1.02), (7.5, 0.0, 0.45), (12.0, 0.0, 0.02)]
+)
+def test_the_filter_keeps_slow_motion_and_takes_the_rate_of_tokens(hertz, least, most):
+    kernel = low_pass(1 / 4).double().numpy()
+    place = np.arange(len(kernel)) - len(kernel) // 2
+    gain = abs(np.sum(kernel * np.exp(-2j * np.pi * hertz / 30 * place)))
+    assert least <= gain <= most
+    assert low_pass(1).tolist() == [1]
+
+
+def test_decoding_filters_every_column_and_holds_the_ends():
+    torch.manual_seed(0)
+    tokenizer = MotionTokenizer(7, SMALL).eval()
+    tokens = torch.randint(0, 12, (2, 5, 3))
+    rough = tokenizer.decode_latents(tokenizer.quantizer.lookup(tokens)).detach().numpy()
+    expected = correlate1d(rough, tokenizer.smoothing.numpy(), axis=1, mode="nearest")
+    np.testing.assert_allclose(tokenizer.decode(tokens).numpy(), expected, atol=1e-5)
