@@ -119,6 +119,20 @@ benchmarks: $(VENV)/develop.stamp
 	@$(BIN)/python -m benchmarks.generation -o docs/benchmarks/generation.md
 	@$(BIN)/python -m benchmarks.training -o docs/benchmarks/training.md
 
+# docs/results.md, whole, from the bundles and the prepared clips. An hour or two on two cores; steps that are done are skipped.
+PREPARED ?= prepared
+EVALUATOR := runs/starter-nc/evaluator/evaluator.safetensors
+MEASURE = --folder $(PREPARED) --evaluator $(EVALUATOR)
+$(EVALUATOR): | $(VENV)/develop.stamp
+	@$(BIN)/kmm-train evaluator starter-nc --run runs/starter-nc --set data.prepared=$(PREPARED)
+results: $(VENV)/develop.stamp $(EVALUATOR)
+	@$(BIN)/kmm-train ablate ablation --run runs/ablation --tokenizer-from starter-nc --evaluator $(EVALUATOR) \
+		--clips 128 --set data.prepared=$(PREPARED)
+	@$(BIN)/kmm-train evaluate starter-nc $(MEASURE)
+	@$(BIN)/kmm-train evaluate starter $(MEASURE)
+	@$(BIN)/kmm-train decay starter-nc $(MEASURE)
+	@$(BIN)/python benchmarks/starter_report.py --prepared $(PREPARED)
+
 pin: | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.10 \

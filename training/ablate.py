@@ -21,7 +21,7 @@ from kmm_core.train.generator_stage import GeneratorRows, validation_batches
 from .ablation_scores import Ruler, measure
 from .config import RunSettings, override
 from .export import load_generator
-from .runs import generator_rows, load_tokenizer, settings_of_stage, train_generator_on
+from .runs import generator_rows, settings_of_stage, tokenizer_of, train_generator_on
 
 SCORES_FILE = "scores.json"
 DEFAULT = "default"
@@ -73,7 +73,7 @@ def ablate(
     settings: RunSettings,
     folder: Path,
     *,
-    tokenizer_run: Path,
+    tokenizer_from: str | Path,
     ruler: Callable[[], Ruler],
     ruler_key: str,
     seeds: Sequence[int],
@@ -85,7 +85,7 @@ def ablate(
     Args:
         settings: of the default; a variant differs in one of them.
         folder: for the runs.
-        tokenizer_run: the run whose tokenizer all of them use.
+        tokenizer_from: the run or bundle whose tokenizer all of them use.
         ruler: what measures; loaded when it is first needed.
         ruler_key: names the ruler: scores with another key are measured again.
         seeds: one generator for each.
@@ -105,7 +105,7 @@ def ablate(
         raise KmmError(
             "no_variant", f"No variant is called {', '.join(unknown)}.", f"Choose from {', '.join(VARIANTS)}."
         )
-    work = _Workshop(settings, folder, tokenizer_run, ruler, ruler_key)
+    work = _Workshop(settings, folder, tokenizer_from, ruler, ruler_key)
     for seed in seeds:
         for name in names:
             run = work.finish(name, seed)
@@ -146,12 +146,12 @@ class _Workshop:
         self,
         settings: RunSettings,
         folder: Path,
-        tokenizer_run: Path,
+        tokenizer_from: str | Path,
         ruler: Callable[[], Ruler],
         ruler_key: str,
     ):
-        self.settings, self.folder, self.tokenizer_run = settings, folder, tokenizer_run
-        self.tokenizer: MotionTokenizer = load_tokenizer(tokenizer_run)
+        self.settings, self.folder, self.tokenizer_from = settings, folder, tokenizer_from
+        self.tokenizer: MotionTokenizer = tokenizer_of(tokenizer_from)
         self.encoder: TextEncoder = load_text_encoder(settings.text)
         self.load_ruler, self.ruler_key = ruler, ruler_key
         self._ruler: Ruler | None = None
@@ -197,15 +197,13 @@ class _Workshop:
             settings = replace(settings, text=replace(settings.text, width=self.encoder.width))
         how = replace(settings.train.generator, seed=seed)
         return replace(
-            settings, tokenizer_run=str(self.tokenizer_run), train=replace(settings.train, generator=how)
+            settings, tokenizer_run=str(self.tokenizer_from), train=replace(settings.train, generator=how)
         )
 
     def _rows_of(self, settings: RunSettings) -> GeneratorRows:
         kind = settings.rows.text_tokens
         if kind not in self._rows:
-            self._rows = {
-                kind: generator_rows(settings, self.tokenizer_run, self.tokenizer, self.encoder, self.folder)
-            }
+            self._rows = {kind: generator_rows(settings, self.tokenizer, self.encoder, self.folder)}
         return self._rows[kind]
 
 

@@ -214,8 +214,8 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
 @app.command()
 def ablate(
     config: Config,
-    tokenizer_run: Annotated[
-        Path, typer.Option("--tokenizer-run", help="The run whose tokenizer all generators use.")
+    tokenizer_from: Annotated[
+        str, typer.Option("--tokenizer-from", help="The run or bundle whose tokenizer all generators use.")
     ],
     evaluator_file: Annotated[
         Path, typer.Option("--evaluator", help="What kmm-train evaluator left: evaluator.safetensors.")
@@ -239,7 +239,7 @@ def ablate(
         config,
         set_ or (),
         folder=run or _default_run(config),
-        tokenizer_run=tokenizer_run,
+        tokenizer_from=tokenizer_from,
         evaluator=evaluator_file,
         seeds=_numbers(seeds),
         variants=[name.strip() for name in variants.split(",") if name.strip()],

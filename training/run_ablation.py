@@ -25,7 +25,7 @@ def run_ablation(
     overrides: Iterable[str],
     *,
     folder: Path,
-    tokenizer_run: Path,
+    tokenizer_from: str,
     evaluator: Path,
     seeds: Sequence[int],
     variants: Sequence[str],
@@ -66,7 +66,7 @@ def run_ablation(
     finished = ablate(
         settings,
         folder,
-        tokenizer_run=tokenizer_run,
+        tokenizer_from=tokenizer_from,
         ruler=ruler,
         ruler_key=key,
         seeds=seeds,

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import safetensors.torch
 import torch
 
+from kmm_core.bundle import load_bundle
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
 from kmm_core.motion.representation import representation
@@ -85,7 +87,7 @@ def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
     """Stage 3 in ``<run>/generator``, on the best tokenizer of the run."""
     tokenizer, encoder = load_tokenizer(run), load_text_encoder(settings.text)
     return train_generator_on(
-        lambda: generator_rows(settings, run, tokenizer, encoder),
+        lambda: generator_rows(settings, tokenizer, encoder, run),
         settings,
         run / "generator",
         tokenizer=tokenizer,
@@ -122,26 +124,22 @@ def train_generator_on(
 
 
 def generator_rows(
-    settings: RunSettings,
-    run: Path,
-    tokenizer: MotionTokenizer,
-    encoder: TextEncoder,
-    home: Path | None = None,
+    settings: RunSettings, tokenizer: MotionTokenizer, encoder: TextEncoder, home: Path
 ) -> GeneratorRows:
-    """The token rows for a run's tokenizer, kept in ``rows-*`` of ``home``, by default of the run itself.
+    """The token rows of a tokenizer, kept in ``<home>/rows-*``.
 
     Rows depend on the tokenizer and the data, so another tokenizer gets other rows. They don't depend on
     ``rows.text_tokens``, which only joins their prompts.
     """
-    parts = [(run / "tokenizer" / "best.safetensors").read_bytes()]
-    encoded = replace(settings.rows, text_tokens="prompt")
-    parts += [json.dumps(asdict(part)).encode() for part in (settings.data, encoded)]
+    key = hashlib.sha256(safetensors.torch.save(tokenizer.state_dict()))
+    for part in (settings.data, replace(settings.rows, text_tokens="prompt")):
+        key.update(json.dumps(asdict(part)).encode())
     return generator_stage.load_rows(
         tokenizer=tokenizer,
         data=lambda: MotionData(settings.data),
         encoder=encoder,
         settings=settings.rows,
-        cache=(home or run) / f"rows-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}",
+        cache=home / f"rows-{key.hexdigest()[:12]}",
     )
 
 
@@ -230,3 +228,14 @@ def load_tokenizer(run: Path, stage: str = "decoder") -> MotionTokenizer:
     tokenizer = MotionTokenizer(representation(settings.data.representation).num_features, settings.tokenizer)
     checkpoint.load_into(tokenizer, state.weights_of("tokenizer."), path)
     return tokenizer.eval()
+
+
+def tokenizer_of(model: str | Path) -> MotionTokenizer:
+    """The tokenizer of a run's folder or of a bundle.
+
+    Raises:
+        KmmError: ``bundle_missing`` where it is neither, or what reading raises.
+    """
+    if (Path(model) / "tokenizer").is_dir():
+        return load_tokenizer(Path(model))
+    return load_bundle(model).tokenizer

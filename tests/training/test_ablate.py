@@ -90,7 +90,7 @@ def start(settings, trained, **options):
     told = []
     options = {"ruler_key": "mine", "seeds": (3,), "variants": ("default",), **options}
     done = ablate.ablate(
-        settings, folder, tokenizer_run=run, ruler=lambda: ruler, note=told.append, **options
+        settings, folder, tokenizer_from=run, ruler=lambda: ruler, note=told.append, **options
     )
     return done, told
 
@@ -141,7 +141,7 @@ def test_the_token_loss_is_measured_alike_for_all(settings, trained):
     """A generator that always says code 0 restores as many tokens as are 0."""
     run, folder, _ = trained
     start(settings, trained)
-    rows = runs.generator_rows(settings, run, runs.load_tokenizer(run), LetterEncoder(), folder)
+    rows = runs.generator_rows(settings, runs.load_tokenizer(run), LetterEncoder(), folder)
     batches = ablate.validation_batches(rows)
     settings = runs.settings_of_stage(folder / "default" / "seed-3")
     bundle = ablate.load_generator(
@@ -208,14 +208,14 @@ def test_the_page_shows_table_plot_and_verdicts(tmp_path):
 def test_seeds_that_are_none_are_named(seeds, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(
-            ["ablate", "tiny", "--tokenizer-run", "x", "--evaluator", "x", "--run", "x", f"--seeds={seeds}"]
+            ["ablate", "tiny", "--tokenizer-from", "x", "--evaluator", "x", "--run", "x", f"--seeds={seeds}"]
         )
     assert ended.value.code == 1 and "is no list of numbers" in capsys.readouterr().err
 
 
 def test_a_missing_evaluator_is_named_before_any_training(tmp_path, capsys):
     arguments = [
-        "--tokenizer-run",
+        "--tokenizer-from",
         str(tmp_path),
         "--run",
         str(tmp_path),
@@ -225,3 +225,10 @@ def test_a_missing_evaluator_is_named_before_any_training(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main(["ablate", "tiny", *arguments])
     assert "Train one: kmm-train evaluator" in capsys.readouterr().err
+
+
+def test_a_tokenizer_comes_from_a_bundle_or_is_missed(tmp_path):
+    assert runs.tokenizer_of("starter").num_features == 272
+    with pytest.raises(KmmError) as raised:
+        runs.tokenizer_of(tmp_path)
+    assert raised.value.code == "bundle_missing"
