@@ -97,9 +97,11 @@ def _seat_changes(clip: MotionClip) -> list[tuple[int, int, Description]]:
         before = np.flatnonzero(height[:start] > 0.88)
         if len(before) and start - before[-1] < 2.5 * clip.fps:
             first = max(0, int(before[-1]) - 12)
-            found.append(
-                (first, min(stop, max(start + 15, first + 32)), Description(phrases.SIT_DOWN, "sit_down"))
-            )
+            reached = min(stop, max(start + 15, first + 32))
+            found.append((first, reached, Description(phrases.SIT_DOWN, "sit_down")))
+            # Who is asked to sit for longer stays seated; shown the way down alone, a model went on down to the floor.
+            if stop - reached >= clip.fps / 2:
+                found.append((first, min(stop, reached + 75), Description(phrases.SIT_DOWN, "sit_down")))
         after = np.flatnonzero(height[stop:] > 0.88)
         if len(after) and after[0] < 2.5 * clip.fps:
             last = min(len(height), stop + int(after[0]) + 12)
