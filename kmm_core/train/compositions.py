@@ -14,53 +14,24 @@ from ..motion.representation import Representation
 OVERLAP_FRAMES = 24  # 0.8 s at 30 fps: long enough to lower a raised arm without a jolt
 CANDIDATES = 12  # clips tried as the next one; the one whose start is most like the end so far wins
 
-# What somebody does who is asked for an action for longer than it takes: action labels and those of what may follow under
-# the same prompt. "" is the same meaning again. Shown the action alone, a model asked for 4 s turned around and around.
-AFTERMATH = {
-    "turn": "stand",
-    "walk_turn": "walk",
-    "run_turn": "run",
-    "jump": "stand",
-    "hop": "stand",
-    "kick": "stand",
-    "bow": "stand",
-    "throw": "stand",
-    "bend_down": "stand",
-    "squat": "stand",
-    "lift_leg": "stand",
-    "lunge": "stand",
-    "walk": "",
-    "walk_back": "",
-    "run": "",
-    "run_back": "",
-    "sidestep_walk": "",
-    "sidestep_run": "",
-    "punch": "",
-    "dance": "",
-}
-SHORT_OVERLAP = 12  # within a prompt: the shortest actions last 1 s
-
 Features = NDArray[np.float32]
 
 
-def cross_fade(
-    first: Features, second: Features, form: Representation, overlap: int = OVERLAP_FRAMES
-) -> Features:
+def cross_fade(first: Features, second: Features, form: Representation) -> Features:
     """Two motions as one, the end of the first faded into the start of the second.
 
     Args:
-        first: [Fa, D], at least ``overlap`` frames.
+        first: [Fa, D], at least OVERLAP_FRAMES.
         second: [Fb, D], likewise.
         form: the representation; features are re-made from the faded motion, so that all columns agree.
-        overlap: frames that both are seen in.
 
     Returns:
-        [Fa + Fb - overlap, D]; the prompt changes in the middle of the fade.
+        [Fa + Fb - OVERLAP_FRAMES, D]; the prompt changes in the middle of the fade.
     """
-    t = (np.arange(overlap) + 1) / (overlap + 1)
+    t = (np.arange(OVERLAP_FRAMES) + 1) / (OVERLAP_FRAMES + 1)
     weight = (t * t * (3 - 2 * t))[:, None].astype(np.float32)
-    faded = first[-overlap:] * (1 - weight) + second[:overlap] * weight
-    rows = np.concatenate([first[:-overlap], faded, second[overlap:]])
+    faded = first[-OVERLAP_FRAMES:] * (1 - weight) + second[:OVERLAP_FRAMES] * weight
+    rows = np.concatenate([first[:-OVERLAP_FRAMES], faded, second[OVERLAP_FRAMES:]])
     remade = form.encode(form.decode(rows, form.fps)).astype(np.float32)
     if len(remade) == len(rows):
         remade[0] = rows[0]  # its velocities, which a first frame cannot know

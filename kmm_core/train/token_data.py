@@ -23,7 +23,7 @@ from ..generator.sequence import SequenceLayout, layout
 from ..text.encoder import TextEncoder, TokenOutputs
 from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
-from .compositions import AFTERMATH, CANDIDATES, OVERLAP_FRAMES, SHORT_OVERLAP, cross_fade, pick_next
+from .compositions import CANDIDATES, OVERLAP_FRAMES, cross_fade, pick_next
 from .motion_data import FeatureClip, MotionData, WeightedPicker
 
 MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
@@ -100,8 +100,6 @@ class RowSettings:
 
     Attributes:
         compositions: timelines joined from training clips, beside the single clips.
-        aftermaths: actions that are followed by standing, walking on, or themselves again, under one prompt (ours): they
-            teach what to do with more time than the action takes.
         captions: at most so many sentences a clip, drawn from all it has: each is encoded and held in memory.
         seed: of both draws.
         text_tokens: ``prompt``: each prompt of a timeline has its own text token, behind its motion; ``sentence``: one for
@@ -109,7 +107,6 @@ class RowSettings:
     """
 
     compositions: int = 3000
-    aftermaths: int = 0
     captions: int = 8
     seed: int = 0
     text_tokens: Literal["prompt", "sentence"] = "prompt"
@@ -146,8 +143,6 @@ def encode_rows(
     for _ in range(settings.compositions):
         features, prompts = _compose(joinable, pick, data, step, rng)
         rows.append(_encode(tokenizer, features, prompts, average))
-    for features, prompt in _with_aftermath(singles, settings.aftermaths, data, step, rng):
-        rows.append(_encode(tokenizer, features, (prompt,), average))
     return rows
 
 
@@ -189,34 +184,6 @@ def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
         prompts.append(Prompting(last.tokens - half, last.captions, last.meaning))
         prompts.append(Prompting(prompting.tokens - half, prompting.captions, prompting.meaning))
     return features, tuple(prompts)
-
-
-def _with_aftermath(singles, count: int, data: MotionData, step: int, rng: torch.Generator):
-    """Actions with what follows them under the same prompt, see ``AFTERMATH``: features and the prompt of each."""
-    by_meaning: dict[str, list[int]] = {}
-    for index, (_, prompt, _) in enumerate(singles):
-        action = prompt.meaning.split("/")[0]
-        for key in {prompt.meaning, action}:
-            by_meaning.setdefault(key, []).append(index)
-    known = [
-        index
-        for index, (_, prompt, _) in enumerate(singles)
-        if (AFTERMATH.get(prompt.meaning.split("/")[0]) or prompt.meaning) in by_meaning
-        and prompt.meaning.split("/")[0] in AFTERMATH
-    ]
-    if not known:
-        return
-    pick = WeightedPicker([singles[index][2] for index in known])
-    for _ in range(count):
-        features, prompt, _ = singles[known[pick(1, rng)[0]]]
-        after = by_meaning[AFTERMATH[prompt.meaning.split("/")[0]] or prompt.meaning]
-        drawn = [after[int(torch.randint(len(after), (), generator=rng))] for _ in range(CANDIDATES)]
-        room = MAX_ROW_TOKENS * step - len(features) + SHORT_OVERLAP
-        candidates = [singles[index][0] for index in drawn if len(singles[index][0]) <= room]
-        if candidates:
-            following = candidates[pick_next(features, candidates, data.representation, rng)]
-            joined = cross_fade(features, following, data.representation, SHORT_OVERLAP)
-            yield joined, Prompting(len(joined) // step, prompt.captions, prompt.meaning)
 
 
 @torch.no_grad()

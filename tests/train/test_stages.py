@@ -208,29 +208,6 @@ def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
     assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(again, rows, strict=True))
 
 
-def test_an_action_is_followed_by_standing_under_its_own_prompt(data):
-    def called(clip, action):
-        labels = {"action": action, "side": "none", "turn": "left" if action == "turn" else "none"}
-        return replace(
-            clip, about=replace(clip.about, labels=labels, captions=(action,), mirrored_captions=(action,))
-        )
-
-    clips = [
-        called(clip, action)
-        for clip, action in zip(data.clips, ["turn", "stand", "walk", "wave"] * 3, strict=True)
-    ]
-    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
-    singles = encode_rows(tokenizer, data, clips, RowSettings(compositions=0))
-    rows = encode_rows(tokenizer, data, clips, RowSettings(compositions=0, aftermaths=20))[len(singles) :]
-    assert len(rows) == 20
-    # "wave" has no aftermath, "stand" only follows; what is joined is as long as both but for the fade.
-    assert {row.prompts[0].captions[0] for row in rows} == {"turn", "walk"}
-    assert {row.prompts[0].meaning for row in rows} == {"turn/none/left", "turn/none/right", "walk/none/none"}
-    lengths = {len(row.tokens) for row in singles}
-    assert all(row.prompts[0].tokens == len(row.tokens) and len(row.prompts) == 1 for row in rows)
-    assert all(any(len(row.tokens) == a + b - 3 for a in lengths for b in lengths) for row in rows)
-
-
 def test_cross_fades_are_as_smooth_as_their_clips():
     form = representation("272")
     first, second = form.encode(made_clip(60, 1, 1.0)), form.encode(made_clip(60, -1, 0.5))
