@@ -21,7 +21,6 @@ PACKAGE = "bl_ext.user_default.kmm"
 REPOSITORY = Path(__file__).resolve().parents[2]
 FROM_ZIP = not os.environ.get("KMM_TEST_FROM_CHECKOUT")
 MAX_ZIP_BYTES = 90e6
-MAX_ENABLE_SECONDS = 0.2
 # What an add-on can add to Blender.
 BASES = (
     bpy.types.Operator,
@@ -209,26 +208,19 @@ def test_the_policy_check_sees_a_violation(monkeypatch):
     assert any("Policy violation with sys.path" in warning for warning in found)
 
 
-def test_enabling_takes_at_most_a_fifth_of_a_second():
-    """In a fresh Blender, imports included. Processor time, and a few tries: the machine may be busy."""
+def test_enabling_loads_nothing_heavy():
+    """In a fresh Blender. How long it takes is measured by benchmarks/blender_latency.py."""
     code = f"""
-import os, sys, time
+import os, sys
 sys.path[:0] = {[entry for entry in sys.path if "packages" in Path(entry).name and "kmm tests" in entry]!r}
 import bpy, addon_utils
-started = time.process_time()
 assert addon_utils.enable("{PACKAGE}")
-print("seconds", time.process_time() - started, flush=True)
-heavy = {{"torch", "scipy", "PIL"}} & set(sys.modules)
-os._exit(1 if heavy else 0)
+print("heavy", sorted({{"torch", "scipy", "PIL", "transformers"}} & set(sys.modules)), flush=True)
+os._exit(0)
 """
-    for _ in range(4):
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout + result.stderr
-        seconds = float(result.stdout.split("seconds ")[1].split()[0])
-        if seconds <= MAX_ENABLE_SECONDS:
-            break
-    print(f"enabling took {seconds * 1e3:.0f} ms")
-    assert seconds <= MAX_ENABLE_SECONDS
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "heavy []" in result.stdout
 
 
 def test_everything_has_its_name():
