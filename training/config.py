@@ -72,11 +72,13 @@ class RunSettings:
 
     Attributes:
         tokenizer_run: folder of a run whose tokenizer to use; where empty, the run trains its own.
+        generator_start: a generator's checkpoint whose weights, where they fit, the generator starts with (fine-tuning).
         data: which prepared clips.
         rows: timelines joined from them for the generator.
     """
 
     tokenizer_run: str = ""
+    generator_start: str = ""
 
     data: DataSettings = field(default_factory=DataSettings)
     rows: RowSettings = field(default_factory=RowSettings)

@@ -106,8 +106,9 @@ def train_generator_on(
     resume: bool,
 ) -> TrainResult:
     """A generator in ``folder``; its rows are only asked for where there is something left to do."""
-    return _train(
-        lambda: generator_stage.build(
+
+    def make_stage() -> Stage:
+        stage = generator_stage.build(
             tokenizer=tokenizer,
             encoder=encoder,
             text=settings.text,
@@ -115,12 +116,12 @@ def train_generator_on(
             aligner=settings.aligner,
             masking=settings.masking,
             rows=rows(),
-        ),
-        settings,
-        settings.train.generator,
-        folder,
-        resume,
-    )
+        )
+        if settings.generator_start:
+            checkpoint.start_with(stage.objective, Path(settings.generator_start))
+        return stage
+
+    return _train(make_stage, settings, settings.train.generator, folder, resume)
 
 
 def generator_rows(

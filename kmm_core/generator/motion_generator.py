@@ -11,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from .mixer import RMSNorm
+from .residual import ResidualPredictor
 from .sequence import MASK_ID, SequenceLayout
 from .settings import GeneratorSettings
 from .trunk import make_trunk
 
 
 class MotionGenerator(nn.Module):
-    """Predicts masked tokens of the first codebook, then the residual codebooks one after the other.
+    """Predicts masked tokens of the first codebook; its ``residual`` then predicts the other codebooks one by one.
 
-    The trunk reads tokens of the first codebook only. Residual codebooks are predicted for each token from the
-    trunk's output on the finished first codebook and the codes already chosen for that token (ours; see
-    docs/decisions/residual-codebooks.md).
+    The trunk reads tokens of the first codebook only; see docs/decisions/0002-residual-codebooks.md.
 
     Args:
         codes: the tokenizer's code vectors, [K, V, C]; they embed the tokens and are not trained here.
@@ -34,7 +33,7 @@ class MotionGenerator(nn.Module):
     def __init__(self, codes: Tensor, text_width: int, settings: GeneratorSettings):
         super().__init__()
         self.settings = settings
-        num_codebooks, codebook_size, code_width = codes.shape
+        _, codebook_size, code_width = codes.shape
         width = settings.d_model
         # The tokenizer owns the codes: bundles store them once, there.
         self.register_buffer("codes", codes.clone(), persistent=False)
@@ -45,11 +44,7 @@ class MotionGenerator(nn.Module):
         self.blocks = make_trunk(settings)
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, codebook_size)
-        self.residual_projections = nn.ModuleList(
-            nn.Linear(code_width, width) for _ in range(num_codebooks - 1)
-        )
-        self.residual_norms = nn.ModuleList(RMSNorm(width) for _ in range(num_codebooks - 1))
-        self.residual_heads = nn.ModuleList(nn.Linear(width, codebook_size) for _ in range(num_codebooks - 1))
+        self.residual = ResidualPredictor(codes.clone(), text_width, settings)
 
     def restore(self, tokens: Tensor, text: Tensor, places: SequenceLayout) -> Tensor:
         """The trunk: hidden states of a row with masked tokens.
@@ -75,17 +70,3 @@ class MotionGenerator(nn.Module):
     def base_logits(self, hidden: Tensor) -> Tensor:
         """Logits of the first codebook. [..., M] -> [..., V]."""
         return self.head(hidden)
-
-    def residual_logits(self, hidden: Tensor, chosen: Tensor, level: int) -> Tensor:
-        """Logits of codebook ``level`` (1 to K - 1).
-
-        Args:
-            hidden: trunk output on unmasked tokens, [..., M].
-            chosen: sum of the code vectors of codebooks 0 to level - 1, [..., C].
-            level: which codebook.
-
-        Returns:
-            [..., V].
-        """
-        mixed = hidden + self.residual_projections[level - 1](chosen)
-        return self.residual_heads[level - 1](nn.functional.silu(self.residual_norms[level - 1](mixed)))

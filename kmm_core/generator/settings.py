@@ -18,6 +18,7 @@ class GeneratorSettings:
     Attributes:
         d_model: width M.
         layers: stacked blocks.
+        residual_layers: stacked blocks of the residual codebooks' own trunk.
         d_state: state size N of each scan.
         expand: inner width over d_model.
         head_width: channels that share one decay; ``mamba2`` alone.
@@ -35,6 +36,7 @@ class GeneratorSettings:
 
     d_model: int = 288
     layers: int = 4
+    residual_layers: int = 2
     d_state: int = 16
     expand: int = 2
     head_width: int = 64

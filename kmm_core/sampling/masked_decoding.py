@@ -89,8 +89,7 @@ def decode(
             tokens[_least_sure(confidence, masked, prompt, ratio)] = MASK_ID
         progress(step + 1, total)
     _check(cancel)
-    hidden = places.pick(generator.restore(places.place(tokens), text, places))
-    levels = _residual_tokens(generator, hidden, tokens.clamp(min=0), settings, rng)
+    levels = _with_residuals(generator, tokens.clamp(min=0), text, places, settings, rng)
     progress(total, total)
     return levels.masked_fill(~real[..., None], 0)
 
@@ -159,15 +158,20 @@ def _least_sure(confidence: Tensor, masked: Tensor, prompt: Tensor, ratio: float
     return (rank < torch.floor(ratio * size)) & masked
 
 
-def _residual_tokens(
-    generator: MotionGenerator, hidden: Tensor, base: Tensor, settings: SamplingSettings, rng: torch.Generator
+def _with_residuals(
+    generator: MotionGenerator,
+    base: Tensor,
+    text: Tensor,
+    places: SequenceLayout,
+    settings: SamplingSettings,
+    rng: torch.Generator,
 ) -> Tensor:
-    """Codebooks 1 to K - 1, each given the ones before it. hidden [B, T, M], base [B, T] -> [B, T, K]."""
-    levels = [base]
-    total = generator.codes[0][base]
-    for level in range(1, len(generator.codes)):
-        logits = generator.residual_logits(hidden, total, level)
-        chosen, _ = _draw(logits, settings.residual_temperature, 1.0, rng)
-        levels.append(chosen)
-        total = total + generator.codes[level][chosen]
-    return torch.stack(levels, dim=-1)
+    """Codebooks 1 to K - 1, each given all before it. base [B, T] -> [B, T, K]."""
+    count = len(generator.codes)
+    tokens = torch.zeros(*base.shape, count, dtype=base.dtype, device=base.device)
+    tokens[..., 0] = base
+    for level in range(1, count):
+        levels = torch.full((len(base),), level, device=base.device)
+        logits = generator.residual(tokens, levels, text, places)
+        tokens[..., level], _ = _draw(logits, settings.residual_temperature, 1.0, rng)
+    return tokens

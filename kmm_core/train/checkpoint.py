@@ -111,6 +111,24 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path
     module.load_state_dict(dict(tensors))
 
 
+def start_with(module: torch.nn.Module, path: Path) -> int:
+    """Puts the averaged weights of a checkpoint into ``module`` wherever name and shape agree; returns how many did.
+
+    Raises:
+        KmmError: ``no_checkpoint``, ``bad_checkpoint``, or ``checkpoint_mismatch`` where none fits.
+    """
+    own, given = module.state_dict(), load(path, groups=("ema",)).weights
+    fitting = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
+    if not fitting:
+        raise KmmError(
+            "checkpoint_mismatch",
+            f"None of the {len(given)} weights in {path} fits this model of {len(own)}.",
+            "Use a checkpoint of the same stage and of about the same settings.",
+        )
+    module.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """The optimizer's state as flat tensors, ``index.name``. Rates and decay come from the config."""
     state = optimizer.state_dict()["state"]

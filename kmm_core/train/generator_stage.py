@@ -35,8 +35,6 @@ from .token_data import (
     with_one_sentence,
 )
 
-# Rows whose first codebook is left whole, to train the residual codebooks on what they will see.
-UNMASKED_ROWS = 0.25
 # Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
 VALIDATION_ROWS = 256
@@ -62,26 +60,23 @@ class GeneratorObjective(nn.Module):
         count, length, _ = batch.tokens.shape
         valid = batch.places.pick(batch.places.is_motion[..., None])[..., 0]
         masked = self.masker(batch.latents, valid, rng)
-        whole = torch.rand(count, generator=rng).to(device) < UNMASKED_ROWS
-        masked &= ~whole[:, None]
         given = batch.tokens[..., 0]
         noise = torch.rand(count, length, generator=rng).to(device) < CORRUPTED
         wrong = torch.randint(self.generator.codes.shape[1], (count, length), generator=rng).to(device)
-        corrupt = noise & ~masked & ~whole[:, None]
+        corrupt = noise & ~masked & valid
         visible = torch.where(corrupt, wrong, given).masked_fill(masked, MASK_ID)
 
         text = self.prompt_head(self._with_words_missing(batch.text, rng))
         dropped = self._dropped(batch, rng)
-        hidden = self.generator.restore(
-            batch.places.place(visible, PAD_ID), self._text_rows(text, dropped, batch), batch.places
-        )
+        prompts = self._text_rows(text, dropped, batch)
+        hidden = self.generator.restore(batch.places.place(visible, PAD_ID), prompts, batch.places)
         hidden = batch.places.pick(hidden)
         wanted = masked | corrupt
         logits = self.generator.base_logits(hidden[wanted]).float()
         losses = {"masked": functional.cross_entropy(logits, given[wanted])}
         with torch.no_grad():
             losses["accuracy"] = (logits.argmax(-1) == given[wanted]).float().mean()
-        losses["residual"] = self._residual_loss(hidden, batch.tokens, valid & whole[:, None])
+        losses["residual"] = self._residual_loss(batch, prompts, valid, rng)
         total = losses["masked"] + losses["residual"]
         if self.aligner.settings.level != "none":
             restored = self._restored_latents(logits, visible, wanted)
@@ -110,18 +105,15 @@ class GeneratorObjective(nn.Module):
         rows = text.new_zeros(len(batch.tokens), int(batch.prompt_number.max()) + 1, text.shape[-1])
         return rows.index_put((batch.prompt_row, batch.prompt_number), text)
 
-    def _residual_loss(self, hidden: Tensor, tokens: Tensor, chosen: Tensor) -> Tensor:
-        """Cross-entropy of codebooks 1 to K - 1 at the chosen tokens, the true earlier codes given; mean over K - 1."""
-        if not chosen.any():
-            return hidden.sum() * 0
-        hidden, tokens = hidden[chosen], tokens[chosen]
-        codes = self.generator.codes
-        total, sum_of_codes = 0.0, codes[0][tokens[:, 0]]
-        for level in range(1, tokens.shape[-1]):
-            logits = self.generator.residual_logits(hidden, sum_of_codes, level).float()
-            total = total + functional.cross_entropy(logits, tokens[:, level])
-            sum_of_codes = sum_of_codes + codes[level][tokens[:, level]]
-        return total / (tokens.shape[-1] - 1)
+    def _residual_loss(
+        self, batch: TokenBatch, prompts: Tensor, valid: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """Cross-entropy of one residual codebook a row, drawn anew each time, the true earlier codes given."""
+        count, _, codebooks = batch.tokens.shape
+        levels = torch.randint(1, codebooks, (count,), generator=rng).to(valid.device)
+        logits = self.generator.residual(batch.tokens, levels, prompts, batch.places)
+        wanted = batch.tokens[torch.arange(count, device=levels.device), :, levels]
+        return functional.cross_entropy(logits[valid].float(), wanted[valid])
 
     def _restored_latents(self, logits: Tensor, visible: Tensor, wanted: Tensor) -> Tensor:
         """First-codebook latents with predicted tokens by their expected code vector. [B, T, C]."""

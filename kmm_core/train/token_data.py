@@ -102,6 +102,8 @@ class RowSettings:
         compositions: timelines joined from training clips, beside the single clips.
         captions: at most so many sentences a clip, drawn from all it has: each is encoded and held in memory.
         seed: of both draws.
+        balance: evens out how often actions are drawn: an action's share s of the draws becomes proportional to
+            s^(1 - balance). 0 leaves the shares as prepared, 1 draws all actions equally often.
         text_tokens: ``prompt``: each prompt of a timeline has its own text token, behind its motion; ``sentence``: one for
             the whole timeline, at its end, as the paper has it.
     """
@@ -109,6 +111,7 @@ class RowSettings:
     compositions: int = 3000
     captions: int = 8
     seed: int = 0
+    balance: float = 0.0
     text_tokens: Literal["prompt", "sentence"] = "prompt"
 
 
@@ -121,8 +124,9 @@ def encode_rows(
     """
     step = tokenizer.settings.frames_per_token
     rng = torch.Generator().manual_seed(settings.seed)
+    weights = balanced_weights(clips, settings.balance)
     singles: list[tuple[np.ndarray, Prompting, float]] = []
-    for clip in clips:
+    for clip, clip_weight in zip(clips, weights, strict=True):
         for mirrored in (False, True) if data.settings.mirror else (False,):
             captions = clip.about.mirrored_captions if mirrored else clip.about.captions
             if not captions:
@@ -133,7 +137,7 @@ def encode_rows(
             length = min(len(features) // step, MAX_ROW_TOKENS)
             if length:
                 prompting = Prompting(length, captions, meaning_of(clip, mirrored))
-                singles.append((features[: length * step], prompting, clip.about.weight))
+                singles.append((features[: length * step], prompting, clip_weight))
     rows = [_encode(tokenizer, features, (prompting,), weight) for features, prompting, weight in singles]
     joinable = [single for single in singles if len(single[0]) >= 2 * OVERLAP_FRAMES]
     if not joinable:
@@ -144,6 +148,24 @@ def encode_rows(
         features, prompts = _compose(joinable, pick, data, step, rng)
         rows.append(_encode(tokenizer, features, prompts, average))
     return rows
+
+
+def balanced_weights(clips: Sequence[FeatureClip], balance: float) -> list[float]:
+    """Each clip's weight with its action's share evened out, see ``RowSettings.balance``; their sum stays.
+
+    Clips without a label count as one action.
+    """
+    shares: dict[str, float] = {}
+    for clip in clips:
+        action = clip.about.labels.get("action", "")
+        shares[action] = shares.get(action, 0.0) + clip.about.weight
+    total = sum(shares.values())
+    if not total:
+        return [clip.about.weight for clip in clips]
+    wanted = {action: share ** (1 - balance) if share else 0.0 for action, share in shares.items()}
+    scale = total / sum(wanted.values())
+    factor = {action: scale * wanted[action] / share if share else 0.0 for action, share in shares.items()}
+    return [clip.about.weight * factor[clip.about.labels.get("action", "")] for clip in clips]
 
 
 def with_one_sentence(rows: Sequence[TokenRow]) -> list[TokenRow]:

@@ -69,10 +69,15 @@ def test_every_parameter_gets_a_gradient():
     places = layout([[4, 3]])
     tokens = torch.randint(16, (1, 7))
     tokens[0, 2] = MASK_ID
-    hidden = places.pick(generator.restore(places.place(tokens), torch.randn(1, 2, 12), places))
+    text = torch.randn(1, 2, 12)
+    hidden = places.pick(generator.restore(places.place(tokens), text, places))
     total = generator.base_logits(hidden).logsumexp(-1).sum()
+    levels = torch.randint(16, (1, 7, 3))
     for level in (1, 2):
-        total = total + generator.residual_logits(hidden, torch.randn(1, 7, 8), level).logsumexp(-1).sum()
+        total = (
+            total
+            + generator.residual(levels, torch.tensor([level]), text, places).logsumexp(-1).square().sum()
+        )
     total.backward()
     missing = [name for name, parameter in generator.named_parameters() if parameter.grad is None]
     assert missing == ["no_prompt"]  # only the training stage and the sampler put it in

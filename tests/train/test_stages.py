@@ -23,6 +23,7 @@ from kmm_core.train.token_data import (
     CaptionOutputs,
     RowSettings,
     TokenRows,
+    balanced_weights,
     cached_rows,
     encode_rows,
     with_one_sentence,
@@ -258,3 +259,19 @@ def test_word_dropout_hides_words_but_never_the_first(data, tmp_path):
 def test_no_training_clip_is_an_error(tmp_path, data):
     with pytest.raises(KmmError, match="no folder|holds no|No training clip"):
         MotionData(DataSettings(prepared=str(tmp_path)))
+
+
+def test_balance_evens_out_the_shares_of_actions(data):
+    often = [replace(clip, about=replace(clip.about, weight=0.9 / 6)) for clip in data.clips[:6]]
+    seldom = [
+        replace(clip, about=replace(clip.about, weight=0.05, labels={"action": "bow"}))
+        for clip in data.clips[6:8]
+    ]
+    clips = [*often, *seldom]
+    assert balanced_weights(clips, 0.0) == pytest.approx([clip.about.weight for clip in clips])
+    equal = balanced_weights(clips, 1.0)
+    assert sum(equal) == pytest.approx(1.0) and sum(equal[6:]) == pytest.approx(0.5)
+    half = balanced_weights(clips, 0.5)
+    # Shares 0.9 and 0.1 become sqrt(0.9) to sqrt(0.1), that is 3 to 1.
+    assert sum(half[6:]) == pytest.approx(0.25)
+    assert half[6] == pytest.approx(half[7])
