@@ -3,7 +3,7 @@
     timeline -> plan (which tokens belong to which prompt)
              -> text embeddings (frozen encoder, learned head)
              -> tokens (iterative masked decoding by the bidirectional Mamba generator)
-             -> features (tokenizer's decoder) -> MotionClip -> clean feet -> the timeline's frame rate
+             -> features (tokenizer's decoder) -> soft seams -> MotionClip -> clean feet -> the timeline's frame rate
 
 The panel, ``kmm-generate``, headless scripts and the tests all go through ``TextToMotion.generate``.
 Shapes: B samples, F frames, T tokens, S prompts, E text width.
@@ -31,6 +31,7 @@ from .generator.sequence import MASK_ID, layout
 from .motion.editing import splice
 from .motion.foot_contact import clean_feet
 from .motion.representation import representation
+from .motion.seams import soften_seams
 from .sampling.masked_decoding import decode
 from .text.one_sentence import one_sentence
 from .timeline import Timeline
@@ -179,7 +180,8 @@ class TextToMotion:
             )
         with _timed(seconds, "motion"):
             features = self.bundle.tokenizer.decode(tokens).float().cpu().numpy()
-            clips = [self.representation.decode(rows, self.representation.fps) for rows in features]
+            seams, fps = np.cumsum(plan)[:-1] * self._frames_per_token, self.representation.fps
+            clips = [self.representation.decode(soften_seams(rows, seams, fps), fps) for rows in features]
         with _timed(seconds, "clean-up"):
             clips = [self._finish(clip, timeline, foot_cleanup, keep) for clip in clips]
         return Generation(clips, seconds)
