@@ -17,21 +17,18 @@ CANDIDATES = 12  # clips tried as the next one; the one whose start is most like
 Features = NDArray[np.float32]
 
 
-def cross_fade(
-    first: Features, second: Features, form: Representation, overlap: int = OVERLAP_FRAMES
-) -> Features:
+def cross_fade(first: Features, second: Features, form: Representation) -> Features:
     """Two motions as one, the end of the first faded into the start of the second.
 
     Args:
-        first: [Fa, D], at least ``overlap`` frames.
+        first: [Fa, D], at least OVERLAP_FRAMES.
         second: [Fb, D], likewise.
         form: the representation; features are re-made from the faded motion, so that all columns agree.
-        overlap: frames of the fade.
 
     Returns:
-        [Fa + Fb - overlap, D]; the prompt changes in the middle of the fade.
+        [Fa + Fb - OVERLAP_FRAMES, D]; the prompt changes in the middle of the fade.
     """
-    return remade(faded(first, second, overlap), form)
+    return remade(faded(first, second, OVERLAP_FRAMES), form)
 
 
 def faded(first: Features, second: Features, overlap: int) -> Features:
