@@ -28,14 +28,23 @@ def cross_fade(first: Features, second: Features, form: Representation) -> Featu
     Returns:
         [Fa + Fb - OVERLAP_FRAMES, D]; the prompt changes in the middle of the fade.
     """
-    t = (np.arange(OVERLAP_FRAMES) + 1) / (OVERLAP_FRAMES + 1)
+    return remade(faded(first, second, OVERLAP_FRAMES), form)
+
+
+def faded(first: Features, second: Features, overlap: int) -> Features:
+    """The rows of ``cross_fade`` before they are re-made: several may be joined first, [Fa + Fb - overlap, D]."""
+    t = (np.arange(overlap) + 1) / (overlap + 1)
     weight = (t * t * (3 - 2 * t))[:, None].astype(np.float32)
-    faded = first[-OVERLAP_FRAMES:] * (1 - weight) + second[:OVERLAP_FRAMES] * weight
-    rows = np.concatenate([first[:-OVERLAP_FRAMES], faded, second[OVERLAP_FRAMES:]])
-    remade = form.encode(form.decode(rows, form.fps)).astype(np.float32)
-    if len(remade) == len(rows):
-        remade[0] = rows[0]  # its velocities, which a first frame cannot know
-    return remade
+    middle = first[-overlap:] * (1 - weight) + second[:overlap] * weight
+    return np.concatenate([first[:-overlap], middle, second[overlap:]])
+
+
+def remade(rows: Features, form: Representation) -> Features:
+    """The features [F, D] of the motion that ``rows`` [F, D] describe, so that all columns agree; 263 loses a row."""
+    features = form.encode(form.decode(rows, form.fps)).astype(np.float32)
+    if len(features) == len(rows):
+        features[0] = rows[0]  # its velocities, which a first frame cannot know
+    return features
 
 
 def closest_start(last: Features, starts: list[Features], form: Representation) -> int:

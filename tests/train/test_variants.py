@@ -1,0 +1,154 @@
+"""Clips made out of clips: loops go on as their clip does, both arms go up where one did, and captions stay true."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kmm_core.clip import MotionClip
+from kmm_core.motion import rotations
+from kmm_core.motion.representation import representation
+from kmm_core.skeleton import JOINT_INDEX
+from kmm_core.train.motion_data import FeatureClip, clip_features
+from kmm_core.train.prepared import PreparedClip
+from kmm_core.train.variants import both_arms, both_arms_captions, looped, variants
+
+CYCLE = 22  # frames of two steps
+
+
+def walking(frames: int, speed: float = 2.0, swing: float = 0.6) -> MotionClip:
+    """The legs swing against each other while the body moves ahead."""
+    t = np.arange(frames)
+    angle = swing * np.sin(2 * np.pi * t / CYCLE)
+    local = np.tile(rotations.IDENTITY, (frames, 22, 1))
+    for name, sign in (("left_hip", 1), ("right_hip", -1)):
+        local[:, JOINT_INDEX[name]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), sign * angle)
+    return MotionClip(np.stack([0.0 * t, np.full(frames, 0.95), speed * t / 30], axis=-1), local, 30)
+
+
+def raising(frames: int = 60, towards: float = -1.0) -> MotionClip:
+    """The right arm goes from hanging to up; ``towards`` +1 takes it across the body instead."""
+    t = np.linspace(-1.3, 1.2, frames)
+    local = np.tile(rotations.IDENTITY, (frames, 22, 1))
+    local[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle(
+        np.array([0, 0, 1.0]), np.full(frames, -1.3)
+    )
+    axis = np.array([0, 0, 1.0]) if towards < 0 else np.array([0, 1.0, 0])
+    local[:, JOINT_INDEX["right_shoulder"]] = rotations.from_axis_angle(axis, -t if towards < 0 else t + 1.3)
+    return MotionClip(np.tile([0, 0.95, 0.0], (frames, 1)), local, 30)
+
+
+def made(motion: MotionClip, number: int, form, captions, **labels) -> FeatureClip:
+    features = clip_features(motion, form)
+    about = PreparedClip(
+        id=f"clip{number}",
+        source="made",
+        licence="CC0-1.0",
+        noncommercial=False,
+        split="train",
+        recording=str(number),
+        start=0.0,
+        frames=motion.num_frames,
+        captions=captions,
+        mirrored_captions=captions,
+        labels=labels,
+        weight=1.0,
+    )
+    return FeatureClip(about, features)
+
+
+def data_of(name: str):
+    return SimpleNamespace(representation=representation(name))
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_a_loop_goes_on_as_its_clip_does(name):
+    form = representation(name)
+    features = clip_features(walking(40), form)
+    motion = form.decode(looped(features, form, 4.0), form.fps)
+    assert 4.0 - CYCLE / 30 < motion.num_frames / form.fps < 4.0 + CYCLE / 30
+    speed = np.linalg.norm(np.diff(motion.root_positions[:, [0, 2]], axis=0), axis=-1) * form.fps
+    assert speed.min() > 1.9 and speed.max() < 2.1
+    own = form.decode(features, form.fps)
+    jumps = [np.abs(np.diff(clip.joint_positions(), n=2, axis=0)).max() for clip in (motion, own)]
+    assert jumps[0] < 1.5 * jumps[1]
+
+
+def test_columns_of_a_loop_agree():
+    form = representation("272")
+    features = looped(clip_features(walking(40), form), form, 4.0)
+    again = form.encode(form.decode(features, 30.0))
+    assert np.abs(again[1:] - features[1:]).max() < 1e-4
+
+
+def test_what_cannot_be_looped():
+    form = representation("272")
+
+    def loop(clip: MotionClip, seconds: float = 4.0):
+        return looped(clip_features(clip, form), form, seconds)
+
+    assert loop(walking(40)) is not None
+    assert loop(walking(40, speed=0.1)) is None  # on the spot
+    assert loop(walking(40), seconds=1.0) is None  # long enough
+    assert loop(walking(20)) is None  # not even one cycle
+    assert loop(walking(4)) is None
+    stops = walking(40)
+    stops.root_positions[28:, 2] = stops.root_positions[28, 2]
+    assert loop(stops) is None
+    assert looped(clip_features(walking(40), form), SimpleNamespace(name="other"), 4.0) is None
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_both_arms_go_up_as_one_did(name):
+    data = data_of(name)
+    form = data.representation
+    clip = form.decode(both_arms(clip_features(raising(), form), data), form.fps)
+    heights = clip.joint_positions()[:, [JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]], 1]
+    assert np.allclose(heights[:, 0], heights[:, 1], atol=0.02)
+    assert heights[-1].min() - heights[0].max() > 0.8
+
+
+def test_captions_of_both_arms():
+    said = {
+        "raises their right hand and lowers it": "raises both hands and lowers them",
+        "the left arm is lifted": "both arms are lifted",
+        "with the right hand, someone reaches up": "with both hands, someone reaches up",
+        "a figure raises its right arm": "a figure raises both arms",
+        "lift the straight left arm out to the side until it is overhead": (
+            "lift both straight arms out to the sides until they are overhead"
+        ),
+    }
+    assert both_arms_captions(list(said)) == tuple(said.values())
+    dropped = [
+        "raises one arm",
+        "raises the right arm and turns to the left",
+        "raises the left hand while the right hand waves",
+        "lifts the left leg",
+        "raises the right arm and holds it",
+        "waves with the right hand and with the other one",
+        "the right hand swings up",
+        "an object on the right hand side",
+    ]
+    assert both_arms_captions(dropped) == ()
+
+
+def test_variants_are_labelled_weighed_and_the_same_every_time():
+    data = data_of("272")
+    form = data.representation
+    clips = [
+        made(walking(40), 0, form, ("runs", "runs and then stops"), action="run", side="none"),
+        made(walking(100), 1, form, ("runs",), action="run", side="none"),
+        made(walking(40), 2, form, ("climbs",), action="climb", side="none"),
+        made(
+            raising(), 3, form, ("raises the right arm", "raises one arm"), action="raise_arm", side="right"
+        ),
+        made(raising(towards=1.0), 4, form, ("raises the right arm",), action="raise_arm", side="right"),
+    ]
+    loop, arms = variants(data, clips)
+    assert (loop.about.id, loop.about.captions, loop.about.weight) == ("clip0_looped", ("runs",), 1.0)
+    assert loop.about.frames == len(loop.features) and 2.5 < loop.about.seconds < 5.5
+    assert arms.about.id == "clip3_both_arms" and arms.about.labels["side"] == "both"
+    assert arms.about.captions == arms.about.mirrored_captions == ("raises both arms",)
+    assert arms.about.weight == pytest.approx(0.02 * 5)
+    for one, again in zip((loop, arms), variants(data, clips), strict=True):
+        assert np.array_equal(one.features, again.features)
