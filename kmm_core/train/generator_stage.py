@@ -22,7 +22,7 @@ from ..text.encoder import TextEncoder, TextSettings, TokenOutputs
 from ..text.prompt_head import PromptHead
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .confidence import mask_by_confidence
-from .motion_data import MotionData
+from .motion_data import FeatureClip, MotionData
 from .stage import Stage
 from .token_data import (
     CaptionOutputs,
@@ -34,6 +34,7 @@ from .token_data import (
     encode_rows,
     with_one_sentence,
 )
+from .variants import variants
 
 # Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
@@ -192,7 +193,7 @@ def load_rows(
     loaded = functools.cache(data)
     train = cached_rows(
         cache / "train_rows.safetensors",
-        lambda: encode_rows(tokenizer, loaded(), loaded().split("train"), settings),
+        lambda: encode_rows(tokenizer, loaded(), _training_clips(loaded()), settings),
     )
     fewer = replace(settings, compositions=settings.compositions // 20, seed=settings.seed + 1)
     held_out = cached_rows(
@@ -205,6 +206,11 @@ def load_rows(
         caption for row in (*train, *held_out) for prompt in row.prompts for caption in prompt.captions
     ]
     return GeneratorRows(train, held_out, CaptionOutputs.cached(cache, encoder, sentences))
+
+
+def _training_clips(data: MotionData) -> list[FeatureClip]:
+    recorded = data.split("train")
+    return [*recorded, *variants(data, recorded)]
 
 
 def build(

@@ -99,7 +99,9 @@ def test_optimizer_state_round_trip_keeps_new_rates():
 
 def test_a_model_starts_with_the_weights_that_fit(tmp_path):
     path = tmp_path / "other.safetensors"
-    checkpoint.save(path, {"ema": {"0.weight": torch.full((2, 3), 7.0), "0.bias": torch.ones(5)}}, {"step": 1})
+    checkpoint.save(
+        path, {"ema": {"0.weight": torch.full((2, 3), 7.0), "0.bias": torch.ones(5)}}, {"step": 1}
+    )
     model = nn.Sequential(nn.Linear(3, 2))
     bias = model[0].bias.detach().clone()
     assert checkpoint.start_with(model, path) == 1
