@@ -13,7 +13,7 @@ import typer
 from kmm_core.errors import KmmError
 
 app = typer.Typer(
-    help="Train text-to-motion models: prepare, tokenizer, generator, sample, export; run does all of them; "
+    help="Train text-to-motion models: prepare, tokenizer, generator, residual, sample, export; run does all of them; "
     "evaluator makes what measures them, evaluate measures.",
     no_args_is_help=True,
     add_completion=False,
@@ -91,6 +91,19 @@ def generator(
     """Train the generator with alignment, on the run's tokenizer."""
     _use_device(device)
     _train_stage("generator", config, run, set_, resume)
+
+
+@app.command()
+def residual(
+    config: Config,
+    run: RunFolder = None,
+    set_: Overrides = None,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Go on with the trained generator's residual codebooks alone; a step costs a third of the generator's."""
+    _use_device(device)
+    _train_stage("residual", config, run, set_, resume)
 
 
 @app.command()
@@ -205,7 +218,7 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
         made_up = settings.data.sources == ("synthetic",)
         if made_up and not (prepared / "synthetic" / "manifest.jsonl").is_file():
             _prepare("synthetic", Path("."), prepared, None)
-    for stage in ("tokenizer", "decoder", "generator"):
+    for stage in ("tokenizer", "decoder", "generator", "residual"):
         _train_stage(stage, config, folder, set_, True)
     if processes().is_main_process:
         export(folder)
@@ -344,6 +357,7 @@ def _train_stage(
         "tokenizer": runs.train_tokenizer,
         "decoder": runs.train_decoder,
         "generator": runs.train_generator,
+        "residual": runs.train_residual,
         "evaluator": runs.train_evaluator,
     }[stage]
     result = start(settings, folder, resume=resume)

@@ -44,6 +44,7 @@ class StageSettings:
     tokenizer: TrainSettings = field(default_factory=TrainSettings)
     decoder: TrainSettings = field(default_factory=TrainSettings)
     generator: TrainSettings = field(default_factory=TrainSettings)
+    residual: TrainSettings = field(default_factory=TrainSettings)
     evaluator: TrainSettings = field(default_factory=TrainSettings)
 
 

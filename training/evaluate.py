@@ -23,7 +23,7 @@ from kmm_core.evaluate.starter_set import starter_set
 from kmm_core.pipeline import TextToMotion
 
 from .export import load_generator
-from .runs import load_tokenizer, settings_of
+from .runs import generator_checkpoint, load_tokenizer, settings_of
 
 KINDS = ("starter", "humanml3d", "babel")
 
@@ -99,7 +99,7 @@ def load_model(given: str, device: str = "auto") -> tuple[str, TextToMotion]:
         KmmError: whatever loading raises.
     """
     path = Path(given)
-    checkpoint = path / "generator" / "best.safetensors" if path.is_dir() else path
+    checkpoint = generator_checkpoint(path) if path.is_dir() else path
     if not checkpoint.is_file():
         return path.resolve().name if path.is_dir() else path.name, TextToMotion.load(given, device)
     run = checkpoint.resolve().parent.parent

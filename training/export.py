@@ -14,7 +14,7 @@ from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint
 
 from .config import RunSettings, override
-from .runs import load_tokenizer, settings_of
+from .runs import generator_checkpoint, load_tokenizer, settings_of
 
 
 def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator_at: str = "best") -> Path:
@@ -27,7 +27,7 @@ def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator
         KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
     """
     settings = override(settings_of(run), overrides)
-    return write_bundle(settings, load_tokenizer(run), run / "generator" / f"{generator_at}.safetensors", out)
+    return write_bundle(settings, load_tokenizer(run), generator_checkpoint(run, generator_at), out)
 
 
 def write_bundle(settings: RunSettings, tokenizer: MotionTokenizer, path: Path, out: Path) -> Path:

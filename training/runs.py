@@ -1,7 +1,7 @@
 """A run folder: what each stage left there, and how the next one picks it up.
 
-``<run>/tokenizer`` and ``<run>/generator`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token
-rows between them; ``<run>/evaluator`` what measures them, which depends on neither. The settings travel inside the
+``<run>/tokenizer``, ``<run>/generator`` and ``<run>/residual`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token
+rows they are trained on; ``<run>/evaluator`` what measures them, which depends on neither. The settings travel inside the
 checkpoints.
 """
 
@@ -28,6 +28,7 @@ from kmm_core.train.generator_stage import GeneratorRows
 from kmm_core.train.loop import TrainResult, processes, train
 from kmm_core.train.motion_data import MotionData
 from kmm_core.train.stage import Stage
+from kmm_core.train.token_data import ROWS_VERSION
 from kmm_core.train.train_settings import TrainSettings
 
 from .config import RunSettings, build
@@ -96,6 +97,45 @@ def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
     )
 
 
+def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
+    """Stage 4 in ``<run>/residual``: the best generator's residual codebooks alone, with the settings it was trained with."""
+    trained = run / "generator" / "best.safetensors"
+    state = checkpoint.load(trained, groups=("ema",))
+    made = build(RunSettings, state.info["metadata"]["settings"], name=str(trained))
+    settings, step = replace(made, train=settings.train), state.info["step"]
+    # That of an earlier generator is not gone on with; the loop then says what to do.
+    resume = resume and _generator_step(run / "residual" / "last.safetensors") in (None, step)
+
+    def make_stage() -> Stage:
+        tokenizer, encoder = load_tokenizer(run), load_text_encoder(settings.text)
+        objective = generator_stage.make_objective(
+            tokenizer, encoder, settings.text, settings.generator, settings.aligner, settings.masking
+        )
+        checkpoint.load_into(objective, state.weights, trained)
+        stage = generator_stage.residual_stage(objective, generator_rows(settings, tokenizer, encoder, run))
+        stage.metadata = {"generator_step": step}
+        return stage
+
+    return _train(make_stage, settings, settings.train.residual, run / "residual", resume)
+
+
+def generator_checkpoint(run: Path, at: str = "best") -> Path:
+    """The generator of ``run`` trained furthest: with its residual codebooks, where that stage followed on this generator."""
+    generator, residual = (run / stage / f"{at}.safetensors" for stage in ("generator", "residual"))
+    step = _generator_step(residual)
+    if step is None:
+        return generator
+    best = checkpoint.load(run / "generator" / "best.safetensors", groups=()).info["step"]
+    return residual if step == best else generator
+
+
+def _generator_step(residual: Path) -> int | None:
+    """Which step of the generator a residual checkpoint followed on; None where there is none."""
+    if not residual.is_file():
+        return None
+    return checkpoint.load(residual, groups=()).info["metadata"]["generator_step"]
+
+
 def train_generator_on(
     rows: Callable[[], GeneratorRows],
     settings: RunSettings,
@@ -133,6 +173,7 @@ def generator_rows(
     ``rows.text_tokens``, which only joins their prompts.
     """
     key = hashlib.sha256(safetensors.torch.save(tokenizer.state_dict()))
+    key.update(ROWS_VERSION.encode())
     for part in (settings.data, replace(settings.rows, text_tokens="prompt")):
         key.update(json.dumps(asdict(part)).encode())
     return generator_stage.load_rows(

@@ -1,4 +1,4 @@
-"""Stage 2: the generator, with the learned text layers and the alignment loss. The tokenizer is frozen.
+"""The generator with the learned text layers and the alignment loss, on a frozen tokenizer; then its residual codebooks alone.
 
 Shapes: B rows, T tokens, L places, K codebooks, V codes, P prompts of the batch, S prompts of a row, E text width.
 """
@@ -42,7 +42,12 @@ VALIDATION_ROWS = 256
 
 
 class GeneratorObjective(nn.Module):
-    """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses."""
+    """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses.
+
+    ``residual_only`` leaves all but the residual codebooks' predictor as it is; such a step costs a third.
+    """
+
+    residual_only = False
 
     def __init__(
         self,
@@ -57,33 +62,36 @@ class GeneratorObjective(nn.Module):
         self.generator, self.prompt_head, self.aligner, self.masker = generator, prompt_head, aligner, masker
 
     def forward(self, batch: TokenBatch, rng: torch.Generator) -> dict[str, Tensor]:
-        device = batch.tokens.device
-        count, length, _ = batch.tokens.shape
         valid = batch.places.pick(batch.places.is_motion[..., None])[..., 0]
-        masked = self.masker(batch.latents, valid, rng)
-        given = batch.tokens[..., 0]
-        noise = torch.rand(count, length, generator=rng).to(device) < CORRUPTED
-        wrong = torch.randint(self.generator.codes.shape[1], (count, length), generator=rng).to(device)
-        corrupt = noise & ~masked & valid
-        visible = torch.where(corrupt, wrong, given).masked_fill(masked, MASK_ID)
-
         text = self.prompt_head(self._with_words_missing(batch.text, rng))
         dropped = self._dropped(batch, rng)
         prompts = self._text_rows(text, dropped, batch)
+        residual = self._residual_loss(batch, prompts, valid, rng)
+        if self.residual_only:
+            return {"loss": residual, "residual": residual}
+
+        visible, wanted = self._hide(batch, valid, rng)
         hidden = self.generator.restore(batch.places.place(visible, PAD_ID), prompts, batch.places)
-        hidden = batch.places.pick(hidden)
-        wanted = masked | corrupt
-        logits = self.generator.base_logits(hidden[wanted]).float()
-        losses = {"masked": functional.cross_entropy(logits, given[wanted])}
+        logits = self.generator.base_logits(batch.places.pick(hidden)[wanted]).float()
+        true = batch.tokens[..., 0][wanted]
+        losses = {"masked": functional.cross_entropy(logits, true), "residual": residual}
         with torch.no_grad():
-            losses["accuracy"] = (logits.argmax(-1) == given[wanted]).float().mean()
-        losses["residual"] = self._residual_loss(batch, prompts, valid, rng)
+            losses["accuracy"] = (logits.argmax(-1) == true).float().mean()
         total = losses["masked"] + losses["residual"]
         if self.aligner.settings.level != "none":
             restored = self._restored_latents(logits, visible, wanted)
             losses["alignment"] = self._alignment_loss(text, restored, valid, batch, dropped)
             total = total + self.aligner.settings.weight * losses["alignment"]
         return {"loss": total, **losses}
+
+    def _hide(self, batch: TokenBatch, valid: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """First-codebook tokens with some masked and some wrong, and which of them to restore. [B, T] each."""
+        given, device = batch.tokens[..., 0], valid.device
+        masked = self.masker(batch.latents, valid, rng)
+        noise = torch.rand(given.shape, generator=rng).to(device) < CORRUPTED
+        wrong = torch.randint(self.generator.codes.shape[1], given.shape, generator=rng).to(device)
+        corrupt = noise & ~masked & valid
+        return torch.where(corrupt, wrong, given).masked_fill(masked, MASK_ID), masked | corrupt
 
     def _with_words_missing(self, text: TokenOutputs, rng: torch.Generator) -> TokenOutputs:
         """Some words hidden in training, so that no single one carries the meaning: prompts come in other words."""
@@ -224,7 +232,20 @@ def build(
     rows: GeneratorRows,
 ) -> Stage:
     """The generator stage on these rows."""
-    objective = make_objective(tokenizer, encoder, text, generator, aligner, masking)
+    return _stage(
+        "generator", make_objective(tokenizer, encoder, text, generator, aligner, masking), rows, "masked"
+    )
+
+
+def residual_stage(objective: GeneratorObjective, rows: GeneratorRows) -> Stage:
+    """Goes on with a trained objective's residual codebooks alone; everything else is frozen."""
+    objective.residual_only = True
+    objective.requires_grad_(False)
+    objective.generator.residual.requires_grad_(True)
+    return _stage("residual", objective, rows, "residual")
+
+
+def _stage(name: str, objective: GeneratorObjective, rows: GeneratorRows, best_metric: str) -> Stage:
     train_rows = TokenRows(rows.train, rows.captions)
     batches = validation_batches(rows)
 
@@ -237,7 +258,7 @@ def build(
                 totals[name] = totals.get(name, 0.0) + float(value) / len(batches)
         return totals
 
-    return Stage("generator", objective, train_rows.make_batch, validate, "masked")
+    return Stage(name, objective, train_rows.make_batch, validate, best_metric)
 
 
 def make_objective(

@@ -5,6 +5,7 @@ Run as a script it trains one stage of such a run and kills itself, for the test
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +53,9 @@ def tiny_settings(prepared: Path) -> config.RunSettings:
         log_every=3,
     )
     return replace(
-        settings, rows=replace(settings.rows, compositions=4), train=config.StageSettings(how, how, how)
+        settings,
+        rows=replace(settings.rows, compositions=4),
+        train=config.StageSettings(how, how, how, replace(how, learning_rate=0.01)),
     )
 
 
@@ -146,6 +149,43 @@ def test_a_finished_stage_is_not_built_again(trained, prepared, monkeypatch):
     monkeypatch.setattr(runs.tokenizer_stage, "build", None)
     again = runs.train_tokenizer(tiny_settings(prepared), run, resume=True)
     assert again == results["tokenizer"]
+
+
+def test_the_residual_stage_goes_on_with_the_residual_codebooks_alone(
+    trained, prepared, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run)
+    monkeypatch.setattr(runs, "load_text_encoder", lambda settings: LetterEncoder())
+    assert runs.generator_checkpoint(run) == run / "generator" / "best.safetensors"
+    result = runs.train_residual(tiny_settings(prepared), run, resume=True)
+    assert runs.generator_checkpoint(run) == run / "residual" / "best.safetensors"
+    before = checkpoint.load(run / "generator" / "best.safetensors").weights
+    after = checkpoint.load(result.best).weights
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("generator.residual.") for name in changed)
+
+    # A generator that was trained on since has residual codebooks of its own.
+    state = checkpoint.load(run / "generator" / "best.safetensors")
+    checkpoint.save(
+        run / "generator" / "best.safetensors", state.groups, {**state.info, "step": state.info["step"] + 1}
+    )
+    assert runs.generator_checkpoint(run) == run / "generator" / "best.safetensors"
+    with pytest.raises(KmmError, match="already holds a run"):
+        runs.train_residual(tiny_settings(prepared), run, resume=True)
+
+
+def test_a_generator_may_start_with_another_ones_weights(trained, prepared, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(trained[0] / "tokenizer", run / "tokenizer")
+    monkeypatch.setattr(runs, "load_text_encoder", lambda settings: LetterEncoder())
+    start = trained[1]["generator"].best
+    settings = tiny_settings(prepared)
+    slow = replace(settings.train.generator, steps=1, learning_rate=1e-9, ema_decay=0.0)
+    settings = replace(settings, generator_start=str(start), train=replace(settings.train, generator=slow))
+    weights = checkpoint.load(runs.train_generator(settings, run, resume=True).best).weights
+    for name, tensor in checkpoint.load(start).weights.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
 
 
 def test_settings_travel_with_the_run(trained, prepared):
