@@ -123,6 +123,7 @@ def fake_stages(monkeypatch):
     monkeypatch.setattr(runs, "train_tokenizer", stage("tokenizer"))
     monkeypatch.setattr(runs, "train_decoder", stage("decoder"))
     monkeypatch.setattr(runs, "train_generator", stage("generator"))
+    monkeypatch.setattr(runs, "train_residual", stage("residual"))
     monkeypatch.setattr(
         export, "export_bundle", lambda run, out, *how: notes["ran"].append(("export", run, out)) or out
     )
@@ -136,6 +137,7 @@ def test_run_does_all_stages_in_order(capsys, fake_stages, prepared, tmp_path):
         ("tokenizer", tmp_path, True),
         ("decoder", tmp_path, True),
         ("generator", tmp_path, True),
+        ("residual", tmp_path, True),
         ("export", tmp_path, tmp_path / "bundle"),
     ]
 
