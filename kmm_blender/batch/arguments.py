@@ -120,6 +120,7 @@ def _parser() -> _Parser:
     shot.add_argument(
         "--reduce-keys", action=argparse.BooleanOptionalAction, help="fewer keys, or one a frame"
     )
+    shot.add_argument("--fk", action="store_true", help="switch a generated Rigify rig to its FK controls")
     outputs = parser.add_argument_group("what to make of it (each may also stand in an entry of --shots)")
     outputs.add_argument("--action", metavar="NAME", help="name of the Action (default: the shot's name)")
     outputs.add_argument("--save", metavar="FILE.blend", help="save the scene with the motion")

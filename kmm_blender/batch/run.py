@@ -25,6 +25,7 @@ from kmm_core.timeline import read_timeline
 from .. import session
 from ..scene import takes
 from ..scene.character import add_character
+from ..scene.fk_switch import switch_to_fk
 from ..scene.request_builder import Plan, build_plan
 from ..ui.preferences import preferences
 from ..ui.timeline_io import import_prompts
@@ -190,6 +191,8 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
             label, "takes of earlier generations waited in the file and were rejected; its history has them"
         )
         takes.reject(scene)
+    if shot.fk and (changed := switch_to_fk(settings.armature)):
+        _print(label, f"--fk set {changed} properties of the rig, so that its FK controls move it")
     if shot.timeline is not None:
         import_prompts(scene, shot.timeline, scene.frame_start if shot.start is None else shot.start)
     settings.num_takes = shot.takes

@@ -41,6 +41,7 @@ class Shot:
         start_from: "ORIGIN" or "POSE".
         foot_cleanup: whether planted feet are held still.
         reduce_keys: whether to keep only the keys that are needed.
+        fk: whether to switch a generated Rigify rig to its FK controls.
         action: name of the Action; with several takes a number follows.
         save: .blend to write.
         export: .fbx, .glb and .bvh files to write.
@@ -62,6 +63,7 @@ class Shot:
     start_from: str | None = None
     foot_cleanup: bool | None = None
     reduce_keys: bool | None = None
+    fk: bool = False
     action: str = ""
     save: str | None = None
     export: tuple[str, ...] = ()
@@ -301,6 +303,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "start_from": _choice("ORIGIN", "POSE"),
     "foot_cleanup": _flag,
     "reduce_keys": _flag,
+    "fk": _flag,
     "action": _text,
     "save": _save,
     "export": _paths(

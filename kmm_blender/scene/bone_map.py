@@ -99,17 +99,21 @@ def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
             f"Constraints move {_few(held)}, so keys on them may not show. Mute these constraints, or choose the "
             "armature whose bones are keyed."
         )
-    wrong = [
-        f"{prop} of {bone} to {value:g}"
-        for bone, prop, value in rigify_settings(rig)
-        if rig.settings[bone, prop] != value
-    ]
-    if wrong:
-        result.append(f"Rigify's FK controls are keyed: set {_few(wrong)}.")
     lacking = [name for name in JOINT_NAMES if _OPTIONAL.search(name) and name not in bone_map.joints]
     if lacking:
         result.append(f"The rig has no bones for {_few(lacking)}; the rest moves without them.")
+    # The last one, because the panel has a button for it below.
+    wrong = [f"{prop} of {bone} to {value:g}" for bone, prop, value in settings_to_change(rig)]
+    if wrong:
+        result.append(f"Rigify's FK controls are keyed: set {_few(wrong)}.")
     return result
+
+
+def settings_to_change(rig: Rig) -> list[tuple[str, str, float]]:
+    """Those of ``rigify_settings`` that have another value now."""
+    return [
+        (bone, prop, value) for bone, prop, value in rigify_settings(rig) if rig.settings[bone, prop] != value
+    ]
 
 
 def rigify_settings(rig: Rig) -> list[tuple[str, str, float]]:

@@ -1,10 +1,14 @@
-"""The operator that adds the KMM character."""
+"""The operators of the Character panel: one adds the KMM character, one makes a Rigify rig follow its FK controls."""
 
 from __future__ import annotations
 
 import bpy
 
+from kmm_core.errors import KmmError
+
 from ..scene.character import add_character
+from ..scene.fk_switch import switch_to_fk
+from .rig_report import forget_rig_report
 
 
 class KMM_OT_add_character(bpy.types.Operator):
@@ -26,11 +30,32 @@ class KMM_OT_add_character(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def register() -> None:
-    """Registers the operator."""
-    bpy.utils.register_class(KMM_OT_add_character)
+class KMM_OT_switch_to_fk(bpy.types.Operator):
+    """Let this Rigify rig follow its FK controls, which KMM keys: sets the rig's properties IK_FK, neck_follow and head_follow to 1 and FK_limb_follow to 0. Keys on IK controls stay, but no longer show. Ctrl-Z takes it back"""
+
+    bl_idname = "kmm.switch_to_fk"
+    bl_label = "Switch to FK"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context):
+        if context.scene.kmm.armature is None:
+            cls.poll_message_set("No character is chosen: choose a Rigify rig in the Character panel")
+            return False
+        return True
+
+    def execute(self, context):
+        try:
+            changed = switch_to_fk(context.scene.kmm.armature)
+        except KmmError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        forget_rig_report()
+        if not changed:
+            self.report({"INFO"}, "There is nothing to switch: no FK control of this rig is overruled")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{changed} properties of the rig were set")
+        return {"FINISHED"}
 
 
-def unregister() -> None:
-    """Removes the operator."""
-    bpy.utils.unregister_class(KMM_OT_add_character)
+register, unregister = bpy.utils.register_classes_factory((KMM_OT_add_character, KMM_OT_switch_to_fk))

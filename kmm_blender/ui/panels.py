@@ -72,6 +72,8 @@ class KMM_PT_character(_Panel, bpy.types.Panel):
             draw_message(context, column, note, "INFO")
         for problem in report.problems:
             draw_message(context, column, problem, "ERROR")
+        if report.needs_fk:
+            layout.operator("kmm.switch_to_fk", icon="CON_KINEMATIC")
 
 
 class KMM_PT_prompts(_Panel, bpy.types.Panel):

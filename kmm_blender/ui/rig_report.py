@@ -17,11 +17,15 @@ _MAX_NAMES = 4
 
 @dataclass(frozen=True)
 class RigReport:
-    """One line that all is well, sentences about what to know, sentences about what to mend; or why it can't be used."""
+    """One line that all is well, sentences about what to know, sentences about what to mend; or why it can't be used.
+
+    ``needs_fk`` says that the last problem is one that ``kmm.switch_to_fk`` mends.
+    """
 
     summary: str = ""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    needs_fk: bool = False
     error: KmmError | None = None
 
 
@@ -38,6 +42,12 @@ def rig_report(armature) -> RigReport:
     return _last[2]
 
 
+def forget_rig_report() -> None:
+    """Has the next ``rig_report`` read the rig again; for what was just mended."""
+    global _last
+    _last = None
+
+
 def _read(armature) -> RigReport:
     try:
         rig = read_rig(armature)
@@ -49,5 +59,8 @@ def _read(armature) -> RigReport:
         names = ", ".join(found.unmapped[:_MAX_NAMES]) + (", …" if len(found.unmapped) > _MAX_NAMES else "")
         notes = (f"{len(found.unmapped)} other bones stay as posed: {names}",)
     return RigReport(
-        f"{len(found.driven)} bones follow the motion", notes, tuple(bone_map.problems(rig, found))
+        f"{len(found.driven)} bones follow the motion",
+        notes,
+        tuple(bone_map.problems(rig, found)),
+        needs_fk=bool(bone_map.settings_to_change(rig)),
     )

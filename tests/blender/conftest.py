@@ -140,6 +140,18 @@ def fresh_scene() -> bpy.types.Scene:
     return bpy.context.scene
 
 
+@pytest.fixture
+def rigify_rig() -> Iterator[bpy.types.Object]:
+    """A generated rig of Rigify, which ships with Blender: its limbs follow IK controls, as Rigify makes them."""
+    import addon_utils
+
+    addon_utils.enable("rigify", default_set=True)
+    bpy.ops.object.armature_basic_human_metarig_add()
+    bpy.ops.pose.rigify_generate()
+    yield bpy.context.object
+    addon_utils.disable("rigify", default_set=True)
+
+
 @pytest.fixture(scope="session")
 def extension_zip() -> Path | None:
     """The zip that is tested."""

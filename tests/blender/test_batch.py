@@ -112,6 +112,16 @@ def test_a_shot_becomes_an_action_and_the_file_opened_stays_as_it_was(made_up, p
     assert joint_positions(armature, 3)["pelvis"] == pytest.approx((0.3, -1.0, REST_PELVIS_HEIGHT), abs=1e-3)
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_rigify_rig_is_switched_to_fk_only_if_asked(made_up, prompts, rigify_rig, tmp_path, asked):
+    name, blend, out = rigify_rig.name, tmp_path / "rigify.blend", tmp_path / "out.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    arguments = ["--timeline", str(prompts), "--armature", name, "--save", str(out)]
+    assert run.main([*arguments, *(["--fk"] if asked else [])]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert bpy.data.objects[name].pose.bones["thigh_parent.L"]["IK_FK"] == asked
+
+
 def test_several_takes_wait_in_the_file_for_the_animator(made_up, prompts, char_blend, tmp_path):
     out = tmp_path / "out.blend"
     assert run.main(["--timeline", str(prompts), "--takes", "2", "--action", "s", "--save", str(out)]) == 0

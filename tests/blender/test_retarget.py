@@ -10,9 +10,10 @@ import addon_utils
 import bpy
 import numpy as np
 import pytest
-from bl_ext.user_default.kmm.scene.action_writer import assign, write_action
+from bl_ext.user_default.kmm.scene.action_writer import assign, fcurves, write_action
 from bl_ext.user_default.kmm.scene.bone_map import find_bone_map, problems, rigify_settings
 from bl_ext.user_default.kmm.scene.character import add_character
+from bl_ext.user_default.kmm.scene.fk_switch import switch_to_fk
 from bl_ext.user_default.kmm.scene.retarget import (
     ground_height,
     pose_to_clip,
@@ -484,19 +485,15 @@ def test_rigifys_metarig(rigify):
     check_limbs_of(armature, clip, keys, bone_map.joints)
 
 
-def test_the_controls_of_a_generated_rigify_rig(rigify):
-    bpy.ops.object.armature_basic_human_metarig_add()
-    bpy.ops.pose.rigify_generate()
-    armature, clip = bpy.context.object, random_clip()
+def test_the_controls_of_a_generated_rigify_rig(rigify_rig):
+    armature, clip = rigify_rig, random_clip()
     scanned = read_rig(armature)
     bone_map = find_bone_map(scanned)
     assert bone_map.joints["pelvis"] == "torso" and bone_map.joints["left_shoulder"] == "upper_arm_fk.L"
     assert not any(name.startswith(("DEF-", "ORG-", "MCH-")) for name in (*bone_map.driven, *bone_map.still))
     [sentence] = problems(scanned, bone_map)
     assert "IK_FK" in sentence
-    for bone, prop, value in rigify_settings(scanned):
-        armature.pose.bones[bone][prop] = value
-    armature.update_tag()
+    assert switch_to_fk(armature) > 0
     bpy.context.view_layer.update()
     scanned = read_rig(armature)
     assert problems(scanned, bone_map) == []
@@ -509,6 +506,108 @@ def test_the_controls_of_a_generated_rigify_rig(rigify):
     turns, wanted = (kinematics.global_rotations(c.local_rotations[-1]) for c in (back, clip))
     exact = [i for i, name in enumerate(JOINT_NAMES) if name not in ("spine1", "spine2", "neck")]
     assert np.degrees(rotations.angle_between(turns, wanted)[exact]).max() < 0.05
+
+
+def custom_properties(armature):
+    """Without Rigify's own groups of parameters, which are never the same object twice."""
+    items = {(bone.name, key): value for bone in armature.pose.bones for key, value in bone.items()}
+    return {key: value for key, value in items.items() if isinstance(value, (int, float))}
+
+
+def test_switch_to_fk_sets_what_is_needed_in_one_undo_step(rigify_rig):
+    name = rigify_rig.name
+    bpy.context.scene.kmm.armature = rigify_rig
+    bpy.ops.ed.undo_push(message="before")
+    before, wanted = custom_properties(rigify_rig), rigify_settings(read_rig(rigify_rig))
+    assert bpy.ops.kmm.switch_to_fk("EXEC_DEFAULT", True) == {"FINISHED"}
+    after = custom_properties(rigify_rig)
+    assert after == before | {(bone, prop): value for bone, prop, value in wanted} != before
+    assert [type(value) for value in after.values()] == [type(value) for value in before.values()]
+    assert bpy.ops.kmm.switch_to_fk("EXEC_DEFAULT", True) == {"CANCELLED"}
+    bpy.ops.ed.undo()
+    assert custom_properties(bpy.data.objects[name]) == before
+
+
+def key_it(armature, bone, prop):
+    armature.pose.bones[bone].keyframe_insert(f'["{prop}"]', frame=1)
+
+
+def key_it_in_the_nla(armature, bone, prop):
+    key_it(armature, bone, prop)
+    data = armature.animation_data
+    data.nla_tracks.new().strips.new("IK", 1, data.action)
+    data.action = None
+
+
+def drive_it(armature, bone, prop):
+    armature.pose.bones[bone].driver_add(f'["{prop}"]')
+
+
+@pytest.mark.parametrize("animate", [key_it, key_it_in_the_nla, drive_it])
+def test_switch_to_fk_leaves_animated_properties_to_the_animator(rigify_rig, animate):
+    animate(rigify_rig, "thigh_parent.L", "IK_FK")
+    bpy.context.scene.kmm.armature = rigify_rig
+    before = custom_properties(rigify_rig)
+    with pytest.raises(RuntimeError, match=r"IK_FK of thigh_parent\.L is animated or driven"):
+        bpy.ops.kmm.switch_to_fk()
+    assert custom_properties(rigify_rig) == before
+    data = rigify_rig.animation_data
+    for track in data.nla_tracks:
+        track.mute = True
+    for curve in [*(fcurves(data.action, rigify_rig) if data.action else []), *data.drivers]:
+        curve.mute = True
+    assert bpy.ops.kmm.switch_to_fk() == {"FINISHED"}
+
+
+def link_into_new_file(armature, folder):
+    """The armature linked into an empty file, and chosen there."""
+    name, path = armature.name, str(folder / "rig.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(path, link=True) as (_, target):
+        target.objects = [name]
+    [linked] = target.objects
+    bpy.context.scene.collection.objects.link(linked)
+    bpy.context.scene.kmm.armature = linked
+    return linked
+
+
+def override_chosen_armature():
+    settings = bpy.context.scene.kmm
+    settings.armature = settings.armature.override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
+    settings.armature.override_library.is_system_override = False
+    return settings.armature
+
+
+def test_switch_to_fk_of_a_linked_rig_needs_an_override(rigify_rig, tmp_path):
+    linked = link_into_new_file(rigify_rig, tmp_path)
+    before = custom_properties(linked)
+    with pytest.raises(RuntimeError, match="is linked from .* and can't be animated here"):
+        bpy.ops.kmm.switch_to_fk()
+    assert custom_properties(linked) == before
+    override_chosen_armature()
+    assert bpy.ops.kmm.switch_to_fk() == {"FINISHED"}
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    scanned = read_rig(bpy.context.scene.kmm.armature)
+    assert all(scanned.settings[bone, prop] == value for bone, prop, value in rigify_settings(scanned))
+
+
+def test_switch_to_fk_sets_nothing_that_an_override_would_lose(rigify_rig, tmp_path):
+    rigify_rig.pose.bones["thigh_parent.L"].property_overridable_library_set('["IK_FK"]', False)
+    link_into_new_file(rigify_rig, tmp_path)
+    override = override_chosen_armature()
+    before = custom_properties(override)
+    with pytest.raises(
+        RuntimeError, match=r"IK_FK of thigh_parent\.L can't be changed in a library override"
+    ):
+        bpy.ops.kmm.switch_to_fk()
+    assert custom_properties(override) == before
+
+
+def test_switch_to_fk_has_nothing_to_do_for_other_rigs():
+    armature = make_rig()
+    assert switch_to_fk(armature) == 0
 
 
 def check_limbs_of(armature, clip, keys, bones):

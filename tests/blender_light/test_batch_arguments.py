@@ -23,7 +23,7 @@ def test_what_is_not_given_does_not_appear_so_that_the_blend_decides():
 def test_the_command_line_of_the_documentation():
     words = (
         "--timeline shots.json --armature Rig --seed 1 --takes 2 --action shot_010 --save out.blend "
-        "--export out.fbx --export out.glb --render //frames/ --engine workbench --start -20 --no-foot-cleanup"
+        "--export out.fbx --export out.glb --render //frames/ --engine workbench --start -20 --no-foot-cleanup --fk"
     )
     assert parse(words.split()).settings == {
         "timeline": "shots.json",
@@ -37,6 +37,7 @@ def test_the_command_line_of_the_documentation():
         "engine": "workbench",
         "start": "-20",
         "foot_cleanup": False,
+        "fk": True,
     }
 
 

@@ -144,6 +144,7 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
         ("engine", "luxcore", "workbench or cycles or eevee"),
         ("root", 3, "bone or object"),
         ("foot_cleanup", "yes", "true or false"),
+        ("fk", 1, "true or false"),
         ("save", "out.fbx", r"ends in \.blend"),
         ("export", "out.usd", r"end in \.fbx, \.glb, \.bvh"),
         ("export", [3], r"end in \.fbx, \.glb, \.bvh"),
