@@ -30,25 +30,21 @@ class ResidualPredictor(nn.Module):
     """
 
     codes: Tensor
-    directions: Tensor
 
     def __init__(self, codes: Tensor, text_width: int, settings: GeneratorSettings):
         super().__init__()
-        levels, _, code_width = codes.shape
+        levels, codebook_size, code_width = codes.shape
         width = settings.d_model
         self.register_buffer("codes", codes, persistent=False)
-        # Codes get smaller from level to level; logits compare with them at one size.
-        size = codes[1:].square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6)
-        self.register_buffer("directions", codes[1:] / size, persistent=False)
         self.base_projection = nn.Linear(code_width, width)
         self.sum_projection = nn.Linear(code_width, width, bias=False)
         self.text_projection = nn.Linear(text_width, width)
         self.level_embedding = nn.Parameter(torch.randn(levels - 1, width) * 0.02)
         self.blocks = make_trunk(replace(settings, layers=settings.residual_layers))
         self.norm = RMSNorm(width)
-        spread = (width * code_width) ** -0.5
-        self.head = nn.Parameter(torch.randn(levels - 1, width, code_width) * spread)
-        self.bias = nn.Parameter(torch.zeros(levels - 1, codes.shape[1]))
+        # A head for each level. Logits by likeness with the code vectors learned much more slowly (decisions/0002).
+        self.heads = nn.Parameter(torch.randn(levels - 1, width, codebook_size) * 0.5 * width**-0.5)
+        self.biases = nn.Parameter(torch.zeros(levels - 1, codebook_size))
 
     def forward(self, tokens: Tensor, levels: Tensor, text: Tensor, places: SequenceLayout) -> Tensor:
         """Logits of one codebook a row.
@@ -75,5 +71,4 @@ class ResidualPredictor(nn.Module):
         valid = places.valid
         for block in self.blocks:
             x = block(x, valid)
-        hidden = places.pick(self.norm(x)) @ self.head[levels - 1]
-        return hidden @ self.directions[levels - 1].mT + self.bias[levels - 1][:, None]
+        return places.pick(self.norm(x)) @ self.heads[levels - 1] + self.biases[levels - 1][:, None]
