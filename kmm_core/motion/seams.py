@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Seconds each way from the boundary in which the smoothing fades out, and the width of its bell (docs/decisions/0013).
-REACH_SECONDS, BELL_SECONDS = 0.5, 0.04
+REACH_SECONDS, BELL_SECONDS = 0.27, 0.03
 
 
 def soften_seams(
