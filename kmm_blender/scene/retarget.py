@@ -82,7 +82,10 @@ def retarget_steps(
         faced = None if heading is None else heading[start:stop]
         slices.append(_retarget(clip.slice(start, stop), rig, bone_map, body, faced, floor))
         yield None
-    yield slices[0] if len(slices) == 1 else _joined(slices)
+    if len(slices) == 1:
+        yield slices[0]
+    else:
+        yield from _joined_steps(slices)
 
 
 def pose_to_clip(
@@ -280,22 +283,31 @@ def _retarget(
     )
 
 
-def _joined(slices: list[PoseKeys]) -> PoseKeys:
-    """One motion of several that follow each other."""
-
-    def join(name: str) -> Array | None:
-        parts = [getattr(keys, name) for keys in slices]
-        return None if parts[0] is None else rotations.make_continuous(np.concatenate(parts))
-
+def _joined_steps(slices: list[PoseKeys]) -> Iterator[PoseKeys | None]:
+    """One motion of several that follow each other, in slices as ``retarget_steps``."""
+    frames = sum(len(keys.rotations) for keys in slices)
+    turns: dict[str, Array | None] = {"rotations": None, "object_rotations": None}
+    for name in turns:
+        first = getattr(slices[0], name)
+        if first is None:
+            continue
+        whole, start = np.empty((frames, *first.shape[1:])), 0
+        for keys in slices:
+            part = getattr(keys, name)
+            if start:  # signs go on from the frame before
+                part = rotations.make_continuous(np.concatenate([whole[start - 1 : start], part]))[1:]
+            whole[start : start + len(part)] = part
+            start += len(part)
+            yield None
+        turns[name] = whole
     places = [keys.object_locations for keys in slices if keys.object_locations is not None]
-    return replace(
+    yield replace(
         slices[0],
-        rotations=join("rotations"),
         locations={
             name: np.concatenate([keys.locations[name] for keys in slices]) for name in slices[0].locations
         },
         object_locations=np.concatenate(places) if places else None,
-        object_rotations=join("object_rotations"),
+        **turns,
     )
 
 

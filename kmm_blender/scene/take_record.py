@@ -23,6 +23,7 @@ FORMAT = 1
 _ROW = 3 + NUM_JOINTS * 4
 # So many frames are compressed at once: about 10 ms.
 _SLICE_FRAMES = 1000
+_SLICE_BYTES = 3 << 18  # a multiple of 3, so that the pieces of base64 fit together
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +92,14 @@ class TakeRecord:
             packed.append(compressor.compress(rows.astype("<f4").tobytes()))
             yield ""
         packed.append(compressor.flush())
-        motion = base64.b64encode(b"".join(packed)).decode("ascii")
-        yield json.dumps({**self.summary(), "motion": motion})
+        raw = b"".join(packed)
+        # Base64 needs no escapes, so the long text is put into the JSON as it is.
+        text = [json.dumps(self.summary())[:-1] + ', "motion": "']
+        yield ""
+        for start in range(0, len(raw), _SLICE_BYTES):
+            text.append(base64.b64encode(raw[start : start + _SLICE_BYTES]).decode("ascii"))
+            yield ""
+        yield "".join([*text, '"}'])
 
     def encode(self) -> str:
         """The record as ASCII text; ``decode`` gives the same record back."""
