@@ -133,7 +133,8 @@ def write_action_steps(
                     )
                     yield WrittenAction(action, written, full)
                 rows = np.unique(np.concatenate(found))
-            _write_channel(curves, channel, rows, slopes, first_frame, pinned)
+            for _ in _write_channel(curves, channel, rows, slopes, first_frame, pinned):
+                yield WrittenAction(action, written, full)
             written += len(rows)
             full += keys.num_frames
             yield WrittenAction(action, written, full)
@@ -330,8 +331,8 @@ def _write_channel(
     slopes: Array | None,
     first_frame: int,
     pinned: NDArray[np.bool_],
-) -> None:
-    """F-curves for one property: linear between the keys where every frame has one, else cubic with ``slopes``."""
+) -> Iterator[None]:
+    """F-curves for one property, a pause before each: linear between the keys where every frame has one, else cubic with ``slopes``."""
     group = curves.groups.get(channel.group) or curves.groups.new(channel.group)
     frames = first_frame + rows
     types = np.where(pinned[rows], _enum("type", "KEYFRAME"), _enum("type", "GENERATED")).astype(np.int32)
@@ -345,6 +346,7 @@ def _write_channel(
         return np.stack([times, values], axis=-1).astype(np.float32).ravel()
 
     for index, values in enumerate(channel.values[rows].T):
+        yield
         curve = curves.fcurves.new(channel.data_path, index=index)
         curve.group = group
         curve.color_mode = "AUTO_YRGB" if channel.values.shape[1] == 4 else "AUTO_RGB"

@@ -225,7 +225,8 @@ def test_slices_are_many_and_the_last_one_is_whole(armature):
     keys = motion(3500)
     whole = action_writer.write_action("Whole", armature, keys, 0, tolerance=Reduction())
     steps = list(action_writer.write_action_steps("Sliced", armature, keys, 0, tolerance=Reduction()))
-    assert len(steps) == 4 * (2 + 1)  # four properties, in stretches of 3,000 frames and one for writing
+    # Four properties in stretches of 3,000 frames, a pause before each of their 15 curves and one when all are written.
+    assert len(steps) == 4 * (2 + 1) + 15
     assert len({step.action for step in steps}) == 1
     assert snapshot(steps[-1].action, armature) == snapshot(whole, armature)
     for curve in action_writer.fcurves(whole, armature):
