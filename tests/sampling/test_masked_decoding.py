@@ -1,5 +1,7 @@
 """Iterative decoding: all tokens settled, known ones kept, seeds honoured, cancel at once."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,12 @@ def test_all_tokens_are_settled_and_seeds_are_honoured(generator):
     tokens = run(generator)
     assert tokens.shape == (2, 11, 3) and tokens.min() >= 0 and tokens.max() < 16
     assert torch.equal(tokens, run(generator)) and not torch.equal(tokens, run(generator, seed=1))
+
+
+def test_the_last_codebooks_may_be_left_out(generator):
+    whole = run(generator)
+    assert torch.equal(run(generator, settings=replace(SETTINGS, codebooks=2)), whole[..., :2])
+    assert torch.equal(run(generator, settings=replace(SETTINGS, codebooks=9)), whole)
 
 
 def test_known_tokens_are_kept(generator):
