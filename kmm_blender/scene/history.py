@@ -22,6 +22,7 @@ class KMM_PG_history_entry(bpy.types.PropertyGroup):
     take_id: StringProperty(name="Id", description="The id that the take's Action carries too")
     details: StringProperty(name="Details", description="Prompts, seed and model of this take")
     record: StringProperty(name="Record", description="The take as scene/take_record.py writes it")
+    size: IntProperty(name="Size", description="Letters of the record; reading a long one to count them takes time")
 
 
 class KMM_PG_history(bpy.types.PropertyGroup):
@@ -45,10 +46,11 @@ def remember(scene: bpy.types.Scene, record: TakeRecord, encoded: str) -> None:
     entry.take_id = record.id
     entry.details = describe(record)
     entry.record = encoded
+    entry.size = len(encoded)
     entries.move(len(entries) - 1, 0)
     total = 0
     for index, entry in enumerate(entries):
-        total += len(entry.record)
+        total += entry.size
         if index >= MAX_ENTRIES or (total > MAX_BYTES and index > 0):
             for last in range(len(entries) - 1, index - 1, -1):
                 entries.remove(last)
