@@ -22,7 +22,9 @@ class KMM_PG_history_entry(bpy.types.PropertyGroup):
     take_id: StringProperty(name="Id", description="The id that the take's Action carries too")
     details: StringProperty(name="Details", description="Prompts, seed and model of this take")
     record: StringProperty(name="Record", description="The take as scene/take_record.py writes it")
-    size: IntProperty(name="Size", description="Letters of the record; reading a long one to count them takes time")
+    size: IntProperty(
+        name="Size", description="Letters of the record; reading a long one to count them takes time"
+    )
 
 
 class KMM_PG_history(bpy.types.PropertyGroup):
