@@ -25,7 +25,7 @@ class _Clip:
 
 
 _CLIPS = {
-    "wave_hello": _Clip(Description(phrases.WAVE_ONE, "wave", side="right"), 303, 150),
+    "wave_hello": _Clip(Description(phrases.WAVE_ONE, "wave", side="right"), 415, 150),
     "dab": _Clip(Description(phrases.DAB, "dab"), 39, 300),
     "jumping": _Clip(Description(phrases.JUMP_FORWARD, "jump"), 159, 300),
     "zombie": _Clip(Description(phrases.ZOMBIE, "zombie_walk"), 35, 150),
@@ -36,7 +36,7 @@ class Extras:
     """The ``fair1`` folder of facebookresearch/AnimatedDrawings, examples/bvh."""
 
     name = "extras"
-    version = 2
+    version = 3
     licence = "MIT"
     noncommercial = False
     credit = "AnimatedDrawings, Meta"
