@@ -119,7 +119,7 @@ benchmarks: $(VENV)/develop.stamp
 	@$(BIN)/python -m benchmarks.generation -o docs/benchmarks/generation.md
 	@$(BIN)/python -m benchmarks.training -o docs/benchmarks/training.md
 
-# docs/results.md, whole, from the bundles and the prepared clips. An hour or two on two cores; steps that are done are skipped.
+# docs/results.md, whole, from the bundles and the prepared clips. Hours on two cores; an ablation goes on where it stopped.
 PREPARED ?= prepared
 EVALUATOR := runs/starter-nc/evaluator/evaluator.safetensors
 MEASURE = --folder $(PREPARED) --evaluator $(EVALUATOR)

@@ -54,69 +54,33 @@ def prepare(
         _prepare(recipe, data, out, workers)
 
 
-@app.command()
-def tokenizer(
-    config: Config,
-    run: RunFolder = None,
-    set_: Overrides = None,
-    resume: Resume = False,
-    device: Device = "auto",
-) -> None:
-    """Train the motion tokenizer."""
-    _use_device(device)
-    _train_stage("tokenizer", config, run, set_, resume)
+def _stage_command(stage: str, help: str) -> None:
+    """The command of one stage; they all take the same."""
+
+    def command(
+        config: Config,
+        run: RunFolder = None,
+        set_: Overrides = None,
+        resume: Resume = False,
+        device: Device = "auto",
+    ) -> None:
+        _use_device(device)
+        _train_stage(stage, config, run, set_, resume)
+
+    app.command(name=stage, help=help)(command)
 
 
-@app.command()
-def decoder(
-    config: Config,
-    run: RunFolder = None,
-    set_: Overrides = None,
-    resume: Resume = False,
-    device: Device = "auto",
-) -> None:
-    """Go on with the tokenizer's decoder, its tokens frozen; may run beside the generator's training."""
-    _use_device(device)
-    _train_stage("decoder", config, run, set_, resume)
-
-
-@app.command()
-def generator(
-    config: Config,
-    run: RunFolder = None,
-    set_: Overrides = None,
-    resume: Resume = False,
-    device: Device = "auto",
-) -> None:
-    """Train the generator with alignment, on the run's tokenizer."""
-    _use_device(device)
-    _train_stage("generator", config, run, set_, resume)
-
-
-@app.command()
-def residual(
-    config: Config,
-    run: RunFolder = None,
-    set_: Overrides = None,
-    resume: Resume = False,
-    device: Device = "auto",
-) -> None:
-    """Go on with the trained generator's residual codebooks alone; a step costs a third of the generator's."""
-    _use_device(device)
-    _train_stage("residual", config, run, set_, resume)
-
-
-@app.command()
-def evaluator(
-    config: Config,
-    run: RunFolder = None,
-    set_: Overrides = None,
-    resume: Resume = False,
-    device: Device = "auto",
-) -> None:
-    """Train the network that measures motion against text; it needs no other stage."""
-    _use_device(device)
-    _train_stage("evaluator", config, run, set_, resume)
+_stage_command("tokenizer", "Train the motion tokenizer.")
+_stage_command(
+    "decoder",
+    "Go on with the tokenizer's decoder, its tokens frozen; may run beside the generator's training.",
+)
+_stage_command("generator", "Train the generator with alignment, on the run's tokenizer.")
+_stage_command(
+    "residual",
+    "Go on with the trained generator's residual codebooks alone; a step costs less than half of the generator's.",
+)
+_stage_command("evaluator", "Train the network that measures motion against text; it needs no other stage.")
 
 
 @app.command()

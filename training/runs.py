@@ -100,20 +100,19 @@ def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
 def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
     """Stage 4 in ``<run>/residual``: the best generator's residual codebooks alone, with the settings it was trained with."""
     trained = run / "generator" / "best.safetensors"
-    state = checkpoint.load(trained, groups=("ema",))
-    made = build(RunSettings, state.info["metadata"]["settings"], name=str(trained))
-    settings, step = replace(made, train=settings.train), state.info["step"]
-    # That of an earlier generator is not gone on with; the loop then says what to do.
-    resume = resume and _generator_step(run / "residual" / "last.safetensors") in (None, step)
+    settings = replace(settings_of_stage(run / "generator", "best"), train=settings.train)
+    key = _content_key(trained)
+    # That of another generator is not gone on with; the loop then says what to do.
+    resume = resume and _generator_key(run / "residual" / "last.safetensors") in (None, key)
 
     def make_stage() -> Stage:
         tokenizer, encoder = load_tokenizer(run), load_text_encoder(settings.text)
         objective = generator_stage.make_objective(
             tokenizer, encoder, settings.text, settings.generator, settings.aligner, settings.masking
         )
-        checkpoint.load_into(objective, state.weights, trained)
+        checkpoint.load_into(objective, checkpoint.load(trained, groups=("ema",)).weights, trained)
         stage = generator_stage.residual_stage(objective, generator_rows(settings, tokenizer, encoder, run))
-        stage.metadata = {"generator_step": step}
+        stage.metadata = {"generator_key": key}
         return stage
 
     return _train(make_stage, settings, settings.train.residual, run / "residual", resume)
@@ -122,18 +121,20 @@ def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainRe
 def generator_checkpoint(run: Path, at: str = "best") -> Path:
     """The generator of ``run`` trained furthest: with its residual codebooks, where that stage followed on this generator."""
     generator, residual = (run / stage / f"{at}.safetensors" for stage in ("generator", "residual"))
-    step = _generator_step(residual)
-    if step is None:
-        return generator
-    best = checkpoint.load(run / "generator" / "best.safetensors", groups=()).info["step"]
-    return residual if step == best else generator
+    key = _generator_key(residual)
+    followed = key is not None and key == _content_key(run / "generator" / "best.safetensors")
+    return residual if followed else generator
 
 
-def _generator_step(residual: Path) -> int | None:
-    """Which step of the generator a residual checkpoint followed on; None where there is none."""
+def _generator_key(residual: Path) -> str | None:
+    """Which generator a residual checkpoint followed on; None where there is none."""
     if not residual.is_file():
         return None
-    return checkpoint.load(residual, groups=()).info["metadata"]["generator_step"]
+    return checkpoint.load(residual, groups=()).info["metadata"]["generator_key"]
+
+
+def _content_key(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def train_generator_on(

@@ -332,7 +332,10 @@ def _write_channel(
     first_frame: int,
     pinned: NDArray[np.bool_],
 ) -> Iterator[None]:
-    """F-curves for one property, a pause before each: linear between the keys where every frame has one, else cubic with ``slopes``."""
+    """F-curves for one property, a pause before each.
+
+    Linear between the keys where every frame has one, else cubic with ``slopes``.
+    """
     group = curves.groups.get(channel.group) or curves.groups.new(channel.group)
     frames = first_frame + rows
     types = np.where(pinned[rows], _enum("type", "KEYFRAME"), _enum("type", "GENERATED")).astype(np.int32)

@@ -59,8 +59,7 @@ class MotionGenerator(nn.Module):
         """
         vectors = self.code_projection(self.codes[0])[tokens.clamp(min=0)]
         vectors = torch.where((tokens == MASK_ID)[..., None], self.mask_embedding.to(vectors.dtype), vectors)
-        prompts = self.text_projection(text)
-        prompts = prompts.gather(1, places.prompt[..., None].expand(-1, -1, prompts.shape[-1]))
+        prompts = places.of_prompts(self.text_projection(text))
         x = torch.where(places.is_text[..., None], prompts, vectors)
         valid = places.valid
         for block in self.blocks:

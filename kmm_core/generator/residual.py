@@ -64,8 +64,7 @@ class ResidualPredictor(nn.Module):
             known = (levels > level)[:, None, None]
             total = total + self.codes[level][tokens[..., level]] * known
         vectors = self.base_projection(base) + self.sum_projection(total)
-        prompts = self.text_projection(text)
-        prompts = prompts.gather(1, places.prompt[..., None].expand(-1, -1, prompts.shape[-1]))
+        prompts = places.of_prompts(self.text_projection(text))
         # Each motion token sees its prompt directly; a few blocks need not carry it there.
         x = places.place(vectors, 0) + prompts + self.level_embedding[levels - 1][:, None]
         valid = places.valid

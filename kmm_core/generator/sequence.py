@@ -44,6 +44,10 @@ class SequenceLayout:
         placed[self.is_motion] = values[source]
         return placed
 
+    def of_prompts(self, values: Tensor) -> Tensor:
+        """What belongs to each prompt [B, S, M], at all its places [B, L, M]."""
+        return values.gather(1, self.prompt[..., None].expand(-1, -1, values.shape[-1]))
+
     def pick(self, values: Tensor) -> Tensor:
         """The inverse of ``place``: [B, L, ...] -> motion tokens in time order [B, T, ...], zero padded."""
         counts = self.is_motion.sum(-1)

@@ -44,7 +44,7 @@ VALIDATION_ROWS = 256
 class GeneratorObjective(nn.Module):
     """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses.
 
-    ``residual_only`` leaves all but the residual codebooks' predictor as it is; such a step costs a third.
+    ``residual_only`` leaves all but the residual codebooks' predictor as it is; such a step costs less than half.
     """
 
     residual_only = False
