@@ -1,4 +1,7 @@
-"""The light zone as Python sees it: in a fresh interpreter it loads nothing heavy, and quickly."""
+"""The light zone as Python sees it: in a fresh interpreter it loads nothing heavy.
+
+How long its import takes is in docs/results.md (benchmarks/starter_report.py): a busy machine would fail a timed test.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,17 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 HEAVY = {"torch", "scipy", "PIL", "transformers", "accelerate", "rich", "tokenizers", "einops", "smplx"}
 
-# Imports the modules one after another; for each, what it costs and which heavy packages it brings.
+# Imports the modules one after another; for each, which heavy packages it brings.
 PROBE = """
-import importlib, json, pkgutil, sys, time
+import importlib, json, pkgutil, sys
 import numpy
 heavy, found = set({heavy}), {{}}
 for name in {modules}:
     before = heavy & set(sys.modules)
-    started = time.process_time()
     module = importlib.import_module(name)
     for part in pkgutil.iter_modules(getattr(module, "__path__", [])):
         importlib.import_module(name + "." + part.name)
-    found[name] = [time.process_time() - started, sorted(heavy & set(sys.modules) - before)]
+    found[name] = sorted(heavy & set(sys.modules) - before)
 print(json.dumps(found))
 """
 
@@ -40,7 +42,7 @@ def light_zone() -> list[str]:
     return modules_of("light")
 
 
-def _probe(modules: list[str]) -> dict[str, tuple[float, list[str]]]:
+def _probe(modules: list[str]) -> dict[str, list[str]]:
     code = PROBE.format(heavy=sorted(HEAVY), modules=modules)
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
@@ -51,22 +53,12 @@ def _probe(modules: list[str]) -> dict[str, tuple[float, list[str]]]:
 def test_light_modules_load_nothing_heavy():
     # The worker says hello before it imports torch.
     modules = [*light_zone(), "kmm_core.generate_cli", "kmm_core.worker"]
-    brought = {name: heavy for name, (_, heavy) in _probe(modules).items() if heavy}
+    brought = {name: heavy for name, heavy in _probe(modules).items() if heavy}
     assert not brought
 
 
 def test_the_probe_sees_a_leak():
-    assert "torch" in _probe(["kmm_core.motion.kinematics_torch"])["kmm_core.motion.kinematics_torch"][1]
-
-
-def test_the_light_zone_imports_in_a_tenth_of_a_second():
-    # Processor time, and a few tries: the machine may be busy, the code is no slower for it.
-    for _ in range(5):
-        seconds = sum(cost for cost, _ in _probe(light_zone()).values())
-        if seconds < 0.1:
-            break
-    print(f"light zone: {seconds * 1e3:.0f} ms besides NumPy")
-    assert seconds < 0.1
+    assert "torch" in _probe(["kmm_core.motion.kinematics_torch"])["kmm_core.motion.kinematics_torch"]
 
 
 def test_every_module_of_a_light_folder_is_in_the_contract():
@@ -77,7 +69,7 @@ def test_every_module_of_a_light_folder_is_in_the_contract():
 
 def test_the_extension_without_blender_loads_nothing_heavy():
     # bpy is not here: importing these proves that they do without, too.
-    brought = {name: heavy for name, (_, heavy) in _probe(modules_of("without-blender")).items() if heavy}
+    brought = {name: heavy for name, heavy in _probe(modules_of("without-blender")).items() if heavy}
     assert not brought
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -134,11 +132,3 @@ def test_a_failing_ffmpeg_is_quoted_and_leaves_nothing(tmp_path, monkeypatch):
         render.write_mp4(standing(30), tmp_path / "a.mp4")
     assert caught.value.code == "ffmpeg_failed"
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
-
-
-def test_drawing_is_fast_enough_for_long_clips():
-    scene = render._Scene(standing(300, walk=1.0), (360, 360), "three_quarter")
-    start = time.process_time()
-    for frame in range(10):
-        scene.image(frame)
-    assert time.process_time() - start < 2.0

@@ -1,12 +1,14 @@
-"""More training clips out of recorded ones (ours): short runs and walks made longer, and both arms raised where one was.
+"""More training clips out of recorded ones (ours): short runs and walks made longer, arms raised slowly, and both arms
+raised where one was.
 
-Few recordings show a run of more than two seconds, and hardly any both arms going up.
+Few recordings show a run of more than two seconds or an arm that takes its time, and hardly any both arms going up.
 
 Shapes: F frames, D features.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -35,8 +37,10 @@ LARGEST_JUMP = (
     1.5  # at a joint, in the clip's own changes from frame to frame: from 2 on, joints jerk visibly more
 )
 
-BOTH_ARMS_CLIPS = 120
-BOTH_ARMS_SHARE = 0.02  # of the weight of all clips
+ARMS_CLIPS = 120  # of each kind of raised arms: slow ones, both arms
+ARMS_SHARE = 0.02  # of the weight of all clips, for each kind
+SLOW_SECONDS = (3.0, 5.0)
+SLOWEST = 2.2  # times as long as recorded; beyond, it looks like slow motion
 HANDS_APART = 0.15  # metres: an arm that crosses the body would meet its mirror image
 
 _ARMS = {
@@ -46,9 +50,11 @@ _ARMS = {
 
 
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """Clips to train on beside ``clips``: their loops, then those with both arms raised. The same ones every time."""
+    """Clips to train on beside ``clips``: their loops, then arms raised slowly and both arms. The same ones every time."""
     yield from _loops(data.representation, clips)
-    yield from _raised_arms(data, clips)
+    raised = _raised_arms(clips)
+    yield from _rare(_slow_arms(data, raised), clips)
+    yield from _rare(_pairs_of_arms(data, raised), clips)
 
 
 # -- longer runs and walks --------------------------------------------------------------------------------------
@@ -145,7 +151,13 @@ def _made_from(clip: FeatureClip, features: Features, what: str, **changes) -> F
     return FeatureClip(replace(clip.about, id=f"{clip.about.id}_{what}", frames=frames, **changes), features)
 
 
-# -- both arms --------------------------------------------------------------------------------------------------
+# -- raised arms ------------------------------------------------------------------------------------------------
+
+
+def slowed(features: Features, form: Representation, times: float) -> Features:
+    """The motion at ``1 / times`` of its speed: [F, D] becomes [about times F, D]."""
+    clip = form.decode(features, form.fps)
+    return clip_features(replace(clip.resample(form.fps * times), fps=form.fps), form)
 
 
 def both_arms(features: Features, data: MotionData) -> Features:
@@ -190,28 +202,51 @@ def both_arms_captions(captions: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(result))
 
 
-def _raised_arms(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """At most BOTH_ARMS_CLIPS, from all recordings by turns, so that none is used up first."""
+def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
+    """Those that raise one named arm, from all recordings by turns, so that none is used up first."""
     seen: dict[tuple[str, str], int] = {}
     by_turns = []
     for clip in clips:
-        labels, captions = clip.about.labels, both_arms_captions(clip.about.captions)
-        if labels.get("action") == "raise_arm" and labels.get("side") in _ARMS and captions:
+        labels = clip.about.labels
+        if labels.get("action") == "raise_arm" and labels.get("side") in _ARMS:
             recording = (clip.about.source, clip.about.recording)
             seen[recording] = seen.get(recording, -1) + 1
-            by_turns.append((seen[recording], clip, captions))
-    chosen = []
-    for _, clip, captions in sorted(by_turns, key=lambda item: item[0]):
-        if len(chosen) == BOTH_ARMS_CLIPS:
-            break
-        features = both_arms(clip.features, data)
-        if _hands_apart(features, data.representation) > HANDS_APART:
-            chosen.append((clip, features, captions))
-    weight = BOTH_ARMS_SHARE * sum(clip.about.weight for clip in clips) / max(1, len(chosen))
-    for clip, features, captions in chosen:
-        labels = {**clip.about.labels, "side": "both"}
-        said = {"captions": captions, "mirrored_captions": captions}
-        yield _made_from(clip, features, "both_arms", labels=labels, weight=weight, **said)
+            by_turns.append((seen[recording], clip))
+    return [clip for _, clip in sorted(by_turns, key=lambda item: item[0])]
+
+
+def _rare(made: Iterator[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    """The first ARMS_CLIPS of ``made``, which weigh ARMS_SHARE of ``clips`` together."""
+    chosen = list(itertools.islice(made, ARMS_CLIPS))
+    weight = ARMS_SHARE * sum(clip.about.weight for clip in clips) / max(1, len(chosen))
+    for clip in chosen:
+        yield FeatureClip(replace(clip.about, weight=weight), clip.features)
+
+
+_FAST = re.compile(r"\b(quick|fast|rapid|swift|sudden|brisk|sharp)\w*")
+
+
+def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    low, high = SLOW_SECONDS
+    for clip in raised:
+        about = clip.about
+        captions = tuple(caption for caption in about.captions if not _FAST.search(caption))
+        mirrored = tuple(caption for caption in about.mirrored_captions if not _FAST.search(caption))
+        chance = zlib.crc32(f"{about.source}/{about.id}".encode()) / 2**32
+        times = (low + (high - low) * chance) / about.seconds
+        if captions and 1.2 < times <= SLOWEST:
+            features = slowed(clip.features, data.representation, times)
+            yield _made_from(clip, features, "slow", captions=captions, mirrored_captions=mirrored)
+
+
+def _pairs_of_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    for clip in raised:
+        captions = both_arms_captions(clip.about.captions)
+        features = both_arms(clip.features, data) if captions else None
+        if features is not None and _hands_apart(features, data.representation) > HANDS_APART:
+            labels = {**clip.about.labels, "side": "both"}
+            said = {"captions": captions, "mirrored_captions": captions}
+            yield _made_from(clip, features, "both_arms", labels=labels, **said)
 
 
 def _hands_apart(features: Features, form: Representation) -> float:

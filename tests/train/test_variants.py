@@ -11,7 +11,7 @@ from kmm_core.motion.representation import representation
 from kmm_core.skeleton import JOINT_INDEX
 from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
-from kmm_core.train.variants import both_arms, both_arms_captions, looped, variants
+from kmm_core.train.variants import both_arms, both_arms_captions, looped, slowed, variants
 
 CYCLE = 22  # frames of two steps
 
@@ -99,6 +99,22 @@ def test_what_cannot_be_looped():
 
 
 @pytest.mark.parametrize("name", ["272", "263"])
+def test_a_slowed_arm_goes_the_same_way_in_its_own_time(name):
+    form = data_of(name).representation
+    features = clip_features(raising(), form)
+    slow = slowed(features, form, 1.5)
+    assert abs(len(slow) - 1.5 * len(features)) <= 2
+    wrists = [
+        form.decode(rows, form.fps).joint_positions()[:, JOINT_INDEX["right_wrist"], 1]
+        for rows in (features, slow)
+    ]
+    same_moments = np.interp(
+        np.linspace(0, 1, len(features)), np.linspace(0, 1, len(slow)), wrists[1][: len(slow)]
+    )
+    assert np.abs(same_moments - wrists[0][: len(features)]).max() < 0.03
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
 def test_both_arms_go_up_as_one_did(name):
     data = data_of(name)
     form = data.representation
@@ -140,15 +156,23 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
         made(walking(100), 1, form, ("runs",), action="run", side="none"),
         made(walking(40), 2, form, ("climbs",), action="climb", side="none"),
         made(
-            raising(), 3, form, ("raises the right arm", "raises one arm"), action="raise_arm", side="right"
+            raising(),
+            3,
+            form,
+            ("raises the right arm", "quickly raises one arm"),
+            action="raise_arm",
+            side="right",
         ),
         made(raising(towards=1.0), 4, form, ("raises the right arm",), action="raise_arm", side="right"),
     ]
-    loop, arms = variants(data, clips)
+    loop, slow, slow_across, arms = variants(data, clips)
     assert (loop.about.id, loop.about.captions, loop.about.weight) == ("clip0_looped", ("runs",), 1.0)
     assert loop.about.frames == len(loop.features) and 2.5 < loop.about.seconds < 5.5
     assert arms.about.id == "clip3_both_arms" and arms.about.labels["side"] == "both"
     assert arms.about.captions == arms.about.mirrored_captions == ("raises both arms",)
     assert arms.about.weight == pytest.approx(0.02 * 5)
-    for one, again in zip((loop, arms), variants(data, clips), strict=True):
+    assert (slow.about.id, slow.about.captions) == ("clip3_slow", ("raises the right arm",))
+    assert slow.about.frames == len(slow.features) and 3.0 <= slow.about.seconds <= 5.1
+    assert slow.about.weight + slow_across.about.weight == pytest.approx(0.02 * 5)
+    for one, again in zip((loop, slow, slow_across, arms), variants(data, clips), strict=True):
         assert np.array_equal(one.features, again.features)
