@@ -131,6 +131,8 @@ results: $(VENV)/develop.stamp $(EVALUATOR)
 	@$(BIN)/kmm-train evaluate starter-nc $(MEASURE)
 	@$(BIN)/kmm-train evaluate starter $(MEASURE)
 	@$(BIN)/kmm-train decay starter-nc $(MEASURE)
+	@$(BIN)/kmm-train decay runs/ablation/default/seed-0 --baseline runs/ablation/transformer/seed-0 $(MEASURE) --count 96 --repetitions 1 \
+		--name memory_decay_equal-budget --title "Memory decay, small generators at equal budget"
 	@$(BIN)/python benchmarks/starter_report.py --prepared $(PREPARED)
 
 pin: | $(BIN)/python

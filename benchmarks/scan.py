@@ -24,12 +24,13 @@ def _draw(tokens: int, device: str) -> list[torch.Tensor]:
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator)
 
-    log_decay = -torch.rand(BATCH, tokens, HEADS, generator=generator)
+    step, rate = torch.rand(2, BATCH, tokens, 2, HEADS, generator=generator)
     parts = (
         draw(BATCH, tokens, HEADS, WIDTH),
-        log_decay,
-        draw(BATCH, tokens, STATE),
-        draw(BATCH, tokens, STATE),
+        step,
+        -rate,
+        draw(BATCH, tokens, 2, STATE),
+        draw(BATCH, tokens, 2, STATE),
     )
     return [part.to(device).requires_grad_() for part in parts]
 

@@ -146,6 +146,8 @@ def decay(
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
     images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
+    name: Annotated[str, typer.Option(help="Of the page's files.")] = "memory_decay",
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Memory decay",
     device: Device = "auto",
 ) -> None:
     """Measure whether the last prompts of long timelines are served as well as the first."""
@@ -163,6 +165,8 @@ def decay(
         out=out,
         images=images,
         device=device,
+        name=name,
+        title=title,
     )
     print(f"Wrote {page}.")
 

@@ -23,7 +23,7 @@ from kmm_core.evaluate.starter_set import starter_set
 from kmm_core.pipeline import TextToMotion
 
 from .export import load_generator
-from .runs import generator_checkpoint, load_tokenizer, settings_of
+from .runs import generator_checkpoint, load_tokenizer, settings_of, settings_of_stage, tokenizer_of
 
 KINDS = ("starter", "humanml3d", "babel")
 
@@ -93,12 +93,19 @@ def evaluate(
 
 
 def load_model(given: str, device: str = "auto") -> tuple[str, TextToMotion]:
-    """A name to show, and the model: a bundle by name or folder, a run's folder, or a checkpoint of a generator.
+    """A name to show, and the model: a bundle by name or folder, a run's folder, one of the runs of an ablation, or a
+    checkpoint of a generator.
 
     Raises:
         KmmError: whatever loading raises.
     """
     path = Path(given)
+    if (
+        path / "last.safetensors"
+    ).is_file():  # of an ablation: <folder>/<variant>/seed-<n>; measured there, too, is the last
+        settings = settings_of_stage(path)
+        bundle = load_generator(settings, tokenizer_of(settings.tokenizer_run), path / "last.safetensors")
+        return path.resolve().parent.name, TextToMotion(bundle, device)
     checkpoint = generator_checkpoint(path) if path.is_dir() else path
     if not checkpoint.is_file():
         return path.resolve().name if path.is_dir() else path.name, TextToMotion.load(given, device)

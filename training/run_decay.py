@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kmm_core.evaluate import results_page
 from kmm_core.evaluate.decay import DecayPlan, measure_decay, one_pass, piece_by_piece
-from kmm_core.evaluate.decay_page import write_decay
+from kmm_core.evaluate.decay_page import NAME, TITLE, write_decay
 from kmm_core.evaluate.evaluator import load_evaluator
 
 from .evaluate import evaluation_data, load_model, stage_bars
@@ -23,6 +23,8 @@ def run_decay(
     out: Path,
     images: Path,
     device: str = "auto",
+    name: str = NAME,
+    title: str = TITLE,
 ) -> Path:
     """Measures a model in one pass and piece by piece, and a baseline in one pass.
 
@@ -35,6 +37,8 @@ def run_decay(
         out: folder of the page.
         images: folder of its plot.
         device: for generating and for the evaluator.
+        name: of the page's files.
+        title: of the page.
 
     Returns:
         The page.
@@ -43,17 +47,19 @@ def run_decay(
         KmmError: whatever loading, measuring and writing raise.
     """
     started = time.perf_counter()
-    name, pipeline = load_model(model, device)
+    measured, pipeline = load_model(model, device)
     measuring = load_evaluator(
         evaluator, pipeline.bundle.encoder, pipeline.representation.name, pipeline.device
     )
     data = evaluation_data("starter", folder, pipeline, tagged=False)
-    methods = {f"{name}, one pass": one_pass(pipeline, data.fps)}
+    methods = {f"{measured}, one pass": one_pass(pipeline, data.fps)}
     if baseline:
         other, reference = load_model(baseline, device)
         methods[f"{other} (baseline), one pass"] = one_pass(reference, data.fps)
-    methods[f"{name}, piece by piece"] = piece_by_piece(pipeline, data.fps)
+    methods[f"{measured}, piece by piece"] = piece_by_piece(pipeline, data.fps)
     with stage_bars() as report:
         decay = measure_decay(methods, data, measuring, plan, report)
     about = results_page.machine() | {"evaluator": evaluator.name, "held-out clips": str(len(data.clips))}
-    return write_decay(decay, out, images, about=about, seconds=time.perf_counter() - started)
+    return write_decay(
+        decay, out, images, about=about, seconds=time.perf_counter() - started, name=name, title=title
+    )

@@ -15,6 +15,7 @@ from .decay import Decay
 from .metrics import POOL
 
 NAME = "memory_decay"
+TITLE = "Memory decay"
 WITHIN = 0.10  # how much worse the last places may be than the first
 # Figure -> its name, and whether more of it is better. MM-Dist is in the JSON.
 SHOWN = {
@@ -48,8 +49,17 @@ def losses(decay: Decay) -> list[Loss]:
     return found
 
 
-def write_decay(decay: Decay, out: Path, images: Path, *, about: dict[str, str], seconds: float) -> Path:
-    """``memory_decay.md`` and ``.json`` in ``out``, ``memory_decay.png`` in ``images``. Returns the page.
+def write_decay(
+    decay: Decay,
+    out: Path,
+    images: Path,
+    *,
+    about: dict[str, str],
+    seconds: float,
+    name: str = NAME,
+    title: str = TITLE,
+) -> Path:
+    """``<name>.md`` and ``.json`` in ``out``, ``<name>.png`` in ``images``. Returns the page.
 
     Args:
         decay: what was measured.
@@ -57,6 +67,8 @@ def write_decay(decay: Decay, out: Path, images: Path, *, about: dict[str, str],
         images: folder of the plot.
         about: see ``results_page.machine``, and what else the page shall name.
         seconds: that it took.
+        name: of the files, without suffix.
+        title: of the page.
 
     Raises:
         KmmError: where they can't be written.
@@ -66,7 +78,7 @@ def write_decay(decay: Decay, out: Path, images: Path, *, about: dict[str, str],
         images.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    picture, page = images / f"{NAME}.png", out / f"{NAME}.md"
+    picture, page = images / f"{name}.png", out / f"{name}.md"
     plot(decay, picture)
     link = Path(os.path.relpath(picture, out)).as_posix()
     found = losses(decay)
@@ -79,7 +91,7 @@ def write_decay(decay: Decay, out: Path, images: Path, *, about: dict[str, str],
         "losses": [asdict(loss) for loss in found],
     }
     bodies = {
-        page: _page(decay, found, link, about, seconds),
+        page: _page(decay, found, title, link, about, seconds),
         page.with_suffix(".json"): json.dumps(content, indent=1) + "\n",
     }
     for path, body in bodies.items():
@@ -118,11 +130,13 @@ def _bin(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
-def _page(decay: Decay, found: Sequence[Loss], picture: str, about: dict[str, str], seconds: float) -> str:
+def _page(
+    decay: Decay, found: Sequence[Loss], title: str, picture: str, about: dict[str, str], seconds: float
+) -> str:
     plan = decay.plan
     repetitions = f"{plan.repetitions} repetition{'s' if plan.repetitions > 1 else ''}"
     parts = [
-        "# Memory decay",
+        f"# {title}",
         "Written by `kmm-train decay`; do not edit. "
         + "; ".join(f"{key} {value}" for key, value in about.items())
         + ".",

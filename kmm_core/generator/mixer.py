@@ -55,19 +55,12 @@ class BidirectionalMamba(nn.Module):
         gate, mixed, step = self.in_proj(x).split(self.sizes, dim=-1)
         mixed = functional.silu(centred_convolution(mixed * real, self.conv_weight, self.conv_bias)) * real
         inner, bc = mixed.split((self.inner, 4 * self.d_state), dim=-1)
-        b, c = rearrange(bc, "b l (which way n) -> which way b l n", which=2, way=2)
+        b, c = rearrange(bc, "b l (which way n) -> which b l way n", which=2, way=2)
         step = functional.softplus(step.float() + self.step_bias) * real
         log_decay = -self.log_rate.exp() * step
-        step, log_decay = (rearrange(part, "b l (way h) -> way b l h", way=2) for part in (step, log_decay))
+        step, log_decay = (rearrange(part, "b l (way h) -> b l way h", way=2) for part in (step, log_decay))
         heads = rearrange(inner, "b l (h p) -> b l h p", h=self.heads)
-        scanned = self.scan(
-            both_ways(heads * step[0, ..., None].to(heads.dtype), heads * step[1, ..., None].to(heads.dtype)),
-            both_ways(*log_decay),
-            both_ways(*b),
-            both_ways(*c),
-        )
-        forward, backward = scanned.chunk(2)
-        y = torch.addcmul(forward + backward.flip(1), heads, self.skip[:, None].to(heads.dtype))
+        y = torch.addcmul(self.scan(heads, step, log_decay, b, c), heads, self.skip[:, None].to(heads.dtype))
         return self.out_proj(self.norm(y.flatten(2) * functional.silu(gate)))
 
 
@@ -95,12 +88,7 @@ def centred_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     before = taps // 2
     padded = functional.pad(x, (0, 0, before, taps - 1 - before))
     weight = weight.to(x.dtype)
-    result = bias.to(x.dtype).expand_as(x)
-    for tap in range(taps):
-        result = torch.addcmul(result, padded[:, tap : tap + length], weight[tap])
+    result = torch.addcmul(bias.to(x.dtype), padded[:, :length], weight[0])
+    for tap in range(1, taps):
+        result.addcmul_(padded[:, tap : tap + length], weight[tap])
     return result
-
-
-def both_ways(forward: Tensor, backward: Tensor) -> Tensor:
-    """Two halves of a batch, the second with time reversed. [B, L, ...] twice -> [2 B, L, ...]."""
-    return torch.cat([forward, backward.flip(1)])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .mixer import RMSNorm, both_ways, centred_convolution
+from .mixer import RMSNorm, centred_convolution
 from .scan_selective import reference_selective_scan, selective_scan
 
 
@@ -72,3 +72,8 @@ class BidirectionalMamba1(nn.Module):
 def step_rank(d_model: int) -> int:
     """R, as Mamba has it."""
     return math.ceil(d_model / 16)
+
+
+def both_ways(forward: Tensor, backward: Tensor) -> Tensor:
+    """Two halves of a batch, the second with time reversed. [B, L, ...] twice -> [2 B, L, ...]."""
+    return torch.cat([forward, backward.flip(1)])

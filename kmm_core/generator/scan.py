@@ -11,13 +11,13 @@ from .scan_chunked import chunked_scan
 from .scan_mamba import mamba_ssm_available, mamba_ssm_scan
 from .scan_reference import reference_scan
 
-Scan = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def automatic_scan(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
+def automatic_scan(x: Tensor, step: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """The fused kernel for tensors on a CUDA device where mamba-ssm is installed, else the chunked scan."""
     scan = mamba_ssm_scan if x.is_cuda and mamba_ssm_available() else chunked_scan
-    return scan(x, log_decay, B, C)
+    return scan(x, step, log_decay, B, C)
 
 
 SCANS: dict[str, Scan] = {
@@ -29,7 +29,7 @@ SCANS: dict[str, Scan] = {
 
 
 def choose_scan(name: str) -> Scan:
-    """The scan of that name: ``scan(x, log_decay, B, C) -> y``.
+    """The scan of that name: ``scan(x, step, log_decay, B, C) -> y``.
 
     Raises:
         KmmError: ``unknown_scan``.

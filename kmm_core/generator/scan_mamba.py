@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..errors import KmmError
 
 CHUNK = 64
 
-# The kernel multiplies x by dt; ours is multiplied already, so it is divided by dt first. Where log_decay is
-# nearer to 0 than this (padding), the state fades by one in ten thousand a token instead of not at all.
+# The kernel has one dt for the decay and for the input; ours are two, so the input is divided by the decay's. Where
+# log_decay is nearer to 0 than this (padding), the state fades by one in ten thousand a token instead of not at all.
 SMALLEST_STEP = 1e-4
 
 
@@ -22,14 +23,15 @@ def mamba_ssm_available() -> bool:
     return True
 
 
-def mamba_ssm_scan(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
+def mamba_ssm_scan(x: Tensor, step: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """What ``reference_scan`` computes, by ``mamba_chunk_scan_combined``. Same arguments, same result.
 
     Args:
-        x: inputs, already multiplied by the step size dt. [B, T, H, P], on a CUDA device.
-        log_decay: dt * A, zero or negative. [B, T, H].
-        B: how an input enters the state, shared by the heads. [B, T, N].
-        C: how the state is read, shared by the heads. [B, T, N].
+        x: inputs, on a CUDA device. [B, T, H, P].
+        step: step size dt. [B, T, 2, H].
+        log_decay: dt * A, zero or negative. [B, T, 2, H].
+        B: how an input enters the state, shared by the heads. [B, T, 2, N].
+        C: how the state is read, shared by the heads. [B, T, 2, N].
 
     Returns:
         y: [B, T, H, P].
@@ -51,18 +53,27 @@ def mamba_ssm_scan(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor
             f'scan="mamba_ssm" got tensors on "{x.device}"; its kernel runs on CUDA devices only.',
             'Move the model to a CUDA device or choose scan="chunked".',
         )
-    return _by_kernel(mamba_chunk_scan_combined, x, log_decay, B, C)
+    return _by_kernel(mamba_chunk_scan_combined, x, step, log_decay, B, C)
 
 
-def _by_kernel(kernel, x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """Says our recurrence in the kernel's terms: dt = -log_decay, A = -1, and one group of B and C."""
+def _by_kernel(kernel, x: Tensor, step: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Says our recurrence in the kernel's terms: both ways as one batch, dt = -log_decay, A = -1, one group of B and C."""
+    step, log_decay, B, C = (_as_batch(part) for part in (step, log_decay, B, C))
     dt = (-log_decay.float()).clamp(min=SMALLEST_STEP)
     A = dt.new_full((x.shape[2],), -1.0)
-    return kernel(
-        (x / dt.unsqueeze(-1)).to(x.dtype),
+    x = torch.cat([x, x.flip(1)])
+    forward, backward = kernel(
+        (x * (step / dt).unsqueeze(-1)).to(x.dtype),
         dt,
         A,
         B.to(x.dtype).unsqueeze(2),
         C.to(x.dtype).unsqueeze(2),
         CHUNK,
-    )
+    ).chunk(2)
+    return forward + backward.flip(1)
+
+
+def _as_batch(part: Tensor) -> Tensor:
+    """The ways one after the other, the backward one with time reversed. [B, T, 2, ...] -> [2 B, T, ...]."""
+    forward, backward = part.unbind(2)
+    return torch.cat([forward, backward.flip(1)])

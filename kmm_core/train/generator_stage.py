@@ -201,7 +201,7 @@ def load_rows(
     loaded = functools.cache(data)
     train = cached_rows(
         cache / "train_rows.safetensors",
-        lambda: encode_rows(tokenizer, loaded(), _training_clips(loaded()), settings),
+        lambda: encode_rows(tokenizer, loaded(), _training_clips(loaded(), settings), settings),
     )
     fewer = replace(settings, compositions=settings.compositions // 20, seed=settings.seed + 1)
     held_out = cached_rows(
@@ -216,9 +216,9 @@ def load_rows(
     return GeneratorRows(train, held_out, CaptionOutputs.cached(cache, encoder, sentences))
 
 
-def _training_clips(data: MotionData) -> list[FeatureClip]:
+def _training_clips(data: MotionData, settings: RowSettings) -> list[FeatureClip]:
     recorded = data.split("train")
-    return [*recorded, *variants(data, recorded)]
+    return [*recorded, *variants(data, recorded)] if settings.variants else recorded
 
 
 def build(

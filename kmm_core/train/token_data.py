@@ -106,6 +106,7 @@ class RowSettings:
         seed: of both draws.
         balance: evens out how often actions are drawn: an action's share s of the draws becomes proportional to
             s^(1 - balance). 0 leaves the shares as prepared, 1 draws all actions equally often.
+        variants: also clips made out of the training clips, see ``variants``.
         text_tokens: ``prompt``: each prompt of a timeline has its own text token, behind its motion; ``sentence``: one for
             the whole timeline, at its end, as the paper has it.
     """
@@ -114,6 +115,7 @@ class RowSettings:
     captions: int = 8
     seed: int = 0
     balance: float = 0.0
+    variants: bool = False
     text_tokens: Literal["prompt", "sentence"] = "prompt"
 
 

@@ -120,11 +120,18 @@ def test_decay_is_seen_where_there_is_some_and_only_there(tmp_path):
     assert losses["fading", "r_precision_3"] == pytest.approx(1 - means[-1] / means[0])
 
     page = decay_page.write_decay(
-        found, tmp_path / "pages", tmp_path / "images", about={"machine": "mine"}, seconds=3.0
+        found,
+        tmp_path / "pages",
+        tmp_path / "images",
+        about={"machine": "mine"},
+        seconds=3.0,
+        name="small",
+        title="Small ones",
     )
     text = page.read_text()
-    assert "![Quality by place in the timeline](../images/memory_decay.png)" in text
-    assert (tmp_path / "images" / "memory_decay.png").stat().st_size > 5000
+    assert page.name == "small.md" and text.startswith("# Small ones\n")
+    assert "![Quality by place in the timeline](../images/small.png)" in text
+    assert (tmp_path / "images" / "small.png").stat().st_size > 5000
     rows = [line for line in text.splitlines() if line.startswith(("| steady | FID", "| fading | FID"))]
     assert rows[0].endswith("| pass |") and rows[1].endswith("| **miss** |")
     assert json.loads(page.with_suffix(".json").read_text())["scores"] == found.scores

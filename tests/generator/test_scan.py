@@ -9,7 +9,7 @@ from kmm_core.errors import KmmError
 from kmm_core.generator import scan_chunked, scan_mamba
 from kmm_core.generator.scan import choose_scan
 from kmm_core.generator.scan_chunked import BLOCK, CHUNK, LONGEST_SINGLE_CHUNK, chunked_scan
-from kmm_core.generator.scan_reference import reference_scan
+from kmm_core.generator.scan_reference import one_way_scan, reference_scan
 
 LENGTHS = (
     1,
@@ -18,9 +18,9 @@ LENGTHS = (
     CHUNK + 1,
     LONGEST_SINGLE_CHUNK,
     LONGEST_SINGLE_CHUNK + 1,
-    BLOCK - 1,
-    BLOCK,
-    BLOCK + 1,
+    BLOCK * CHUNK - 1,
+    BLOCK * CHUNK,
+    BLOCK * CHUNK + 1,
     1000,
 )
 
@@ -31,9 +31,9 @@ def _inputs(tokens: int, *, decay: float = 1.0, dtype=torch.float64, grad: bool 
     def draw(*shape):
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
-    x, B, C = draw(batch, tokens, 3, 5), draw(batch, tokens, 4), draw(batch, tokens, 4)
-    log_decay = -decay * torch.rand(batch, tokens, 3, generator=generator, dtype=dtype)
-    return [part.requires_grad_(grad) for part in (x, log_decay, B, C)]
+    x, B, C = draw(batch, tokens, 3, 5), draw(batch, tokens, 2, 4), draw(batch, tokens, 2, 4)
+    step, rate = torch.rand(2, batch, tokens, 2, 3, generator=generator, dtype=dtype)
+    return [part.requires_grad_(grad) for part in (x, step, -decay * rate, B, C)]
 
 
 def _values_and_gradients(scan, inputs):
@@ -44,11 +44,13 @@ def _values_and_gradients(scan, inputs):
 
 def test_reference_follows_the_recurrence_by_hand():
     x = torch.tensor([1.0, 2.0, 4.0]).view(1, 3, 1, 1)
-    log_decay = torch.tensor([0.5, 0.5, 0.25]).log().view(1, 3, 1)
-    B = torch.tensor([1.0, 3.0, 1.0]).view(1, 3, 1)
-    C = torch.tensor([1.0, 1.0, 2.0]).view(1, 3, 1)
-    # h: 1; 0.5 + 6 = 6.5; 6.5 / 4 + 4 = 5.625.
-    torch.testing.assert_close(reference_scan(x, log_decay, B, C).flatten(), torch.tensor([1.0, 6.5, 11.25]))
+    step = torch.tensor([[1.0, 2.0], [1.0, 1.0], [1.0, 0.5]]).view(1, 3, 2, 1)
+    log_decay = torch.tensor([[0.5, 0.5], [0.5, 0.25], [0.25, 1.0]]).log().view(1, 3, 2, 1)
+    B = torch.tensor([[1.0, 1.0], [3.0, 1.0], [1.0, 2.0]]).view(1, 3, 2, 1)
+    C = torch.tensor([[1.0, 1.0], [1.0, 3.0], [2.0, 1.0]]).view(1, 3, 2, 1)
+    # Forward, h: 1; 0.5 + 6 = 6.5; 6.5 / 4 + 4 = 5.625. Backward, from the end: 4; 4 / 4 + 2 = 3; 3 / 2 + 2 = 3.5.
+    expected = torch.tensor([1.0 + 3.5, 6.5 + 9.0, 11.25 + 4.0])
+    torch.testing.assert_close(reference_scan(x, step, log_decay, B, C).flatten(), expected)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.05, 1.0, 50.0, 1e4])
@@ -74,7 +76,7 @@ def test_float32_stays_near_float64_over_a_long_motion(decay):
 @pytest.mark.parametrize("tokens", [40, 300])
 def test_strong_decay_gives_finite_float32_gradients(tokens):
     inputs = _inputs(tokens, dtype=torch.float32)
-    inputs[1][:, ::7] = -torch.inf  # a state that is wiped out
+    inputs[2][:, ::7] = -torch.inf  # a state that is wiped out
     inputs = [part.requires_grad_() for part in inputs]
     y, gradients = _values_and_gradients(chunked_scan, inputs)
     assert torch.isfinite(y).all()
@@ -84,12 +86,13 @@ def test_strong_decay_gives_finite_float32_gradients(tokens):
 
 @pytest.mark.parametrize("tokens", [50, 300])
 def test_padding_after_a_motion_changes_nothing_before_it(tokens):
-    x, log_decay, B, C = _inputs(tokens)
-    expected = chunked_scan(x, log_decay, B, C)
-    noise = torch.randn(2, 9, 4, dtype=x.dtype)
+    x, step, log_decay, B, C = _inputs(tokens)
+    expected = chunked_scan(x, step, log_decay, B, C)
+    noise = torch.randn(2, 9, 2, 4, dtype=x.dtype)
     padded = (
         torch.cat((x, x.new_zeros(2, 9, 3, 5)), 1),
-        torch.cat((log_decay, x.new_zeros(2, 9, 3)), 1),
+        torch.cat((step, x.new_zeros(2, 9, 2, 3)), 1),
+        torch.cat((log_decay, x.new_zeros(2, 9, 2, 3)), 1),
         torch.cat((B, noise), 1),
         torch.cat((C, noise), 1),
     )
@@ -109,8 +112,8 @@ def test_bfloat16_autocast_trains(tokens):
 
 @pytest.mark.parametrize("tokens", [50, 300])
 def test_bfloat16_tensors_keep_their_type(tokens):
-    x, log_decay, B, C = _inputs(tokens, dtype=torch.float32)
-    y = chunked_scan(x.bfloat16(), log_decay, B.bfloat16(), C.bfloat16())
+    x, step, log_decay, B, C = _inputs(tokens, dtype=torch.float32)
+    y = chunked_scan(x.bfloat16(), step, log_decay, B.bfloat16(), C.bfloat16())
     assert y.dtype == torch.bfloat16
 
 
@@ -118,12 +121,12 @@ def test_mamba_ssm_kernel_is_asked_for_our_recurrence():
     """The kernel needs CUDA, so its published definition stands in: h = exp(dt A) h + dt B x, y = C h."""
 
     def kernel(x, dt, A, B, C, chunk_size):
-        return reference_scan(x * dt.unsqueeze(-1), dt * A, B.squeeze(2), C.squeeze(2))
+        return one_way_scan(x, dt, dt * A, B.squeeze(2), C.squeeze(2))
 
-    x, log_decay, B, C = _inputs(70, dtype=torch.float32)
-    log_decay = log_decay.clamp(max=-1e-3)
-    actual = scan_mamba._by_kernel(kernel, x, log_decay, B, C)
-    torch.testing.assert_close(actual, reference_scan(x, log_decay, B, C), rtol=1e-4, atol=1e-4)
+    x, step, log_decay, B, C = _inputs(70, dtype=torch.float32)
+    inputs = (x, step, log_decay.clamp(max=-1e-3), B, C)
+    actual = scan_mamba._by_kernel(kernel, *inputs)
+    torch.testing.assert_close(actual, reference_scan(*inputs), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kmm_core.generator.scan_reference import reference_scan
+from kmm_core.generator.scan_reference import one_way_scan
 from kmm_core.generator.scan_selective import BLOCK, reference_selective_scan, selective_scan
 
 
@@ -35,7 +35,7 @@ def test_with_one_rate_it_is_mamba_2s_recurrence():
     x, step, _, B, C = _inputs(9)
     step = step[..., :1].expand_as(x)
     A = torch.full((3, 4), -0.7, dtype=x.dtype)
-    expected = reference_scan((step * x)[:, :, None], -0.7 * step[..., :1], B, C)[:, :, 0]
+    expected = one_way_scan(x[:, :, None], step[..., :1], -0.7 * step[..., :1], B, C)[:, :, 0]
     torch.testing.assert_close(reference_selective_scan(x, step, A, B, C), expected)
 
 

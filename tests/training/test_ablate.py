@@ -13,10 +13,12 @@ from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import EncoderWords, Evaluator, EvaluatorSettings, FrozenEvaluator
 from kmm_core.evaluate.starter_set import starter_set
 from kmm_core.text.encoder import TokenOutputs
+from kmm_core.timeline import Timeline
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from training import ablate, ablation_page, ablation_scores, cli, config, runs
 from training.ablate import Run
 from training.ablation_scores import METRICS, Ruler
+from training.evaluate import load_model
 from training.recipes.synthetic import make_clip
 
 
@@ -122,6 +124,13 @@ def test_another_ruler_measures_again_and_other_settings_are_refused(settings, t
     assert told == ["default, seed 3: fid 7"]
     with pytest.raises(KmmError, match="trained with other settings"):
         start(config.override(settings, ["generator.d_model=64"]), trained)
+
+
+def test_a_run_of_the_ablation_generates_by_itself(settings, trained):
+    _, folder, _ = trained
+    name, pipeline = load_model(str(folder / "frozen-text" / "seed-3"), "cpu")
+    assert name == "frozen-text"
+    assert pipeline.generate(Timeline.from_seconds(30, [("walk", 2)])).clips[0].num_frames == 60
 
 
 def test_unknown_variants_and_empty_folders_are_named(settings, trained, tmp_path):
