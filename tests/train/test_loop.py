@@ -81,7 +81,7 @@ def run_script(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
         [sys.executable, __file__, str(folder), *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
     )
 

@@ -63,7 +63,7 @@ def test_two_processes_equal_one_with_both_batches(tmp_path):
         [*launch, __file__, str(tmp_path / "two")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,8 @@
 import numpy as np
 
 from kmm_core.clip import MotionClip
+from kmm_core.motion import rotations
+from kmm_core.skeleton import JOINT_INDEX
 from training.recipes.events import find_events
 
 
@@ -28,3 +30,21 @@ def test_a_seat_is_cut_short_and_with_the_time_spent_on_it():
     # Up to here everybody sits: the pelvis leaves the seat's height at frame 174 plus a little.
     assert long.stop - short.stop >= 60 and height[long.start : long.stop][-1] < 0.7
     assert [cut for cut in find_events("take", clip) if cut.labels["action"] == "sit_down"] == []
+
+
+def test_standing_still_is_with_the_arms_hanging_and_the_feet_near():
+    def posed(**turned: float) -> MotionClip:
+        rotations_of = np.tile(rotations.IDENTITY, (60, 22, 1))
+        # The rest pose is a T: the arms hang when they are turned down.
+        for name, angle in {"left_shoulder": -1.3, "right_shoulder": 1.3, **turned}.items():
+            rotations_of[:, JOINT_INDEX[name]] = rotations.from_axis_angle(
+                np.array([0.0, 0, 1]), np.full(60, angle)
+            )
+        return MotionClip(np.tile([0, 0.95, 0.0], (60, 1)), rotations_of, 30.0)
+
+    def stands(clip: MotionClip) -> bool:
+        return "stand" in [cut.labels["action"] for cut in find_events("take", clip)]
+
+    assert stands(posed())
+    assert not stands(posed(left_shoulder=0.0))
+    assert not stands(posed(left_hip=0.4, right_hip=-0.4))

@@ -156,7 +156,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 4
+    version = 5
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (

@@ -18,6 +18,11 @@ _UPRIGHT = 0.8
 # Height of the neck over the pelvis: a trunk within 23 degrees of upright. More lean is not how anybody asks to stand.
 _TRUNK = 0.47
 
+# Who is asked to stand still lets the arms hang and the feet be near: not the guard of a fight, not a dancer's pose.
+_HANDS = 0.2  # metres over the pelvis, the higher one
+_FEET = 0.5  # metres apart
+_HANDS_TURNING = 0.3  # on average: arms swing; but some takes turn while they reach up or dance
+
 
 def standing(clip: MotionClip) -> np.ndarray:
     """Frames in which the body is upright on its legs, [F] bool."""
@@ -64,7 +69,8 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _turns_on_the_spot(clip: MotionClip, upright: np.ndarray) -> list[tuple[int, int, Description]]:
-    angle = heading(clip.joint_positions())
+    positions = clip.joint_positions()
+    angle, hand = heading(positions), _higher_hand(positions)
     rate = np.gradient(_smooth(angle, 9)) * clip.fps if len(angle) > 9 else np.zeros_like(angle)
     found = []
     for start, stop in _runs(np.abs(rate) > np.radians(25)):
@@ -79,6 +85,7 @@ def _turns_on_the_spot(clip: MotionClip, upright: np.ndarray) -> list[tuple[int,
             and np.radians(50) < abs(turn) < np.radians(220)
             and way < 0.7
             and upright[start:stop].all()
+            and hand[start:stop].mean() < _HANDS_TURNING
         ):
             side = "left" if turn > 0 else "right"
             clauses = phrases.TURN_IN_PLACE + (phrases.HALF_TURN if abs(turn) > np.radians(150) else ())
@@ -114,11 +121,20 @@ def _seat_changes(clip: MotionClip) -> list[tuple[int, int, Description]]:
 def _still(clip: MotionClip, upright: np.ndarray) -> list[tuple[int, int, Description]]:
     positions = clip.joint_positions()
     speed = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=-1).max(axis=1) * clip.fps
+    hanging = _higher_hand(positions) < _HANDS
+    ankles = positions[:, JOINT_INDEX["left_ankle"]] - positions[:, JOINT_INDEX["right_ankle"]]
+    near = np.linalg.norm(ankles, axis=-1) < _FEET
     return [
         (start, min(stop, start + 180), Description(phrases.IDLE, "stand"))
-        for start, stop in _runs((_smooth(speed, 5) < 0.35) & upright)
+        for start, stop in _runs((_smooth(speed, 5) < 0.35) & upright & hanging & near)
         if stop - start >= 1.1 * clip.fps
     ]
+
+
+def _higher_hand(positions: np.ndarray) -> np.ndarray:
+    """Height of the higher wrist over the pelvis, [F] metres."""
+    wrists = positions[:, [JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]], 1]
+    return wrists.max(axis=1) - positions[:, JOINT_INDEX["pelvis"], 1]
 
 
 def _smooth(values: np.ndarray, width: int) -> np.ndarray:

@@ -42,7 +42,7 @@ class Hdm05:
     """The cut sequences; cuts of one actor and label are one recording."""
 
     name = "hdm05"
-    version = 3
+    version = 4
     licence = "CC-BY-SA-3.0"
     noncommercial = False
     credit = "Mueller et al., Documentation Mocap Database HDM05, 2007"
