@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from kmm_core.clip import MotionClip
 
@@ -42,7 +41,6 @@ class Extras:
     credit = "AnimatedDrawings, Meta"
     archives = ("extras", "fair1")
     share = 3.0
-    emphasis: ClassVar[dict[str, float]] = {"wave": 3.0}
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
         """The files known by name, in ``folder`` or its ``fair1``."""
