@@ -51,7 +51,7 @@ def test_the_learned_text_layers_separate_sides(pipeline):
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_named_arm_rises(pipeline, side):
-    made = pipeline.generate(Timeline.from_seconds(30, [(f"a person raises the {side} arm", 3)]), samples=4)
+    made = pipeline.generate(Timeline.from_seconds(30, [(f"a person raises the {side} arm", 4)]), samples=4)
     rises = [geometry.raised_hands(clip) == {side} for clip in made.clips]
     assert sum(rises) >= 3
 
