@@ -38,8 +38,9 @@ def one_way_scan(x: Tensor, step: Tensor, log_decay: Tensor, B: Tensor, C: Tenso
     batch, _, heads, width = x.shape
     state = x.new_zeros(batch, heads, width, B.shape[-1])
     outputs = []
-    for token in range(x.shape[1]):
-        entering = (step[:, token, :, None] * x[:, token])[..., None] * B[:, token, None, None]
-        state = torch.exp(log_decay[:, token])[..., None, None] * state + entering
-        outputs.append((state * C[:, token, None, None]).sum(-1))
+    parts = (part.unbind(1) for part in (x, step, log_decay, B, C))
+    for x_t, step_t, log_decay_t, b_t, c_t in zip(*parts, strict=True):
+        entering = (step_t[..., None] * x_t)[..., None] * b_t[:, None, None]
+        state = torch.exp(log_decay_t)[..., None, None] * state + entering
+        outputs.append((state * c_t[:, None, None]).sum(-1))
     return torch.stack(outputs, dim=1)
