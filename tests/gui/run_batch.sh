@@ -11,6 +11,9 @@ output=$repository/out/batch
 no_blender() { echo "SKIPPED: no Blender could be had: $1" >&2; exit 77; }
 rm -rf "$output"; mkdir -p "$output"
 [ "$(id -u)" = 0 ] || no_blender "the chroot that it runs in needs root"
+# Bound to the same path inside, the system's own would hide the chroot's.
+[ "$("$python" -c 'import sys; print(sys.base_prefix)')" != /usr ] ||
+  no_blender "$python is the system's Python; make .venv with one outside of /usr (PYTHON=... make)"
 version=$("$repository/tools/blender_chroot.sh" "$chroot" 2>"$output/chroot.log") ||
   no_blender "$(tail -n 1 "$output/chroot.log")"
 echo "$version in $chroot"
