@@ -87,11 +87,11 @@ def test_an_armature_that_cannot_be_used_says_why(fresh_scene):
     assert "follow the motion" not in shown
 
 
-def test_switch_to_fk_is_offered_only_while_a_rig_needs_it(fresh_scene, rigify_rig):
+def test_switch_to_fk_is_offered_only_while_a_rig_needs_it(rigify_rig):
     assert "Switch to FK" not in drawn("KMM_PT_character")
     bpy.ops.kmm.add_character()
     assert "Switch to FK" not in drawn("KMM_PT_character")
-    fresh_scene.kmm.armature = rigify_rig
+    bpy.context.scene.kmm.armature = rigify_rig
     *_, notice, button = drawn("KMM_PT_character", width=2000)
     assert "Rigify's FK controls" in notice and button == "Switch to FK"
     bpy.ops.kmm.switch_to_fk()
