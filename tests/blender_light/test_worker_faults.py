@@ -364,7 +364,7 @@ def test_a_cancel_that_is_not_answered_ends_the_worker(make, tmp_path):
     started = time.monotonic()
     fake_worker(tmp_path, GOOD)
     after = client.wait(client.generate(request("b")), 20)
-    assert after.state == "done" and time.monotonic() - started < 30  # the worker would sleep on for 60
+    assert after.state == "done" and time.monotonic() - started < 10
     assert job.state == "cancelled" and job.error is None and _gone(pid)
 
 
@@ -431,7 +431,7 @@ def test_close_ends_the_worker_and_its_jobs_at_once(make, tmp_path):
     _wait_until(lambda: first.state == "generating", client=client)
     pid, started = client.pid, time.monotonic()
     client.close()
-    assert time.monotonic() - started < 30 and _gone(pid)  # of the 60 that it would sleep on
+    assert time.monotonic() - started < 1 and _gone(pid)
     assert (first.state, second.state, client.state, client.info) == (
         "cancelled",
         "cancelled",

@@ -170,7 +170,7 @@ class Cmu:
         "raise_arm": 2.5,
         "run": 6.0,
         "run_turn": 3.0,
-        "stand": 6.0,
+        "stand": 3.0,
         "punch": 4.5,
         "kick": 2.0,
         "jump": 1.5,
