@@ -48,3 +48,15 @@ def joint_positions(
             bone = rotations.rotate(world[..., parent, :], offsets[joint])
             result[..., joint, :] = result[..., parent, :] + bone
     return result
+
+
+def lever_arms() -> Array:
+    """How far the joints of the resting body move for each radian that one joint turns: their root mean square, [22] m."""
+    rest = joint_positions(np.zeros(3), np.tile([1.0, 0.0, 0.0, 0.0], (NUM_JOINTS, 1)))
+    moved = np.zeros((NUM_JOINTS, NUM_JOINTS))
+    for joint in range(NUM_JOINTS):
+        above = joint
+        while above >= 0:
+            moved[above, joint] = np.linalg.norm(rest[joint] - rest[above])
+            above = PARENTS[above]
+    return np.sqrt(np.mean(moved**2, axis=1))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..clip import MotionClip
 from ..errors import KmmError
 from . import representation_263, representation_272
+from .kinematics import lever_arms
 from .rotations import Array
 
 
@@ -23,8 +26,9 @@ class Representation:
         decode: (features, fps) -> clip.
         mirror: features -> features of the mirrored clip.
         groups: columns that share one scale when features are normalised.
-        emphasis: how much each group counts where few numbers must stand for many (ours): the root's columns are few
-            but their errors add up along the way; velocities are noisy and largely follow from the rest.
+        weights: how much each column counts where few numbers must stand for many, [D] (ours): the root's are few but
+            their errors add up along the way; velocities are noisy and follow from the rest; of joint rotations, those
+            count most that move most of the body.
     """
 
     name: str
@@ -34,7 +38,29 @@ class Representation:
     decode: Callable[..., MotionClip]
     mirror: Callable[[Array], Array]
     groups: tuple[slice, ...]
-    emphasis: tuple[float, ...]
+    weights: Array
+
+
+def _weights(num_features: int, *groups: tuple[slice, float]) -> Array:
+    weights = np.ones(num_features, dtype=np.float32)
+    for columns, weight in groups:
+        weights[columns] = weight
+    return weights
+
+
+def _weights_272() -> Array:
+    form = representation_272
+    weights = _weights(
+        form.NUM_FEATURES,
+        (form.ROOT_VELOCITY, 5.0),
+        (form.HEADING_CHANGE, 5.0),
+        (form.POSITIONS, 0.5),
+        (form.VELOCITIES, 0.15),
+    )
+    arms = lever_arms()
+    # The wrists, the feet and the head move nothing but themselves, and yet a hand should not be left to chance.
+    weights[form.ROTATIONS] = np.repeat(np.maximum(arms / np.sqrt(np.mean(arms**2)), 0.2), 6)
+    return weights
 
 
 _KNOWN = {
@@ -52,7 +78,7 @@ _KNOWN = {
             representation_272.VELOCITIES,
             representation_272.ROTATIONS,
         ),
-        (5.0, 5.0, 1.0, 0.3, 1.0),
+        _weights_272(),
     ),
     "263": Representation(
         "263",
@@ -70,7 +96,13 @@ _KNOWN = {
             representation_263.VELOCITIES,
             representation_263.CONTACTS,
         ),
-        (5.0, 5.0, 1.0, 1.0, 1.0, 0.3, 0.3),
+        _weights(
+            representation_263.NUM_FEATURES,
+            (representation_263.ROOT_YAW, 5.0),
+            (representation_263.ROOT_VELOCITY, 5.0),
+            (representation_263.VELOCITIES, 0.3),
+            (representation_263.CONTACTS, 0.3),
+        ),
     ),
 }
 

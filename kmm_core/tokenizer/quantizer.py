@@ -1,6 +1,6 @@
 """Residual vector quantization with EMA codebooks (SoundStream, Zeghidour et al. 2021; VQ-VAE-2's EMA update).
 
-Shapes: B batch, T tokens, K codebooks, V codes a codebook, C code width.
+Shapes: B batch, T tokens, M vectors, K codebooks, V codes a codebook, C code width.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 from torch.nn import functional
+
+# Choices of codes that are followed at once (``ResidualQuantizer.search``).
+BEAM = 8
 
 
 @dataclass
@@ -117,7 +120,8 @@ class ResidualQuantizer(nn.Module):
         )
 
     def forward(self, latents: Tensor, rng: torch.Generator | None = None) -> Quantized:
-        """Quantizes latents [B, T, C]. With ``rng`` the codebooks learn and quantizer dropout is on."""
+        """Quantizes latents [B, T, C]. With ``rng`` the codebooks learn, each from the nearest codes, and quantizer dropout
+        is on; without it the codes are searched for, which restores unseen motion better and takes longer."""
         # Nearest-code search loses codes to rounding in half precision, so it never runs under autocast.
         with torch.autocast(latents.device.type, enabled=False):
             return self._quantize(latents.float(), rng)
@@ -126,13 +130,14 @@ class ResidualQuantizer(nn.Module):
         batch, length, _ = latents.shape
         keep = self._codebooks_kept(batch, rng).to(latents.device)
         residual = latents.detach()
+        found = self.search(residual.reshape(-1, residual.shape[-1])) if rng is None else None
         total = torch.zeros_like(residual)
         indices, commitment = [], []
         for level, codebook in enumerate(self.codebooks):
             flat = residual.reshape(-1, residual.shape[-1])
             if rng is not None and not codebook.ready:
                 codebook.start(flat, rng)
-            chosen = codebook.nearest(flat)
+            chosen = codebook.nearest(flat) if found is None else found[:, level]
             code = codebook.codes[chosen].view_as(residual)
             if rng is not None:
                 codebook.learn(flat, chosen, rng)
@@ -143,6 +148,29 @@ class ResidualQuantizer(nn.Module):
             indices.append(chosen.view(batch, length))
         quantized = latents + (total - latents).detach()
         return Quantized(quantized, torch.stack(indices, dim=-1), torch.stack(commitment).mean())
+
+    @torch.no_grad()
+    def search(self, vectors: Tensor, beam: int = BEAM) -> Tensor:
+        """Codes whose sum comes near each vector, by beam search. [M, C] -> [M, K].
+
+        The nearest code of a residual codebook is not always the one from which the next codebooks get nearest. The first
+        codebook's is taken as it is: it has to stand for the motion alone while the others are not known yet.
+        """
+        residual = vectors[:, None]
+        tokens = torch.empty(len(vectors), 1, 0, dtype=torch.long, device=vectors.device)
+        for level, codebook in enumerate(self.codebooks):
+            codes = codebook.codes
+            size = len(codes)
+            distance = (
+                residual.square().sum(-1, keepdim=True) - 2 * residual @ codes.T + codes.square().sum(-1)
+            )
+            alone = level in (0, len(self.codebooks) - 1)
+            kept = 1 if alone else min(beam, distance.shape[1] * size)
+            best = distance.flatten(1).topk(kept, largest=False).indices
+            parent, code = best // size, best % size
+            tokens = torch.cat([_rows(tokens, parent), code[..., None]], dim=-1)
+            residual = _rows(residual, parent) - codes[code]
+        return tokens[:, 0]
 
     def _codebooks_kept(self, batch: int, rng: torch.Generator | None) -> Tensor:
         """How many codebooks each sample uses, [B]: all, or by quantizer dropout 1 to K."""
@@ -174,3 +202,8 @@ class ResidualQuantizer(nn.Module):
             functional.embedding(tokens[..., level], self.codebooks[level].codes)
             for level in range(tokens.shape[-1])
         )
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of each vector's own table: [M, W, X] and [M, w] -> [M, w, X]."""
+    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,7 @@ from numpy.typing import NDArray
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
-from ..skeleton import JOINT_INDEX, PARENTS
 from .prepared import MANIFEST, PreparedClip, load_clip, read_manifest
-
-
-def _with_descendants(joint: int) -> list[int]:
-    return [joint] + [
-        other for child, parent in enumerate(PARENTS) if parent == joint for other in _with_descendants(child)
-    ]
-
-
-UPPER_BODY = _with_descendants(JOINT_INDEX["spine1"])
 
 
 @dataclass(frozen=True)
@@ -40,8 +30,7 @@ class DataSettings:
         sources: sub-folders to use; all where empty.
         representation: "272" (30 fps) or "263" (HumanML3D, 20 fps).
         mirror: whether clips are also shown mirrored, with mirrored captions.
-        mixed_bodies: share of the tokenizer's windows that get the upper body of another clip (ours): few recordings
-            then show many more combinations of legs and arms.
+        mixed_bodies: share of the tokenizer's windows that are put together from several recordings (``mixed_bodies.py``).
     """
 
     prepared: str = "prepared"
@@ -93,17 +82,6 @@ class MotionData:
         """Features of the mirrored clips, [..., F, D]. Every row is mirrored for itself."""
         rows = features.reshape(-1, features.shape[-1])
         return self.representation.mirror(rows).reshape(features.shape)
-
-    def mixed(self, legs: NDArray[np.float32], upper_body: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of a body that walks like one and moves its trunk, head and arms like the other. [F, D] each."""
-        form = self.representation
-        clip = form.decode(legs, form.fps)
-        local = clip.local_rotations.copy()
-        local[:, UPPER_BODY] = form.decode(upper_body, form.fps).local_rotations[:, UPPER_BODY]
-        features = form.encode(replace(clip, local_rotations=local)).astype(np.float32)
-        # A clip's first row has no velocity, a window's has; and 263 has a row less than frames.
-        features[0] = features[1]
-        return np.concatenate([features, features[-1:]])[: len(legs)]
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the training features, [D] each.

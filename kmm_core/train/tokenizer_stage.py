@@ -9,6 +9,7 @@ root's path and heading, in metres and radians, because those are what an animat
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,28 +23,28 @@ from ..motion import representation_272 as columns
 from ..render import contact_sheet
 from ..tokenizer.autoencoder import start_from_components
 from ..tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
+from .mixed_bodies import mixed_windows
 from .motion_data import MotionData, WeightedPicker
 from .stage import Stage
 
-COMMITMENT = 0.02
-POSITIONS, VELOCITIES, PATH = 10.0, 20.0, 6.0
-# Root columns are few but errors in them add up along the path, so they count more.
-ROOT_WEIGHT = 5.0
+# The codes' cost for held-out motion is the error that training does not see: the encoder keeps close to them (decisions/0016).
+COMMITMENT = 0.3
+POSITIONS, VELOCITIES, PATH = 30.0, 20.0, 6.0
 WINDOW_FRAMES = 64
 VALIDATION_CLIPS = 100
 # About as many windows give the principal components.
 COMPONENT_WINDOWS = 60_000
+# Made once, at the start of the stage.
+MIXED_WINDOWS = 12_000
 
 
 class TokenizerObjective(nn.Module):
     """The tokenizer with its losses: forward(features [B, F, D], rng) -> named losses."""
 
-    def __init__(self, tokenizer: MotionTokenizer, decoder_only: bool = False):
+    def __init__(self, tokenizer: MotionTokenizer, weight: Tensor, decoder_only: bool = False):
         super().__init__()
         self.tokenizer = tokenizer
         self.decoder_only = decoder_only
-        weight = torch.ones(tokenizer.num_features)
-        weight[: columns.HEADING_CHANGE.stop] = ROOT_WEIGHT
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, features: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
@@ -95,23 +96,56 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
     mean, std = data.statistics()
     tokenizer.mean.copy_(mean)
     tokenizer.std.copy_(std)
-    weight = torch.ones(len(std))
-    for group, emphasis in zip(data.representation.groups, data.representation.emphasis, strict=True):
-        weight[group] = emphasis
-    windows = _token_windows(data, settings.frames_per_token)
-    start_from_components(tokenizer.encoder, tokenizer.decoder, (windows - mean) / std, weight)
-    return _stage("tokenizer", TokenizerObjective(tokenizer), data)
+    weight = torch.from_numpy(data.representation.weights)
+    windows = _windows(data, settings.frames_per_token)
+    pieces = _token_windows(data, windows, settings.frames_per_token)
+    start_from_components(tokenizer.encoder, tokenizer.decoder, (pieces - mean) / std, weight)
+    return _stage("tokenizer", TokenizerObjective(tokenizer, weight), data, windows)
 
 
 def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
     """The decoder stage: ``tokenizer`` with its codes fitted once more to the training motion, and then frozen."""
-    tokenizer.quantizer.refit(_training_latents(tokenizer, data), torch.Generator().manual_seed(0))
+    windows = _windows(data, tokenizer.settings.frames_per_token)
+    tokenizer.quantizer.refit(_training_latents(tokenizer, data, windows), torch.Generator().manual_seed(0))
     tokenizer.requires_grad_(False)
     tokenizer.decoder.requires_grad_(True)
-    return _stage("decoder", TokenizerObjective(tokenizer, decoder_only=True), data)
+    weight = torch.from_numpy(data.representation.weights)
+    return _stage("decoder", TokenizerObjective(tokenizer, weight, decoder_only=True), data, windows)
 
 
-def _token_windows(data: MotionData, frames: int) -> Tensor:
+@dataclass(frozen=True)
+class _Windows:
+    """What batches are drawn from: recordings [*, D] with their weights, and windows mixed of several, [N, F, D] or None."""
+
+    recorded: list[np.ndarray]
+    frames: int
+    pick: WeightedPicker
+    mixed: np.ndarray | None
+    share: float
+
+    def mixed_rows(self, count: int, rng: torch.Generator) -> np.ndarray:
+        """Some of the mixed windows, [count, F, D]."""
+        assert self.mixed is not None
+        chosen = torch.randint(len(self.mixed), (count,), generator=rng).numpy()
+        return self.mixed[chosen].astype(np.float32)
+
+
+def _windows(data: MotionData, frames_per_token: int) -> _Windows:
+    train = [clip for clip in data.split("train") if len(clip.features) >= WINDOW_FRAMES]
+    frames = WINDOW_FRAMES
+    if not train:
+        train = data.split("train")
+        frames = min(len(clip.features) for clip in train) // frames_per_token * frames_per_token
+    recorded = [clip.features for clip in train]
+    pick = WeightedPicker([clip.about.weight * len(clip.features) for clip in train])
+    mixed, share = None, data.settings.mixed_bodies
+    if share:
+        chosen = pick(3 * MIXED_WINDOWS, torch.Generator().manual_seed(0))
+        mixed = mixed_windows(recorded, torch.tensor(chosen).view(-1, 3), data.representation, frames)
+    return _Windows(recorded, frames, pick, mixed, share)
+
+
+def _token_windows(data: MotionData, windows: _Windows, frames: int) -> Tensor:
     """Windows of one token's frames from clips of all training sources, half of them mirrored. [N, frames, D]."""
     train = [clip.features for clip in data.split("train")]
     chosen = train[:: max(1, sum(map(len, train)) // (COMPONENT_WINDOWS * frames))]
@@ -119,12 +153,18 @@ def _token_windows(data: MotionData, frames: int) -> Tensor:
     for features in chosen:
         cut = features[: len(features) // frames * frames].reshape(-1, frames, features.shape[1])
         rows += [cut, data.mirrored(cut)] if data.settings.mirror else [cut]
+    if windows.share:
+        whole = windows.frames // frames
+        count = round(windows.share * sum(map(len, rows)) / whole)
+        rows.append(
+            windows.mixed_rows(count, torch.Generator().manual_seed(0)).reshape(-1, frames, train[0].shape[1])
+        )
     return torch.from_numpy(np.concatenate(rows))
 
 
 @torch.no_grad()
-def _training_latents(tokenizer: MotionTokenizer, data: MotionData) -> Tensor:
-    """Latents of the training clips as often as they were recorded, every other one mirrored. [M, C]."""
+def _training_latents(tokenizer: MotionTokenizer, data: MotionData, windows: _Windows) -> Tensor:
+    """Latents of the training clips as often as they were recorded, every other one mirrored, and of mixed windows. [M, C]."""
     step = tokenizer.settings.frames_per_token
     rows = []
     for number, clip in enumerate(data.split("train")):
@@ -133,31 +173,28 @@ def _training_latents(tokenizer: MotionTokenizer, data: MotionData) -> Tensor:
             features = data.mirrored(features)
         if len(features):
             rows.append(tokenizer.latents(torch.from_numpy(features)[None])[0])
+    if 0 < windows.share < 1:
+        wanted = sum(map(len, rows)) * windows.share / (1 - windows.share) / (windows.frames // step)
+        rng = torch.Generator().manual_seed(0)
+        for _ in range(round(wanted / 64)):
+            rows.append(tokenizer.latents(torch.from_numpy(windows.mixed_rows(64, rng))).flatten(0, 1))
     return torch.cat(rows)
 
 
-def _stage(name: str, objective: TokenizerObjective, data: MotionData) -> Stage:
-    frames_per_token = objective.tokenizer.settings.frames_per_token
-    train = [clip for clip in data.split("train") if len(clip.features) >= WINDOW_FRAMES]
-    window = WINDOW_FRAMES
-    if not train:
-        train = data.split("train")
-        window = min(len(clip.features) for clip in train) // frames_per_token * frames_per_token
-    pick = WeightedPicker([clip.about.weight * len(clip.features) for clip in train])
-
+def _stage(name: str, objective: TokenizerObjective, data: MotionData, windows: _Windows) -> Stage:
     def make_batch(rng: torch.Generator, batch_size: int) -> Tensor:
-        rows = []
-        for index in pick(batch_size, rng):
-            features = train[index].features
-            start = int(torch.randint(len(features) - window + 1, (), generator=rng))
-            rows.append(features[start : start + window])
-        # Rows are in random order, so each of the first gets a random other's upper body.
-        for row in range(round(data.settings.mixed_bodies * batch_size)):
-            rows[row] = data.mixed(rows[row], rows[-1 - row])
-        batch = np.stack(rows)
+        batch = np.empty((batch_size, windows.frames, data.representation.num_features), dtype=np.float32)
+        for row, index in zip(batch, windows.pick(batch_size, rng), strict=True):
+            features = windows.recorded[index]
+            start = int(torch.randint(len(features) - windows.frames + 1, (), generator=rng))
+            row[:] = features[start : start + windows.frames]
         if data.settings.mirror:
             half = batch_size // 2
             batch[:half] = data.mirrored(batch[:half])
+        if windows.share:
+            # Mixed windows are mirrored already, or not; they take the place of recordings of both kinds.
+            count = round(windows.share * batch_size)
+            batch[torch.randperm(batch_size, generator=rng)[:count].numpy()] = windows.mixed_rows(count, rng)
         return torch.from_numpy(batch)
 
     def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:

@@ -6,12 +6,15 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import geometry, results_page, starter_report
 from kmm_core.evaluate.prompt_sets import PromptSpec
 from kmm_core.evaluate.starter_report import BundleFigures, Figure
 from kmm_core.evaluate.verdicts import judge
+from kmm_core.motion import representation_272
+from kmm_core.motion.representation import representation
 
 from . import bodies
 
@@ -51,6 +54,40 @@ def test_a_wrong_length_is_a_miss():
         pipeline = ObedientPipeline(extra_frames=extra)
         judged = starter_report.judge_prompts(pipeline, SPECS, lambda: None)
         assert starter_report.length_figure(pipeline, judged, []).passed == passed
+
+
+class SideTokenizer:
+    """Code 0 for frames with the left hand up, 1 with the right, 2 with neither; decodes to what it was given first."""
+
+    settings = SimpleNamespace(frames_per_token=4, num_codebooks=1, codebook_size=3)
+
+    def __init__(self, sink: float = 0.0):
+        self.sink, self.given = sink, None
+
+    def encode(self, features):
+        self.given = features if self.given is None else self.given
+        heights = features[:, ::4, representation_272.POSITIONS].unflatten(-1, (22, 3))[..., 20:, 1]
+        up = heights > 1.5
+        return torch.where(up[..., 0], 0, torch.where(up[..., 1], 1, 2))[..., None]
+
+    def decode(self, tokens):
+        features, self.given = self.given.clone(), None
+        features[..., representation_272.POSITIONS.start + 1] -= self.sink
+        return features
+
+
+def test_the_tokenizer_figure_counts_millimetres_and_codes_of_clips_and_their_mirror_images():
+    pipeline = SimpleNamespace(
+        bundle=SimpleNamespace(tokenizer=SideTokenizer(sink=0.03)), representation=representation("272")
+    )
+    clips = [bodies.raise_arm("left", frames=90), bodies.raise_arm("left", frames=60)]
+    error, usage = starter_report.tokenizer_figure(pipeline, clips)
+    assert error.values["clips"] == 2 and not error.passed
+    assert abs(error.values["error_mm"] - 30) < 0.1
+    # The left hand goes up; the right one does so in the mirror only.
+    assert usage.values["share_alone"] == [pytest.approx(2 / 3)]
+    assert usage.values["share"] == [1.0] and usage.passed
+    assert "100%" in usage.measured and "on the clips alone 67%" in usage.measured
 
 
 def test_sequences_are_as_long_as_asked():

@@ -33,16 +33,40 @@ def filled_quantizer() -> ResidualQuantizer:
 
 def test_tokens_are_the_nearest_codes_of_what_is_left():
     made = filled_quantizer()
-    latents = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
+    latents = torch.randn(10, 8, generator=torch.Generator().manual_seed(0))
+    narrow = made.search(latents, beam=1)
+    for vector, tokens in zip(latents, narrow, strict=True):
+        left = vector.clone()
+        for level in range(3):
+            distances = (made.codebooks[level].codes - left).norm(dim=-1)
+            assert tokens[level] == distances.argmin()
+            left -= made.codebooks[level].codes[distances.argmin()]
+    learning = quantizer()
+    learning.load_state_dict(made.state_dict())
+    for codebook in learning.codebooks:
+        codebook.decay = 1.0  # nothing moves before the next codebook is asked
+        codebook.sums.copy_(codebook.codes)
+        codebook.usage.fill_(1)
+        codebook.ready.fill_(True)
+    assert torch.equal(learning(latents[None], torch.Generator()).tokens[0], narrow)
+
+
+def test_search_finds_the_best_residual_codes_of_all():
+    made = filled_quantizer()
+    latents = torch.randn(2, 20, 8, generator=torch.Generator().manual_seed(0))
     result = made(latents)
-    for row in range(2):
-        for token in range(5):
-            left = latents[row, token].clone()
-            for level in range(3):
-                distances = (made.codebooks[level].codes - left).norm(dim=-1)
-                assert result.tokens[row, token, level] == distances.argmin()
-                left -= made.codebooks[level].codes[distances.argmin()]
     torch.testing.assert_close(made.lookup(result.tokens), result.latents)
+    first = made.search(latents.flatten(0, 1), beam=1)[:, 0].view(2, 20)
+    assert torch.equal(result.tokens[..., 0], first)
+    wide = made.search(latents.flatten(0, 1), beam=12)
+    pairs = made.codebooks[1].codes[:, None] + made.codebooks[2].codes
+    for vector, tokens in zip(latents.flatten(0, 1), wide, strict=True):
+        left = (vector - made.codebooks[0].codes[tokens[0]] - pairs).norm(dim=-1)
+        assert left[tokens[1], tokens[2]] == left.min()
+    narrow = made.lookup(made.search(latents.flatten(0, 1), beam=1)[None])[0]
+    found = (latents - result.latents).flatten(0, 1).norm(dim=-1)
+    greedy = (latents.flatten(0, 1) - narrow).norm(dim=-1)
+    assert (found <= greedy + 1e-5).all() and (found < greedy - 1e-3).any()
 
 
 def test_gradients_pass_straight_through():

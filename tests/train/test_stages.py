@@ -17,7 +17,7 @@ from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
-from kmm_core.train.motion_data import UPPER_BODY, DataSettings, MotionData
+from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from kmm_core.train.token_data import (
     CaptionOutputs,
@@ -233,18 +233,6 @@ def test_tokenizer_starts_from_principal_components(data):
     restored = tokenizer.decode_latents(tokenizer.latents(features))
     error = ((restored - features) / tokenizer.std).abs().mean()
     assert error < 0.02 * ((features - tokenizer.mean) / tokenizer.std).abs().mean()
-
-
-def test_mixed_bodies_keep_these_legs_and_those_arms(data):
-    form = data.representation
-    legs, arms = (data.split("train")[number].features[:40] for number in (1, 4))
-    mixed = form.decode(data.mixed(legs, arms), form.fps).local_rotations[1:]
-    ours, theirs = (form.decode(features, form.fps).local_rotations[1:] for features in (legs, arms))
-    upper, lower = UPPER_BODY, [joint for joint in range(1, 22) if joint not in UPPER_BODY]
-    assert len(upper) == 13
-    assert rotations.angle_between(mixed[:, upper], theirs[:, upper]).max() < 1e-3
-    assert rotations.angle_between(mixed[:, lower], ours[:, lower]).max() < 1e-3
-    assert rotations.angle_between(ours[:, upper], theirs[:, upper]).max() > 0.1
 
 
 def test_word_dropout_hides_words_but_never_the_first(data, tmp_path):
