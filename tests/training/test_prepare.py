@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.train.prepared import load_clip, read_manifest
 from training.data_checks import measure, side_doubt
 from training.prepare import on_floor_at_30_fps, prepare, split_of, unpack
-from training.recipes import RECIPE_NAMES, load_recipe
+from training.recipes import RECIPE_NAMES, cmu, load_recipe
 from training.recipes.events import find_events
 from training.recipes.locomotion import describe_locomotion, windows
 
@@ -209,6 +210,26 @@ def test_a_wrong_hand_in_a_caption_is_found(side):
     assert other in side_doubt(f"a person raises their {other} arm", measured)
     assert side_doubt("a person raises one arm", measured) == ""
     assert measured.wrist_rise.larger == side
+
+
+def stretching(side: str, frames: int) -> MotionClip:
+    """The folded arm is straight after so many frames, 0.25 + 0.26 m long."""
+    clip = standing(60)
+    local = clip.local_rotations.copy()
+    bend = np.interp(np.arange(60), [10, 10 + frames], [2.4, 0.0])
+    sign = 1 if side == "left" else -1
+    local[:, JOINT_INDEX[f"{side}_elbow"]] = rotations.from_axis_angle(np.array([0.0, -sign, 0]), bend)
+    return MotionClip(clip.root_positions, local, 30.0)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_punch_is_told_from_an_arm_that_is_stretched(side):
+    punch, stretch = measure(stretching(side, 6)), measure(stretching(side, 40))
+    assert punch.wrist_drive.larger == side and 2.0 < punch.wrist_drive[side] < 5.0
+    assert 0.1 < stretch.wrist_drive[side] < 0.6
+    for description in ("boxing", "punch/strike"):
+        family = next(family for family in cmu.FAMILIES if re.search(family.pattern, description))
+        assert family.action == "punch" and family.shown(punch) and not family.shown(stretch)
 
 
 @pytest.mark.parametrize(("side", "angle"), [("left", 1.5), ("right", -1.5)])

@@ -57,6 +57,14 @@ def _jumping(measured: Measurements) -> bool:
     return measured.pelvis_high - measured.pelvis_low > 0.2 and measured.flight > 0.1
 
 
+def _punching(measured: Measurements) -> bool:
+    return max(measured.wrist_drive.left, measured.wrist_drive.right) > 1.5
+
+
+def _dancing(measured: Measurements) -> bool:
+    return (measured.wrist_travel.left + measured.wrist_travel.right) / measured.seconds > 0.5
+
+
 def _kick_side(measured: Measurements) -> str:
     return measured.ankle_top.clear(0.08)
 
@@ -83,7 +91,7 @@ FAMILIES = (
     Family(r"quick stop|sudden stop", "run_stop", _P.RUN_STOP),
     Family(r"walk to run", "walk_to_run", _P.WALK_TO_RUN),
     Family(r"side step", "run", _P.RUN[:3]),
-    Family(r"start (walk|hop) stop", "dance", _P.DANCE),
+    Family(r"start (walk|hop) stop", "dance", _P.DANCE, _dancing),
     Family(
         r"slow walk, stop",
         "walk",
@@ -102,8 +110,8 @@ FAMILIES = (
         lambda m: max(m.wrist_top.left, m.wrist_top.right) > 0.2,
         arms=True,
     ),
-    Family(r"punch", "punch", _P.PUNCH),
-    Family(r"boxing", "punch", _P.BOX),
+    Family(r"punch", "punch", _P.PUNCH, _punching, window=3.5),
+    Family(r"boxing", "punch", _P.BOX, _punching, window=3.5),
     Family(r"sword", "sword", _P.SWORD),
     Family(r"wash self", "wash", _P.WASH_SELF),
     Family(r"wash windows", "wash_window", _P.WASH_WINDOW),
@@ -156,7 +164,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 5
+    version = 6
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
