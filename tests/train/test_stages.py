@@ -235,6 +235,23 @@ def test_tokenizer_starts_from_principal_components(data):
     assert error < 0.02 * ((features - tokenizer.mean) / tokenizer.std).abs().mean()
 
 
+def test_a_share_of_the_tokenizers_windows_is_mixed_of_several_recordings(data, monkeypatch):
+    monkeypatch.setattr(tokenizer_stage, "MIXED_WINDOWS", 20)
+    mixing = MotionData(replace(data.settings, mixed_bodies=0.25))
+    stage = tokenizer_stage.build(SMALL, mixing)
+    first, again = (stage.make_batch(torch.Generator().manual_seed(2), 16) for _ in range(2))
+    assert torch.equal(first, again) and first.shape == (16, 64, 272)
+    plain = tokenizer_stage.build(SMALL, data).make_batch(torch.Generator().manual_seed(2), 16)
+    changed = (first != plain).flatten(1).any(1)
+    assert changed.sum() == 4 and changed[:8].any() and changed[8:].any()
+    # Theirs is half precision; the rest are recordings as they are.
+    assert torch.equal(first[changed].half().float(), first[changed])
+    decoder = tokenizer_stage.build_decoder(stage.objective.tokenizer, mixing)
+    trained = [name for name, p in decoder.objective.named_parameters() if p.requires_grad]
+    assert trained and all(name.startswith("tokenizer.decoder.") for name in trained)
+    assert decoder.make_batch(torch.Generator().manual_seed(2), 16).shape == (16, 64, 272)
+
+
 def test_word_dropout_hides_words_but_never_the_first(data, tmp_path):
     objective = generator_stage_on(data, tmp_path).objective
     words = TokenOutputs(torch.zeros(50, 9, 4), torch.ones(50, 9, dtype=torch.bool))
