@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmm_core.clip import MotionClip
+from kmm_core.evaluate import geometry
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX as J
 
@@ -54,7 +55,7 @@ class Measurements:
         wrist_rise: how far a wrist rises over its lowest point.
         wrist_travel: way of the wrists against the chest.
         wrist_reach: farthest forward reach of a wrist, from its shoulder.
-        wrist_drive: highest speed at which a wrist moves away from its shoulder, m/s.
+        punch: highest speed at which a wrist drives away from its shoulder near shoulder height, m/s.
         wrist_swings: swings of a raised wrist from side to side and back, as in waving.
         ankle_top: highest point of the ankles over their lowest.
         knee_top: highest point of the knees over their lowest.
@@ -75,7 +76,7 @@ class Measurements:
     wrist_rise: Sides
     wrist_travel: Sides
     wrist_reach: Sides
-    wrist_drive: Sides
+    punch: Sides
     wrist_swings: Sides
     ankle_top: Sides
     knee_top: Sides
@@ -167,11 +168,7 @@ def measure(clip: MotionClip) -> Measurements:
         wrist_rise=sides(lambda side: over[side].max() - over[side].min()),
         wrist_travel=sides(lambda side: np.linalg.norm(np.diff(wrist[side], axis=0), axis=1).sum()),
         wrist_reach=sides(lambda side: (wrist[side] - shoulder[side])[:, 2].max()),
-        wrist_drive=sides(
-            lambda side: (np.diff(np.linalg.norm(wrist[side] - shoulder[side], axis=1)) * fps).max(
-                initial=0.0
-            )
-        ),
+        punch=Sides(**geometry.punching_hands(clip)),
         wrist_swings=sides(
             lambda side: max(
                 _swings((wrist[side] - local[:, J[f"{side}_elbow"]])[:, axis], over[side] > -0.2)

@@ -20,15 +20,15 @@ from ..motion.representation import Representation
 from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS
 
 
-def with_descendants(joint: int) -> list[int]:
+def _with_descendants(joint: int) -> list[int]:
     """The joint and all that hang on it."""
     return [joint] + [
-        other for child, parent in enumerate(PARENTS) if parent == joint for other in with_descendants(child)
+        other for child, parent in enumerate(PARENTS) if parent == joint for other in _with_descendants(child)
     ]
 
 
-UPPER_BODY = with_descendants(JOINT_INDEX["spine1"])
-ARMS = [with_descendants(JOINT_INDEX[name]) for name in ("left_collar", "right_collar")]
+UPPER_BODY = _with_descendants(JOINT_INDEX["spine1"])
+ARMS = [_with_descendants(JOINT_INDEX[name]) for name in ("left_collar", "right_collar")]
 ALL_BUT_PELVIS = list(range(1, NUM_JOINTS))
 
 # Of the windows, so many get another upper body, other arms, a blend of two bodies; the rest keep their own.

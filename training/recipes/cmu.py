@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from kmm_core.clip import MotionClip
+from kmm_core.evaluate.verdicts import PUNCH_SPEED
 
 from ..captions import write_captions
 from ..data_checks import Measurements, measure, side_doubt
@@ -58,7 +59,7 @@ def _jumping(measured: Measurements) -> bool:
 
 
 def _punching(measured: Measurements) -> bool:
-    return max(measured.wrist_drive.left, measured.wrist_drive.right) > 1.5
+    return max(measured.punch.left, measured.punch.right) >= PUNCH_SPEED
 
 
 def _dancing(measured: Measurements) -> bool:
@@ -164,7 +165,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 6
+    version = 7
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
