@@ -106,7 +106,7 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
 def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
     """The decoder stage: ``tokenizer`` with its codes fitted once more to the training motion, and then frozen."""
     windows = _windows(data, tokenizer.settings.frames_per_token)
-    tokenizer.quantizer.refit(_training_latents(tokenizer, data, windows), torch.Generator().manual_seed(0))
+    tokenizer.quantizer.refit(_training_latents(tokenizer, data), torch.Generator().manual_seed(0))
     tokenizer.requires_grad_(False)
     tokenizer.decoder.requires_grad_(True)
     weight = torch.from_numpy(data.representation.weights)
@@ -137,7 +137,8 @@ def _windows(data: MotionData, frames_per_token: int) -> _Windows:
         train = data.split("train")
         frames = min(len(clip.features) for clip in train) // frames_per_token * frames_per_token
     recorded = [clip.features for clip in train]
-    pick = WeightedPicker([clip.about.weight * len(clip.features) for clip in train])
+    # Weights say how often anybody asks for a motion; a tokenizer must restore the seldom asked ones too.
+    pick = WeightedPicker([clip.about.weight**0.5 * len(clip.features) for clip in train])
     mixed, share = None, data.settings.mixed_bodies
     if share:
         chosen = pick(3 * MIXED_WINDOWS, torch.Generator().manual_seed(0))
@@ -163,8 +164,8 @@ def _token_windows(data: MotionData, windows: _Windows, frames: int) -> Tensor:
 
 
 @torch.no_grad()
-def _training_latents(tokenizer: MotionTokenizer, data: MotionData, windows: _Windows) -> Tensor:
-    """Latents of the training clips as often as they were recorded, every other one mirrored, and of mixed windows. [M, C]."""
+def _training_latents(tokenizer: MotionTokenizer, data: MotionData) -> Tensor:
+    """Latents of the training clips as often as they were recorded, every other one mirrored. [M, C]."""
     step = tokenizer.settings.frames_per_token
     rows = []
     for number, clip in enumerate(data.split("train")):
@@ -173,11 +174,6 @@ def _training_latents(tokenizer: MotionTokenizer, data: MotionData, windows: _Wi
             features = data.mirrored(features)
         if len(features):
             rows.append(tokenizer.latents(torch.from_numpy(features)[None])[0])
-    if 0 < windows.share < 1:
-        wanted = sum(map(len, rows)) * windows.share / (1 - windows.share) / (windows.frames // step)
-        rng = torch.Generator().manual_seed(0)
-        for _ in range(round(wanted / 64)):
-            rows.append(tokenizer.latents(torch.from_numpy(windows.mixed_rows(64, rng))).flatten(0, 1))
     return torch.cat(rows)
 
 

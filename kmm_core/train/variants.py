@@ -1,7 +1,8 @@
-"""More training clips out of recorded ones (ours): short runs and walks made longer, arms raised slowly, and both arms
-raised where one was.
+"""More training clips out of recorded ones (ours): rare actions at other tempos, short actions made longer by going on or by
+standing before and after, arms raised slowly, and both arms raised where one was.
 
-Few recordings show a run of more than two seconds or an arm that takes its time, and hardly any both arms going up.
+A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
+seconds or an arm that takes its time, and hardly any both arms going up.
 
 Shapes: F frames, D features.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -26,8 +28,35 @@ LOOPED_ACTIONS = {
     *("run", "run_turn", "run_back", "sidestep_run", "dribble", "sneak"),
     *("walk", "walk_turn", "walk_back", "walk_diagonal", "sidestep_walk", "zombie_walk"),
 }
-SHORT_SECONDS = 3.0  # longer clips need no loop
-LOOP_SECONDS = (3.0, 5.0)
+LOOPED_ON_THE_SPOT = {
+    "arm_circles",
+    "elbow_to_knee",
+    "hop",
+    "jump",
+    "kick",
+    "punch",
+    "squat",
+    "stand",
+    "wave",
+}
+RESTED_ACTIONS = {
+    "bend_down",
+    "bow",
+    "hop",
+    "jump",
+    "kick",
+    "pick_up",
+    "punch",
+    "reach_up",
+    "squat",
+    "throw",
+    "wave",
+}
+SHORT_SECONDS = 3.5  # longer clips are not made longer
+LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
+
+RARE_CLIPS = 24  # recordings of an action, below which tempos are made of it
+TEMPOS = (0.8, 1.2)  # times as long as recorded
 
 JOINT_SECONDS = 0.2  # of the fade: a run's cycle lasts 0.7 s, so a longer one would blur its steps
 SHORTEST_CYCLE = 0.5  # seconds of two steps of a sprint
@@ -36,6 +65,11 @@ END_SECONDS = 0.3  # the clip must travel in its first and last ones, too: nobod
 LARGEST_JUMP = (
     1.5  # at a joint, in the clip's own changes from frame to frame: from 2 on, joints jerk visibly more
 )
+SMALL_JUMP = 0.1  # over all joints, metres: 2 cm each. Who stands changes less than that from frame to frame.
+
+REST_JOINT_SECONDS = 0.4
+STILL = 0.6  # m/s, the fastest joint of somebody who stands
+LARGEST_REST_JUMP = 0.5  # metres that the farthest joint is off, between a stand and the action
 
 ARMS_CLIPS = 120  # of each kind of raised arms: slow ones, both arms
 ARMS_SHARE = 0.02  # of the weight of all clips, for each kind
@@ -50,29 +84,94 @@ _ARMS = {
 
 
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """Clips to train on beside ``clips``: their loops, then arms raised slowly and both arms. The same ones every time."""
-    yield from _loops(data.representation, clips)
+    """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly and both arms. The same ones every time."""
+    form = data.representation
+    tempos = list(_tempos(form, clips))
+    known = [*clips, *tempos]
+    on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
+    yield from _as_heavy([*tempos, *on_the_spot, *_rested(form, known)], clips)
+    yield from _loops(form, clips, LOOPED_ACTIONS, travels=True)
     raised = _raised_arms(clips)
     yield from _rare(_slow_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
 
 
-# -- longer runs and walks --------------------------------------------------------------------------------------
+def _as_heavy(made: Sequence[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    """The made clips of each action, which weigh as much as its recordings do, together."""
+    own, other = _weights(clips), _weights(made)
+    for clip in made:
+        action = clip.about.labels["action"]
+        weight = clip.about.weight * min(1.0, own[action] / other[action])
+        yield FeatureClip(replace(clip.about, weight=weight), clip.features)
 
 
-def looped(features: Features, form: Representation, seconds: float) -> Features | None:
-    """A clip of walking or running that goes on, joined to itself where two of its moments are most alike.
+def _weights(clips: Sequence[FeatureClip]) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for clip in clips:
+        action = clip.about.labels.get("action", "")
+        weights[action] = weights.get(action, 0.0) + clip.about.weight
+    return weights
+
+
+def _between(clip: FeatureClip, low: float, high: float) -> float:
+    """A number between the two that is the clip's own."""
+    return low + (high - low) * zlib.crc32(f"{clip.about.source}/{clip.about.id}".encode()) / 2**32
+
+
+# -- rare actions, faster and slower ----------------------------------------------------------------------------
+
+_FAST = re.compile(r"\b(quick|fast|rapid|swift|sudden|brisk|sharp|hard)\w*")
+_SLOW = re.compile(r"\b(slow|gentl|calm|leisure|careful)\w*")
+
+
+def slowed(features: Features, form: Representation, times: float) -> Features:
+    """The motion at ``1 / times`` of its speed: [F, D] becomes [about times F, D]."""
+    clip = form.decode(features, form.fps)
+    return clip_features(replace(clip.resample(form.fps * times), fps=form.fps), form)
+
+
+def _tempos(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    recordings = Counter(clip.about.labels.get("action", "") for clip in clips)
+    for clip in clips:
+        action = clip.about.labels.get("action", "")
+        if not action or recordings[action] >= RARE_CLIPS:
+            continue
+        for times, untrue in zip(TEMPOS, (_SLOW, _FAST), strict=True):
+            said = _without(clip, untrue)
+            if said["captions"]:
+                yield _made_from(clip, slowed(clip.features, form, times), f"times_{times:g}", **said)
+
+
+def _without(clip: FeatureClip, untrue: re.Pattern[str]) -> dict[str, tuple[str, ...]]:
+    """The captions and the mirrored ones that do not say what a made clip no longer shows."""
+    about = clip.about
+    return {
+        "captions": tuple(caption for caption in about.captions if not untrue.search(caption)),
+        "mirrored_captions": tuple(
+            caption for caption in about.mirrored_captions if not untrue.search(caption)
+        ),
+    }
+
+
+# -- actions that go on -----------------------------------------------------------------------------------------
+
+
+def looped(
+    features: Features, form: Representation, seconds: float, *, travels: bool = True
+) -> Features | None:
+    """A clip of an action that goes on, joined to itself where two of its moments are most alike.
 
     Args:
         features: [F, D].
         form: "272" or "263"; others are not looped.
         seconds: about how long the result lasts, to half a cycle.
+        travels: whether the body goes somewhere all the time, as who walks or runs does.
 
     Returns:
         [more than F, D]; None where the clip is that long already, does not travel, or never comes back to a pose.
     """
     columns = _POSE_AND_MOTION.get(form.name)
-    if columns is None or len(features) >= seconds * form.fps or not _travels(features, form):
+    if columns is None or len(features) >= seconds * form.fps or (travels and not _travels(features, form)):
         return None
     overlap = round(JOINT_SECONDS * form.fps)
     cycle = _cycle(_comparable(features, *columns, form.fps), overlap, round(SHORTEST_CYCLE * form.fps))
@@ -121,7 +220,8 @@ def _cycle(frames: Features, overlap: int, shortest: int) -> tuple[int, int] | N
     apart = np.where(allowed, apart, np.inf)
     best = np.unravel_index(apart.argmin(), apart.shape)
     usual = np.median(np.diagonal(distances, offset=1))
-    return (int(best[0]), int(best[1])) if apart[best] < LARGEST_JUMP * usual else None
+    alike = apart[best] < max(LARGEST_JUMP * usual, SMALL_JUMP)
+    return (int(best[0]), int(best[1])) if alike else None
 
 
 # What is said of a clip's end, or of a number of steps, is not true of a longer one.
@@ -131,18 +231,84 @@ _ONCE = re.compile(
 )
 
 
-def _loops(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+def _loops(
+    form: Representation, clips: Sequence[FeatureClip], actions: set[str], *, travels: bool
+) -> Iterator[FeatureClip]:
     for clip in clips:
         about = clip.about
-        if about.labels.get("action") not in LOOPED_ACTIONS or about.seconds >= SHORT_SECONDS:
+        if about.labels.get("action") not in actions or about.seconds >= SHORT_SECONDS:
             continue
-        captions = tuple(caption for caption in about.captions if not _ONCE.search(caption))
-        mirrored = tuple(caption for caption in about.mirrored_captions if not _ONCE.search(caption))
-        low, high = LOOP_SECONDS
-        chance = zlib.crc32(f"{about.source}/{about.id}".encode()) / 2**32
-        features = looped(clip.features, form, low + (high - low) * chance) if captions else None
+        said = _without(clip, _ONCE)
+        if not said["captions"]:
+            continue
+        features = looped(clip.features, form, _between(clip, *LONG_SECONDS), travels=travels)
         if features is not None:
-            yield _made_from(clip, features, "looped", captions=captions, mirrored_captions=mirrored)
+            yield _made_from(clip, features, "looped", **said)
+
+
+# -- actions between two rests ----------------------------------------------------------------------------------
+
+
+def rested(
+    features: Features, stands: Sequence[Features], form: Representation, room: int
+) -> Features | None:
+    """The motion with somebody standing before and after it.
+
+    Args:
+        features: [F, D].
+        stands: motions of people who stand still, [each at least the joint's frames, D].
+        form: "272" or "263".
+        room: how many frames to add at most; less where the stands are short.
+
+    Returns:
+        [up to F + room, D]; None where no stand is like the motion's start, or none like its end.
+    """
+    overlap = round(REST_JOINT_SECONDS * form.fps)
+    columns = _POSE_AND_MOTION[form.name][0]
+    before = _most_alike(features[:overlap], [stand[-overlap:] for stand in stands], columns)
+    after = _most_alike(features[-overlap:], [stand[:overlap] for stand in stands], columns)
+    if before is None or after is None or len(features) < 2 * overlap:
+        return None
+    ahead = stands[before][-(overlap + room // 2) :]
+    behind = stands[after][: overlap + room - (len(ahead) - overlap)]
+    return remade(faded(faded(ahead, features, overlap), behind, overlap), form)
+
+
+def _most_alike(rows: Features, others: Sequence[Features], columns: slice) -> int | None:
+    """Which of the other rows have their joints nearest on average; None if a joint of theirs is far off."""
+    apart = np.array(
+        [
+            np.linalg.norm((rows[:, columns] - other[:, columns]).reshape(len(rows), -1, 3), axis=-1).mean(
+                axis=0
+            )
+            for other in others
+        ]
+    )  # [number of others, joints]
+    if not len(apart):
+        return None
+    best = int(apart.mean(axis=1).argmin())
+    return best if apart[best].max() < LARGEST_REST_JUMP else None
+
+
+def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    stands = [
+        clip.features
+        for clip in clips
+        if clip.about.labels.get("action") == "stand" and _stands(clip.features, form)
+    ]
+    for clip in clips:
+        about = clip.about
+        if about.labels.get("action") not in RESTED_ACTIONS or about.seconds >= SHORT_SECONDS:
+            continue
+        room = round((_between(clip, *LONG_SECONDS) - about.seconds) * form.fps)
+        features = rested(clip.features, stands, form, room) if room > 0 else None
+        if features is not None:
+            yield _made_from(clip, features, "rested")
+
+
+def _stands(features: Features, form: Representation) -> bool:
+    velocities = features[:, _POSE_AND_MOTION[form.name][1]].reshape(len(features), -1, 3)
+    return len(features) >= form.fps and float(np.linalg.norm(velocities, axis=-1).max()) * form.fps < STILL
 
 
 def _made_from(clip: FeatureClip, features: Features, what: str, **changes) -> FeatureClip:
@@ -152,12 +318,6 @@ def _made_from(clip: FeatureClip, features: Features, what: str, **changes) -> F
 
 
 # -- raised arms ------------------------------------------------------------------------------------------------
-
-
-def slowed(features: Features, form: Representation, times: float) -> Features:
-    """The motion at ``1 / times`` of its speed: [F, D] becomes [about times F, D]."""
-    clip = form.decode(features, form.fps)
-    return clip_features(replace(clip.resample(form.fps * times), fps=form.fps), form)
 
 
 def both_arms(features: Features, data: MotionData) -> Features:
@@ -223,20 +383,13 @@ def _rare(made: Iterator[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator
         yield FeatureClip(replace(clip.about, weight=weight), clip.features)
 
 
-_FAST = re.compile(r"\b(quick|fast|rapid|swift|sudden|brisk|sharp)\w*")
-
-
 def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    low, high = SLOW_SECONDS
     for clip in raised:
-        about = clip.about
-        captions = tuple(caption for caption in about.captions if not _FAST.search(caption))
-        mirrored = tuple(caption for caption in about.mirrored_captions if not _FAST.search(caption))
-        chance = zlib.crc32(f"{about.source}/{about.id}".encode()) / 2**32
-        times = (low + (high - low) * chance) / about.seconds
-        if captions and 1.2 < times <= SLOWEST:
+        said = _without(clip, _FAST)
+        times = _between(clip, *SLOW_SECONDS) / clip.about.seconds
+        if said["captions"] and 1.2 < times <= SLOWEST:
             features = slowed(clip.features, data.representation, times)
-            yield _made_from(clip, features, "slow", captions=captions, mirrored_captions=mirrored)
+            yield _made_from(clip, features, "slow", **said)
 
 
 def _pairs_of_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:

@@ -11,7 +11,15 @@ from kmm_core.motion.representation import representation
 from kmm_core.skeleton import JOINT_INDEX
 from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
-from kmm_core.train.variants import both_arms, both_arms_captions, looped, slowed, variants
+from kmm_core.train.variants import (
+    RARE_CLIPS,
+    both_arms,
+    both_arms_captions,
+    looped,
+    rested,
+    slowed,
+    variants,
+)
 
 CYCLE = 22  # frames of two steps
 
@@ -148,12 +156,81 @@ def test_captions_of_both_arms():
     assert both_arms_captions(dropped) == ()
 
 
+def kicking(frames: int = 40, lifted: float = 1.4) -> MotionClip:
+    """Stands, swings the right leg to the front and back, and stands."""
+    swing = np.sin(np.linspace(0, np.pi, frames)) ** 4
+    local = np.tile(rotations.IDENTITY, (frames, 22, 1))
+    local[:, JOINT_INDEX["right_hip"]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), -lifted * swing)
+    return MotionClip(np.tile([0, 0.95, 0.0], (frames, 1)), local, 30)
+
+
+def standing(frames: int = 50, turned: float = 0.0) -> MotionClip:
+    clip = kicking(frames, lifted=0.0)
+    clip.local_rotations[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle(
+        np.array([0, 0, 1.0]), np.full(frames, turned)
+    )
+    return clip
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_somebody_stands_before_and_after_a_short_action(name):
+    form = representation(name)
+    kick, stand, far = (clip_features(clip, form) for clip in (kicking(), standing(), standing(turned=1.5)))
+    room = round(1.5 * form.fps)
+    motion = form.decode(rested(kick, [far, stand], form, room), form.fps)
+    assert abs(motion.num_frames - len(kick) - room) <= 2
+    ankle = motion.joint_positions()[:, JOINT_INDEX["right_ankle"]]
+    height, edge = ankle[:, 1] - ankle[:, 1].min(), room // 2 - 5
+    assert height[:edge].max() < 0.02 and height[-edge:].max() < 0.02 and height.max() > 0.4
+    own = form.decode(kick, form.fps).joint_positions()[:, JOINT_INDEX["right_ankle"], 1]
+    assert np.ptp(height) > 0.95 * np.ptp(own)
+
+
+def test_what_cannot_rest():
+    form = representation("272")
+    kick, far = (clip_features(clip, form) for clip in (kicking(), standing(turned=1.5)))
+    assert rested(kick, [], form, 60) is None
+    assert rested(kick, [far], form, 60) is None
+
+
+def test_who_stands_or_kicks_again_is_looped_on_the_spot():
+    form = representation("272")
+    kick = clip_features(kicking(), form)
+    assert looped(kick, form, 4.0) is None
+    again = form.decode(looped(kick, form, 4.0, travels=False), 30.0)
+    height = again.joint_positions()[:, JOINT_INDEX["right_ankle"], 1]
+    up = height > (height.min() + height.max()) / 2
+    assert (np.diff(up.astype(int)) == 1).sum() >= 2
+
+
+def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_recordings():
+    data = data_of("272")
+    form = data.representation
+    kick = made(
+        kicking(), 0, form, ("a person kicks", "kicks slowly", "kicks quickly", "kicks once"), action="kick"
+    )
+    stand = made(standing(), 1, form, ("stands",), action="stand")
+    clips = [kick, stand]
+    others = {clip.about.id: clip for clip in variants(data, clips)}
+    assert others["clip0_times_0.8"].about.captions == ("a person kicks", "kicks quickly", "kicks once")
+    assert others["clip0_times_1.2"].about.captions == ("a person kicks", "kicks slowly", "kicks once")
+    assert len(others["clip0_times_0.8"].features) == pytest.approx(32, abs=1)
+    assert others["clip0_looped"].about.captions == ("a person kicks", "kicks quickly")
+    assert others["clip0_rested"].about.captions == kick.about.captions
+    assert others["clip0_times_0.8_rested"].about.seconds > 2.0
+    for action in ("kick", "stand"):
+        weights = [clip.about.weight for clip in others.values() if clip.about.labels["action"] == action]
+        assert sum(weights) == pytest.approx(1.0)
+    many = [made(kicking(), number, form, ("kicks",), action="kick") for number in range(RARE_CLIPS)]
+    assert not any("times" in clip.about.id for clip in variants(data, many))
+
+
 def test_variants_are_labelled_weighed_and_the_same_every_time():
     data = data_of("272")
     form = data.representation
     clips = [
         made(walking(40), 0, form, ("runs", "runs and then stops"), action="run", side="none"),
-        made(walking(100), 1, form, ("runs",), action="run", side="none"),
+        made(walking(110), 1, form, ("runs",), action="run", side="none"),
         made(walking(40), 2, form, ("climbs",), action="climb", side="none"),
         made(
             raising(),
@@ -165,14 +242,18 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
         ),
         made(raising(towards=1.0), 4, form, ("raises the right arm",), action="raise_arm", side="right"),
     ]
-    loop, slow, slow_across, arms = variants(data, clips)
+
+    def others():
+        return [clip for clip in variants(data, clips) if "times" not in clip.about.id]
+
+    loop, slow, slow_across, arms = others()
     assert (loop.about.id, loop.about.captions, loop.about.weight) == ("clip0_looped", ("runs",), 1.0)
-    assert loop.about.frames == len(loop.features) and 2.5 < loop.about.seconds < 5.5
+    assert loop.about.frames == len(loop.features) and 2.5 < loop.about.seconds < 6.5
     assert arms.about.id == "clip3_both_arms" and arms.about.labels["side"] == "both"
     assert arms.about.captions == arms.about.mirrored_captions == ("raises both arms",)
     assert arms.about.weight == pytest.approx(0.02 * 5)
     assert (slow.about.id, slow.about.captions) == ("clip3_slow", ("raises the right arm",))
     assert slow.about.frames == len(slow.features) and 3.0 <= slow.about.seconds <= 5.1
     assert slow.about.weight + slow_across.about.weight == pytest.approx(0.02 * 5)
-    for one, again in zip((loop, slow, slow_across, arms), variants(data, clips), strict=True):
+    for one, again in zip((loop, slow, slow_across, arms), others(), strict=True):
         assert np.array_equal(one.features, again.features)

@@ -34,7 +34,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 8
+    version = 9
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -85,6 +85,8 @@ class Style100:
             described = describe_locomotion(measured, gait) if gait != "stand" else None
             if described and described.action in ("run", "run_turn") and measured.speed < SLOWEST_RUN:
                 described = describe_locomotion(measured, "walk")
+            if gait == "stand" and name in _PLAIN_STYLES:
+                continue  # ``find_events`` takes those that are still
             if gait == "stand" and measured.path < 0.6:
                 described = Description(phrases.IDLE[:11], "stand")
             if described is None:
