@@ -250,8 +250,15 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
     piece = clip.slice(cut.start, cut.stop)
     if cut.stretch != 1:
         piece = replace(piece, fps=piece.fps / cut.stretch).resample(PREPARED_FPS)
-    piece = face_forward(piece)
     clip_id = f"{take.id}_{cut.start:05d}_{cut.stop:05d}" + ("_slow" if cut.stretch > 1 else "")
+    split = take.split or split_of(recipe.name, take.recording or take.id)
+    if cut.change is not None:
+        piece, clip_id = cut.change(piece), f"{clip_id}_{cut.change.__name__}"
+        if split != "train":
+            return Dropped(
+                "clip", "made of a recording that is held out, where only recordings count", clip_id
+            )
+    piece = face_forward(piece)
     captions = tuple(text for text in cut.captions if _normalized(text) not in held_out_prompts())
     if not captions:
         return Dropped("clip", "no caption is left", clip_id)
@@ -271,7 +278,7 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
         source=recipe.name,
         licence=recipe.licence,
         noncommercial=recipe.noncommercial,
-        split=take.split or split_of(recipe.name, take.recording or take.id),
+        split=split,
         recording=take.recording or take.id,
         start=round(cut.start / PREPARED_FPS, 4),
         frames=piece.num_frames,

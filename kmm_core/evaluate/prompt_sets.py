@@ -51,7 +51,7 @@ _ACTIONS = (
     ("raises both arms", 3.0, EVERY_BUNDLE),
     ("raises an arm", 3.0, EVERY_BUNDLE),
     ("waves either hand", 4.0, (STARTER_NC,)),
-    ("bows", 3.0, (STARTER_NC,)),
+    ("bows", 3.0, EVERY_BUNDLE),
     ("kicks", 3.0, EVERY_BUNDLE),
     ("punches", 3.0, EVERY_BUNDLE),
     ("squats", 3.0, EVERY_BUNDLE),

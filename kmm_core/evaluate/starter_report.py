@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -180,6 +181,27 @@ def action_figure(judged: Sequence[Judged], bundle: str) -> Figure:
         _share(judged) >= 0.9,
         {"all": _share(judged), "covered": _share(covered), "families": families},
     )
+
+
+# Times the length that the paraphrases are asked for elsewhere.
+OTHER_LENGTHS = (0.5, 2.0)
+
+
+def other_lengths_figure(pipeline, specs: Sequence[PromptSpec], bundle: str) -> Figure:
+    """Action asked is action shown, at lengths that the recordings of an action may not have."""
+    shares, said = {}, []
+    for times in OTHER_LENGTHS:
+        judged = judge_prompts(
+            pipeline, [replace(spec, seconds=spec.seconds * times) for spec in specs], lambda: None
+        )
+        covered = [item for item in judged if bundle in item.spec.covered]
+        wrong = Counter(item.spec.judge for item in judged if not item.verdict.correct)
+        most = ", ".join(f"{name} {count}" for name, count in wrong.most_common(4))
+        said.append(
+            f"{times:g} times as long: {_share(judged):.0%}, {_share(covered):.1%} of what its data cover (most often wrong: {most})"
+        )
+        shares[f"{times:g}"] = {"all": _share(judged), "covered": _share(covered), "wrong": dict(wrong)}
+    return Figure("the same paraphrases at other lengths", "", "; ".join(said), None, shares)
 
 
 def tokenizer_figure(pipeline, clips: Sequence[MotionClip]) -> list[Figure]:
@@ -416,6 +438,7 @@ def memory_figure(bundle: str) -> Figure:
 
 _LIGHT_PROBE = """
 import time
+from collections import Counter
 import numpy
 start = time.perf_counter()
 import kmm_core.clip, kmm_core.errors, kmm_core.skeleton, kmm_core.timeline
@@ -583,6 +606,10 @@ def measure_bundle(
         side_figure(sides, "starter-nc" if _noncommercial(info) else "starter", _noncommercial(info))
     )
     figures.append(action_figure(actions, "starter-nc" if _noncommercial(info) else "starter"))
+    progress(f"{name}: other lengths")
+    figures.append(
+        other_lengths_figure(pipeline, action_prompts(), "starter-nc" if _noncommercial(info) else "starter")
+    )
     progress(f"{name}: sequences")
     made = sequences(pipeline, [*side_prompts(), *action_prompts()])
     uncleaned = [

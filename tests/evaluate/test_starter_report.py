@@ -49,6 +49,21 @@ def test_uncovered_prompts_do_not_count_for_the_permissive_bundle():
     assert not starter_report.side_figure(judged, "starter-nc", noncommercial=True).passed
 
 
+class ShortWinded(ObedientPipeline):
+    """Does what it is told for three seconds at most."""
+
+    def generate(self, timeline, **how):
+        self.obeys = timeline.num_frames <= 90
+        return super().generate(timeline, **how)
+
+
+def test_other_lengths_are_half_and_twice_the_prompts_own():
+    figure = starter_report.other_lengths_figure(ShortWinded(), SPECS, "starter")
+    assert figure.values["0.5"] == {"all": 1.0, "covered": 1.0, "wrong": {}}
+    assert figure.values["2"] == {"all": 0.5, "covered": 0.5, "wrong": {"raises hand": 1}}
+    assert figure.passed is None
+
+
 def test_a_wrong_length_is_a_miss():
     for extra, passed in ((0, True), (1, False)):
         pipeline = ObedientPipeline(extra_frames=extra)

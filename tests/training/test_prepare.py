@@ -12,12 +12,15 @@ import pytest
 
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
+from kmm_core.evaluate import geometry
+from kmm_core.evaluate.prompt_sets import PromptSpec
+from kmm_core.evaluate.verdicts import judge
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.train.prepared import load_clip, read_manifest
 from training.data_checks import measure, side_doubt
 from training.prepare import on_floor_at_30_fps, prepare, split_of, unpack
-from training.recipes import RECIPE_NAMES, cmu, load_recipe
+from training.recipes import RECIPE_NAMES, cmu, hdm05, load_recipe
 from training.recipes.events import find_events
 from training.recipes.locomotion import describe_locomotion, windows
 
@@ -231,6 +234,61 @@ def test_a_punch_is_told_from_an_arm_that_is_stretched(side):
     for description in ("boxing", "punch/strike"):
         family = next(family for family in cmu.FAMILIES if re.search(family.pattern, description))
         assert family.action == "punch" and family.shown(punch) and not family.shown(stretch)
+
+
+def bending(spine: float, knees: float = 0.0) -> MotionClip:
+    """Down to the floor and up again, the right arm reaching ahead."""
+    clip = standing(90)
+    local, deep = clip.local_rotations.copy(), np.sin(np.linspace(0, np.pi, 90))
+    for joint, angle in (
+        ("spine1", spine),
+        ("left_hip", -knees / 2),
+        ("right_hip", -knees / 2),
+        ("left_knee", knees),
+        ("right_knee", knees),
+        ("left_ankle", -knees / 2),
+        ("right_ankle", -knees / 2),
+    ):
+        local[:, JOINT_INDEX[joint]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), angle * deep)
+    reach = rotations.from_axis_angle(np.array([0, 1.0, 0]), 1.2 * deep)
+    local[:, JOINT_INDEX["right_shoulder"]] = rotations.multiply(
+        reach, local[:, JOINT_INDEX["right_shoulder"]]
+    )
+    root = clip.root_positions.copy()
+    root[:, 1] -= 0.8 * (1 - np.cos(knees / 2 * deep))
+    return MotionClip(root, local, 30.0)
+
+
+def test_bending_to_the_floor_half_way_is_a_bow():
+    given = bending(spine=1.7)
+    bowing = hdm05.bow(given)
+    lean = [np.degrees(geometry.trunk_pitch(clip)).max() for clip in (given, bowing)]
+    assert lean[1] == pytest.approx(lean[0] / 2, abs=6)
+    arm = JOINT_INDEX["right_shoulder"]
+    assert np.allclose(bowing.local_rotations[:, arm], given.local_rotations[0, arm], atol=1e-6)
+    assert judge(PromptSpec("bows", "bows", 3.0), bowing).correct
+    assert hdm05.bends_at_the_waist(bowing)
+    assert not hdm05.bends_at_the_waist(hdm05.bow(bending(spine=1.0, knees=2.2)))
+
+
+def test_a_recipe_can_change_a_cut_into_another_motion(own):
+    recipe, data, out = own
+    changed = OWN_RECIPE.replace('"turn": "none"})', '"turn": "none"}, change=leaning)', 1).replace(
+        "Take(path.stem, (path,))", "Take(path.stem, (path,), split='test' if path.stem == 'c' else 'train')"
+    )
+    recipe.write_text(
+        changed
+        + """
+def leaning(clip):
+    clip.local_rotations[:, 3] = [np.cos(0.2), np.sin(0.2), 0, 0]
+    return clip
+"""
+    )
+    summary = prepare(recipe, data=data, out=out, workers=1)
+    assert summary.dropped["clip: made of a recording that is held out, where only recordings count"] == 1
+    rows = read_manifest(out / "own")
+    assert [row.id for row in rows] == [f"{take}_00000_00045_leaning" for take in "ab"]
+    assert np.degrees(geometry.trunk_pitch(load_clip(out / "own", rows[0]))).mean() > 10
 
 
 @pytest.mark.parametrize(("side", "angle"), [("left", 1.5), ("right", -1.5)])

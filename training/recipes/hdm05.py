@@ -12,6 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 from kmm_core.clip import MotionClip
+from kmm_core.evaluate import geometry
+from kmm_core.motion import rotations
+from kmm_core.motion.foot_contact import clean_feet
+from kmm_core.skeleton import JOINT_INDEX
 
 from ..captions import write_captions
 from ..data_checks import Measurements, measure
@@ -36,13 +40,20 @@ _LABELS = {
     "jogLeftCircle4StepsRstart": Description(phrases.RUN_CURVE, "run_turn", turn="left"),
     "throwBasketball": Description(phrases.THROW, "throw"),
 }
+_BOW = Description(phrases.BOW, "bow")
+_BOW_DEPTH = 0.5
+_ARMS = [
+    JOINT_INDEX[f"{side}_{part}"]
+    for side in ("left", "right")
+    for part in ("collar", "shoulder", "elbow", "wrist")
+]
 
 
 class Hdm05:
     """The cut sequences; cuts of one actor and label are one recording."""
 
     name = "hdm05"
-    version = 4
+    version = 6
     licence = "CC-BY-SA-3.0"
     noncommercial = False
     credit = "Mueller et al., Documentation Mocap Database HDM05, 2007"
@@ -53,6 +64,7 @@ class Hdm05:
         "kick": 3.0,
         "run_turn": 2.0,
         "bend_down": 2.5,
+        "bow": 2.5,
         "lie_down": 2.0,
     }
 
@@ -93,8 +105,27 @@ class Hdm05:
             yield Dropped("clip", "the motion does not show the label", f"{take.id}: {label}")
             return
         captions = write_captions(described.clauses, seed=take.id, side=described.named)
-        yield Cut(0, min(clip.num_frames, 300), captions, described.labels())
+        frames = min(clip.num_frames, 300)
+        yield Cut(0, frames, captions, described.labels())
+        if described.action == "bend_down" and bends_at_the_waist(bow(clip.slice(0, frames))):
+            captions = write_captions(_BOW.clauses, seed=f"{take.id}_bow")
+            yield Cut(0, frames, captions, _BOW.labels(), change=bow)
         yield from find_events(take.id, clip)
+
+
+def bow(clip: MotionClip) -> MotionClip:
+    """A bow, which no permissive source shows, out of bending to the floor: half of the way, the arms as they hang at first."""
+    first = clip.local_rotations[:1]
+    local = rotations.slerp(first, clip.local_rotations, _BOW_DEPTH)
+    local[:, _ARMS] = first[:, _ARMS]
+    root = clip.root_positions[:1] + _BOW_DEPTH * (clip.root_positions - clip.root_positions[:1])
+    return clean_feet(replace(clip, local_rotations=local, root_positions=root))
+
+
+def bends_at_the_waist(clip: MotionClip) -> bool:
+    """Whether the trunk leans far while the legs stay nearly straight; some crouch to reach the floor."""
+    lean = np.degrees(geometry.held_peak(geometry.trunk_pitch(clip), clip.fps))
+    return lean > 35 and geometry.held_low(geometry.pelvis_height(clip), clip.fps) > 0.85
 
 
 def shown(described: Description, measured: Measurements) -> bool:

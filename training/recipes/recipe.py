@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,7 @@ class Cut:
         captions: sentences.
         labels: "action", "side", "turn", "style".
         stretch: plays slower by this factor; 1 leaves the motion as recorded.
+        change: makes another motion of it; its name ends the clip's id.
     """
 
     start: int
@@ -45,6 +46,7 @@ class Cut:
     captions: tuple[str, ...]
     labels: dict[str, str]
     stretch: float = 1.0
+    change: Callable[[MotionClip], MotionClip] | None = None
 
 
 @dataclass(frozen=True)
