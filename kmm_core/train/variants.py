@@ -69,6 +69,7 @@ SMALL_JUMP = 0.1  # over all joints, metres: 2 cm each. Who stands changes less 
 
 REST_JOINT_SECONDS = 0.4
 STILL = 0.6  # m/s, the fastest joint of somebody who stands
+HANGING = 1.1  # metres over the floor, the wrists of somebody who stands
 LARGEST_REST_JUMP = 0.5  # metres that the farthest joint is off, between a stand and the action
 
 ARMS_CLIPS = 120  # of each kind of raised arms: slow ones, both arms
@@ -307,8 +308,13 @@ def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Feat
 
 
 def _stands(features: Features, form: Representation) -> bool:
-    velocities = features[:, _POSE_AND_MOTION[form.name][1]].reshape(len(features), -1, 3)
-    return len(features) >= form.fps and float(np.linalg.norm(velocities, axis=-1).max()) * form.fps < STILL
+    """Still, and with hanging hands: some stand with their arms held out."""
+    positions, velocities = (
+        features[:, columns].reshape(len(features), -1, 3) for columns in _POSE_AND_MOTION[form.name]
+    )
+    hanging = positions[:, -2:, 1].max() < HANGING  # the wrists are the last joints of both forms
+    speed = float(np.linalg.norm(velocities, axis=-1).max()) * form.fps
+    return len(features) >= form.fps and hanging and speed < STILL
 
 
 def _made_from(clip: FeatureClip, features: Features, what: str, **changes) -> FeatureClip:
