@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # Choices of codes that are followed at once (``ResidualQuantizer.search``).
-BEAM = 8
+BEAM = 32
+SEARCHED_AT_ONCE = 1024  # vectors: their distances to all codes fill 64 MB for a beam of 32
 
 
 @dataclass
@@ -130,7 +131,10 @@ class ResidualQuantizer(nn.Module):
         batch, length, _ = latents.shape
         keep = self._codebooks_kept(batch, rng).to(latents.device)
         residual = latents.detach()
-        found = self.search(residual.reshape(-1, residual.shape[-1])) if rng is None else None
+        vectors = residual.reshape(-1, residual.shape[-1])
+        found = None
+        if rng is None:
+            found = torch.cat([self.search(part) for part in vectors.split(SEARCHED_AT_ONCE)])
         total = torch.zeros_like(residual)
         indices, commitment = [], []
         for level, codebook in enumerate(self.codebooks):

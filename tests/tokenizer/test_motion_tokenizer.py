@@ -7,6 +7,7 @@ from scipy.ndimage import correlate1d
 
 from kmm_core.errors import KmmError
 from kmm_core.motion import kinematics, kinematics_torch, rotations
+from kmm_core.tokenizer import quantizer as quantizer_module
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings, low_pass
 from kmm_core.tokenizer.quantizer import Codebook, ResidualQuantizer
 
@@ -49,6 +50,14 @@ def test_tokens_are_the_nearest_codes_of_what_is_left():
         codebook.usage.fill_(1)
         codebook.ready.fill_(True)
     assert torch.equal(learning(latents[None], torch.Generator()).tokens[0], narrow)
+
+
+def test_long_motion_is_searched_piece_by_piece(monkeypatch):
+    made = filled_quantizer()
+    latents = torch.randn(2, 20, 8, generator=torch.Generator().manual_seed(0))
+    whole = made(latents).tokens
+    monkeypatch.setattr(quantizer_module, "SEARCHED_AT_ONCE", 7)
+    assert torch.equal(made(latents).tokens, whole)
 
 
 def test_search_finds_the_best_residual_codes_of_all():
