@@ -102,7 +102,7 @@ def _as_heavy(made: Sequence[FeatureClip], clips: Sequence[FeatureClip]) -> Iter
     own, other = _weights(clips), _weights(made)
     for clip in made:
         action = clip.about.labels["action"]
-        weight = clip.about.weight * min(1.0, own[action] / other[action])
+        weight = clip.about.weight * min(1.0, own[action] / max(other[action], 1e-12))
         yield FeatureClip(replace(clip.about, weight=weight), clip.features)
 
 
@@ -262,13 +262,15 @@ def rested(
         room: how many frames to add at most; less where the stands are short.
 
     Returns:
-        [up to F + room, D]; None where no stand is like the motion's start, or none like its end.
+        [up to F + room, D]; None where no stand is like the motion's start, or none like its end, or the motion is too short to join.
     """
     overlap = round(REST_JOINT_SECONDS * form.fps)
     columns = _POSE_AND_MOTION[form.name][0]
+    if len(features) < 2 * overlap:
+        return None
     before = _most_alike(features[:overlap], [stand[-overlap:] for stand in stands], columns)
     after = _most_alike(features[-overlap:], [stand[:overlap] for stand in stands], columns)
-    if before is None or after is None or len(features) < 2 * overlap:
+    if before is None or after is None:
         return None
     ahead = stands[before][-(overlap + room // 2) :]
     behind = stands[after][: overlap + room - (len(ahead) - overlap)]

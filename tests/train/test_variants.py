@@ -193,6 +193,7 @@ def test_what_cannot_rest():
     form = representation("272")
     kick, far = (clip_features(clip, form) for clip in (kicking(), standing(turned=1.5)))
     assert rested(kick, [], form, 60) is None
+    assert rested(kick[:10], [clip_features(standing(), form)], form, 60) is None
     assert rested(kick, [far], form, 60) is None
 
 
