@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kmm_blender.jobs import worker_client
 from kmm_blender.jobs.worker_client import Timeouts, WorkerClient
+from kmm_core.protocol import PART_FRAMES, ClipPart
 from tests.blender_light.fake_workers import GOOD, fake_worker, request
 
 PYTHON = Path(sys.executable)
@@ -501,21 +503,24 @@ def test_a_job_that_is_too_large_to_send_fails_alone(make, monkeypatch):
     assert (job.state, job.error.code, client.state) == ("failed", "message_too_large", "ready")
 
 
-def test_ten_minutes_in_four_takes_are_taken_in_small_sips(make):
-    """18,000 frames x 4: 26 MB on the wire, 52 MB in the clips."""
+def test_ten_minutes_in_four_takes_are_taken_in_small_sips(make, monkeypatch):
+    """18,000 frames x 4 are 26 MB: a poll whose time is up takes one message, and no message is large."""
+    monkeypatch.setattr(worker_client, "_POLL_SECONDS", -1.0)
     client = make("do(receive()); receive()", timeouts=Timeouts())
+    taken, take = [], client._take
+    monkeypatch.setattr(client, "_take", lambda message: (taken.append(message), take(message)))
     job = client.generate(request(frames=18_000, samples=4))
-    longest, polls, total = 0.0, 0, 0.0
+    end, most = time.monotonic() + 60, 0
     while not job.finished:
-        time.sleep(0.02)
-        started = time.thread_time()
+        assert time.monotonic() < end
+        before = len(taken)
         client.poll()
-        spent = time.thread_time() - started
-        longest, polls, total = max(longest, spent), polls + 1, total + spent
-    print(f"longest poll {longest * 1e3:.1f} ms, all {total * 1e3:.0f} ms in {polls} polls")
+        most = max(most, len(taken) - before)
+        time.sleep(0.001)
     assert job.state == "done" and len(job.clips) == 4 and job.clips[3].num_frames == 18_000
-    # 5 ms of processor time on a machine with nothing else to do; a busy one slows every poll down.
-    assert longest < 0.05 and longest < total / 4
+    assert most == 1
+    parts = [len(message.root_positions) for message in taken if isinstance(message, ClipPart)]
+    assert len(parts) == 4 * 5 and sum(parts) == 4 * 18_000 and max(parts) == PART_FRAMES
 
 
 def test_a_blender_that_does_not_poll_for_long_loses_nothing(make):
