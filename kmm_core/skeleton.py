@@ -34,6 +34,11 @@ JOINT_NAMES = (
 )
 NUM_JOINTS = len(JOINT_NAMES)
 JOINT_INDEX = {name: index for index, name in enumerate(JOINT_NAMES)}
+# From the collar to the wrist.
+ARM_JOINTS = {
+    side: [JOINT_INDEX[f"{side}_{part}"] for part in ("collar", "shoulder", "elbow", "wrist")]
+    for side in ("left", "right")
+}
 
 # Parent of each joint; every parent comes before its children.
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)

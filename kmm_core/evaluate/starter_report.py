@@ -602,14 +602,11 @@ def measure_bundle(
     sides = judge_prompts(pipeline, side_prompts(), lambda: None)
     actions = judge_prompts(pipeline, action_prompts(), lambda: None)
     # A non-commercial bundle has seen all the data.
-    figures.append(
-        side_figure(sides, "starter-nc" if _noncommercial(info) else "starter", _noncommercial(info))
-    )
-    figures.append(action_figure(actions, "starter-nc" if _noncommercial(info) else "starter"))
+    covers = "starter-nc" if _noncommercial(info) else "starter"
+    figures.append(side_figure(sides, covers, _noncommercial(info)))
+    figures.append(action_figure(actions, covers))
     progress(f"{name}: other lengths")
-    figures.append(
-        other_lengths_figure(pipeline, action_prompts(), "starter-nc" if _noncommercial(info) else "starter")
-    )
+    figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
     progress(f"{name}: sequences")
     made = sequences(pipeline, [*side_prompts(), *action_prompts()])
     uncleaned = [

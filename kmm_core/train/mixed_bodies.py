@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..clip import MotionClip
 from ..motion import rotations
 from ..motion.representation import Representation
-from ..skeleton import JOINT_INDEX, NUM_JOINTS, PARENTS
+from ..skeleton import ARM_JOINTS, JOINT_INDEX, NUM_JOINTS, PARENTS
 
 
 def _with_descendants(joint: int) -> list[int]:
@@ -28,7 +28,7 @@ def _with_descendants(joint: int) -> list[int]:
 
 
 UPPER_BODY = _with_descendants(JOINT_INDEX["spine1"])
-ARMS = [_with_descendants(JOINT_INDEX[name]) for name in ("left_collar", "right_collar")]
+ARMS = list(ARM_JOINTS.values())
 ALL_BUT_PELVIS = list(range(1, NUM_JOINTS))
 
 # Of the windows, so many get another upper body, other arms, a blend of two bodies; the rest keep their own.

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..motion import representation_263, representation_272
 from ..motion.representation import Representation
-from ..skeleton import JOINT_INDEX
+from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from .compositions import Features, faded, remade
 from .motion_data import FeatureClip, MotionData, clip_features
 
@@ -78,11 +78,6 @@ SLOW_SECONDS = (3.0, 5.0)
 SLOWEST = 2.2  # times as long as recorded; beyond, it looks like slow motion
 HANDS_APART = 0.15  # metres: an arm that crosses the body would meet its mirror image
 
-_ARMS = {
-    side: [JOINT_INDEX[f"{side}_{part}"] for part in ("collar", "shoulder", "elbow", "wrist")]
-    for side in ("left", "right")
-}
-
 
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly and both arms. The same ones every time."""
@@ -98,7 +93,7 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
 
 
 def _as_heavy(made: Sequence[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """The made clips of each action, which weigh as much as its recordings do, together."""
+    """The made clips of each action, which weigh at most as much as its recordings do, together."""
     own, other = _weights(clips), _weights(made)
     for clip in made:
         action = clip.about.labels["action"]
@@ -334,7 +329,7 @@ def both_arms(features: Features, data: MotionData) -> Features:
     clip = form.decode(features, form.fps)
     heights = clip.joint_positions()[:, :, 1].max(axis=0)
     left_is_higher = heights[JOINT_INDEX["left_wrist"]] > heights[JOINT_INDEX["right_wrist"]]
-    other = _ARMS["right" if left_is_higher else "left"]
+    other = ARM_JOINTS["right" if left_is_higher else "left"]
     local = clip.local_rotations.copy()
     local[:, other] = clip.mirrored().local_rotations[:, other]
     return clip_features(replace(clip, local_rotations=local), form)
@@ -376,7 +371,7 @@ def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
     by_turns = []
     for clip in clips:
         labels = clip.about.labels
-        if labels.get("action") == "raise_arm" and labels.get("side") in _ARMS:
+        if labels.get("action") == "raise_arm" and labels.get("side") in ARM_JOINTS:
             recording = (clip.about.source, clip.about.recording)
             seen[recording] = seen.get(recording, -1) + 1
             by_turns.append((seen[recording], clip))

@@ -15,7 +15,7 @@ from kmm_core.clip import MotionClip
 from kmm_core.evaluate import geometry
 from kmm_core.motion import rotations
 from kmm_core.motion.foot_contact import clean_feet
-from kmm_core.skeleton import JOINT_INDEX
+from kmm_core.skeleton import ARM_JOINTS
 
 from ..captions import write_captions
 from ..data_checks import Measurements, measure
@@ -42,11 +42,7 @@ _LABELS = {
 }
 _BOW = Description(phrases.BOW, "bow")
 _BOW_DEPTH = 0.5
-_ARMS = [
-    JOINT_INDEX[f"{side}_{part}"]
-    for side in ("left", "right")
-    for part in ("collar", "shoulder", "elbow", "wrist")
-]
+_ARMS = [*ARM_JOINTS["left"], *ARM_JOINTS["right"]]
 
 
 class Hdm05:
