@@ -41,7 +41,7 @@ _SHORTEST = 0.1
 
 # Correction of a foot: eases in and out over this time (s), and never exceeds these (m).
 _BLEND = 0.25
-_MAX_SHIFT = 0.12
+_MAX_SHIFT = 0.18
 _MAX_RAISE = 0.06
 _MAX_DROP = 0.06
 # Pause in seconds that is long enough to carry a foot from one correction to the next.

@@ -20,9 +20,10 @@ from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.train.prepared import load_clip, read_manifest
 from training.data_checks import measure, side_doubt
 from training.prepare import on_floor_at_30_fps, prepare, split_of, unpack
-from training.recipes import RECIPE_NAMES, cmu, hdm05, load_recipe
+from training.recipes import RECIPE_NAMES, cmu, cmu_dance, hdm05, load_recipe, style100
 from training.recipes.events import find_events
 from training.recipes.locomotion import describe_locomotion, windows
+from training.recipes.recipe import Cut, Dropped, Take
 
 # A user's own recipe: numbers in .txt files say how many frames the take has.
 OWN_RECIPE = """
@@ -330,6 +331,49 @@ def test_locomotion_is_named_by_where_it_goes(way, turn, action, named):
 def test_pace():
     assert describe_locomotion(measure(walking(0, speed=0.5)), "walk").pace.adverbs[0] == "slowly"
     assert describe_locomotion(measure(walking(0, speed=2.0)), "walk").pace.adverbs[0] == "quickly"
+
+
+def test_only_who_is_fast_sprints_and_only_who_goes_straight_is_said_to():
+    def clauses(speed: float, turn: float = 0.0, gait: str = "run") -> str:
+        return " ".join(describe_locomotion(measure(walking(0, turn, speed)), gait).clauses)
+
+    assert "sprint" in clauses(4.0) and "sprint" not in clauses(2.5)
+    assert "straight" in clauses(2.5) and "straight" in clauses(1.2, gait="walk")
+    slightly = np.radians(23)
+    for speed, gait in ((2.5, "run"), (1.2, "walk")):
+        said = describe_locomotion(measure(walking(0, slightly, speed)), gait)
+        assert said.action == gait and len(said.clauses) > 5
+        assert not re.search("straight|curve", " ".join(said.clauses))
+
+
+def test_a_jog_in_a_circle_must_be_faster_than_a_walk():
+    described = hdm05.LABELS["jogLeftCircle4StepsRstart"]
+    assert hdm05.shown(described, measure(walking(0, 1.5, speed=2.0)))
+    assert not hdm05.shown(described, measure(walking(0, 1.5, speed=1.1)))
+    assert not hdm05.shown(described, measure(walking(0, -1.5, speed=2.0)))
+
+
+def test_a_brisk_throw_is_the_same_motion_in_less_time():
+    given = raising("left", 60)
+    brisk = hdm05.brisk(given)
+    assert brisk.fps == given.fps and brisk.num_frames == pytest.approx(0.7 * given.num_frames, abs=1)
+    speed = [geometry.hand_speed(clip)["left"] for clip in (given, brisk)]
+    assert speed[1] == pytest.approx(speed[0] / 0.7, rel=0.1)
+
+
+@pytest.mark.parametrize(("speed", "kept"), [(1.0, True), (0.2, False)])
+def test_a_styled_window_that_hardly_goes_anywhere_is_no_walk(speed, kept):
+    take = Take("Angry_FW", (), details={"style": "Angry", "gait": "FW"})
+    cuts = [cut for cut in style100.RECIPE.cuts(take, walking(0, speed=speed)) if isinstance(cut, Cut)]
+    assert ("walk" in [cut.labels["action"] for cut in cuts]) is kept
+
+
+def test_a_dance_moves_its_hands():
+    take = Take("salsa_1", (), details={"kind": "salsa"})
+    still = list(cmu_dance.RECIPE.cuts(take, walking(0)))
+    assert [cut.reason for cut in still if isinstance(cut, Dropped)] == ["the window hardly moves"]
+    cuts = [cut for cut in cmu_dance.RECIPE.cuts(take, raising("left")) if isinstance(cut, Cut)]
+    assert "dance" in [cut.labels["action"] for cut in cuts]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

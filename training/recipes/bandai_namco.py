@@ -27,7 +27,7 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 2
+    version = 3
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
@@ -166,7 +166,7 @@ class BandaiNamco:
                 shown = description.action + ("" if description.named == "none" else f" {description.named}")
                 yield Dropped("label", f"named {content}, shows {shown}: corrected", take.id)
             if content == "dash" and description.action == "run":
-                description = Description(phrases.DASH + phrases.RUN[:3], "run", pace=phrases.FAST)
+                description = Description((*phrases.DASH, "<run>", "<run> forward"), "run", pace=phrases.FAST)
             yield self._cut(take, start, stop, description, style)
 
     def _gesture(

@@ -63,7 +63,7 @@ def _punching(measured: Measurements) -> bool:
 
 
 def _dancing(measured: Measurements) -> bool:
-    return (measured.wrist_travel.left + measured.wrist_travel.right) / measured.seconds > 0.5
+    return (measured.wrist_travel.left + measured.wrist_travel.right) / measured.seconds > 0.8
 
 
 def _kick_side(measured: Measurements) -> str:
@@ -91,7 +91,7 @@ FAMILIES = (
     Family(r"stop run", "run_stop", _P.RUN_STOP_RUN),
     Family(r"quick stop|sudden stop", "run_stop", _P.RUN_STOP),
     Family(r"walk to run", "walk_to_run", _P.WALK_TO_RUN),
-    Family(r"side step", "run", _P.RUN[:3]),
+    Family(r"side step", "run", _P.RUN_ABOUT),
     Family(r"start (walk|hop) stop", "dance", _P.DANCE, _dancing),
     Family(
         r"slow walk, stop",
@@ -127,7 +127,12 @@ FAMILIES = (
     Family(r"cartwheel$|cartwheels", "cartwheel", _P.CARTWHEEL),
     Family(r"balance on one leg", "balance", _P.BALANCE, lambda m: True, _standing_leg),
     Family(
-        r"pirouette|arabesque|jete|retire|glissade|dance|ballet", "ballet", _P.BALLET, arms=True, window=6.0
+        r"pirouette|arabesque|jete|retire|glissade|dance|ballet",
+        "ballet",
+        _P.BALLET,
+        _dancing,
+        arms=True,
+        window=6.0,
     ),
     Family(r"motorcycle", "ride", _P.HANDLEBARS),
     Family(
@@ -165,7 +170,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 7
+    version = 8
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (

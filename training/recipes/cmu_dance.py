@@ -8,6 +8,7 @@ from pathlib import Path
 from kmm_core.clip import MotionClip
 
 from ..captions import write_captions
+from ..data_checks import measure
 from . import phrases
 from .events import find_events
 from .locomotion import Description, windows
@@ -20,13 +21,15 @@ _KINDS = {
     "martial": Description(phrases.KARATE, "karate"),
 }
 _WINDOW = 150
+# Metres a second against the chest: less is a walk to the next place, or a pause.
+SLOWEST_HAND = 0.5
 
 
 class CmuDance:
     """``salsa``, ``indian`` and ``martial``; the class is the folder."""
 
     name = "cmu_dance"
-    version = 3
+    version = 4
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = "mocap.cs.cmu.edu, with funding from NSF EIA-0196217."
@@ -49,6 +52,10 @@ class CmuDance:
         """Windows, and turns or pauses found in them."""
         described = _KINDS[take.details["kind"]]
         for start, stop in windows(clip.num_frames, _WINDOW, 32):
+            travel = measure(clip.slice(start, stop)).wrist_travel
+            if max(travel.left, travel.right) * 30 < SLOWEST_HAND * (stop - start):
+                yield Dropped("clip", "the window hardly moves", f"{take.id} {start}-{stop}")
+                continue
             captions = write_captions(described.clauses, seed=f"{take.id}_{start}")
             yield Cut(start, stop, captions, described.labels(take.details["kind"]))
         yield from find_events(take.id, clip, arms=True)

@@ -35,7 +35,7 @@ class Extras:
     """The ``fair1`` folder of facebookresearch/AnimatedDrawings, examples/bvh."""
 
     name = "extras"
-    version = 4
+    version = 5
     licence = "MIT"
     noncommercial = False
     credit = "AnimatedDrawings, Meta"

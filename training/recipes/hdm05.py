@@ -26,7 +26,7 @@ from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
 
 _NAME = re.compile(r"HDM_([a-z]{2})_([A-Za-z0-9]+)_(\d+)_120$")
-_LABELS = {
+LABELS = {
     "depositFloorR": Description(phrases.DEPOSIT, "bend_down", side="right"),
     "grabHighR": Description(phrases.GRAB_HIGH, "reach_up", side="right"),
     "kickLFront1Reps": Description(phrases.KICK_FRONT, "kick", side="left"),
@@ -42,6 +42,9 @@ _LABELS = {
 }
 _BOW = Description(phrases.BOW, "bow")
 _BOW_DEPTH = 0.5
+_BRISK = 0.7
+# Some of the runs in a circle are walks: metres a second, seconds off the floor.
+_SLOWEST_RUN, _FLIGHT = 1.4, 0.06
 _ARMS = [*ARM_JOINTS["left"], *ARM_JOINTS["right"]]
 
 
@@ -49,7 +52,7 @@ class Hdm05:
     """The cut sequences; cuts of one actor and label are one recording."""
 
     name = "hdm05"
-    version = 6
+    version = 7
     licence = "CC-BY-SA-3.0"
     noncommercial = False
     credit = "Mueller et al., Documentation Mocap Database HDM05, 2007"
@@ -93,7 +96,7 @@ class Hdm05:
         if defect:
             yield Dropped("clip", "a defect named by the index", f"{take.id}: {defect}")
             return
-        described = _LABELS.get(label)
+        described = LABELS.get(label)
         if described is None:
             yield Dropped("clip", "no sentences for this label", f"{take.id}: {label}")
             return
@@ -106,7 +109,15 @@ class Hdm05:
         if described.action == "bend_down" and bends_at_the_waist(bow(clip.slice(0, frames))):
             captions = write_captions(_BOW.clauses, seed=f"{take.id}_bow")
             yield Cut(0, frames, captions, _BOW.labels(), change=bow)
+        if described.action == "throw":
+            captions = write_captions(described.clauses, seed=f"{take.id}_brisk")
+            yield Cut(0, frames, captions, described.labels(), change=brisk)
         yield from find_events(take.id, clip)
+
+
+def brisk(clip: MotionClip) -> MotionClip:
+    """As fast as a throw that goes far: these are shots at a basket, and not every throw takes four seconds."""
+    return replace(clip.resample(clip.fps * _BRISK), fps=clip.fps)
 
 
 def bow(clip: MotionClip) -> MotionClip:
@@ -131,7 +142,8 @@ def shown(described: Description, measured: Measurements) -> bool:
     if described.action == "reach_up":
         return measured.wrist_top.clear(0.1) == described.side and measured.wrist_top[described.side] > 0.0
     if described.action == "run_turn":
-        return measured.turn * (1 if described.turn == "left" else -1) > np.radians(20)
+        runs = measured.speed > _SLOWEST_RUN or measured.flight > _FLIGHT
+        return runs and measured.turn * (1 if described.turn == "left" else -1) > np.radians(20)
     if described.action == "squat":
         return measured.pelvis_high - measured.pelvis_low > 0.2
     if described.action == "lie_down":

@@ -67,7 +67,7 @@ def describe_locomotion(measured: Measurements, gait: str) -> Description | None
             return None
         if turned < _CURVE:
             # Too little to promise a turn, too much for a straight line.
-            return Description(phrases.RUN[:3] if run else phrases.WALK[:3], gait, pace=pace)
+            return Description(phrases.RUN_ABOUT if run else phrases.WALK_ABOUT, gait, pace=pace)
         if run:
             return Description(phrases.RUN_CURVE, "run_turn", turn=side, pace=pace)
         if turned < _TURN:
@@ -79,10 +79,11 @@ def describe_locomotion(measured: Measurements, gait: str) -> Description | None
             clauses = phrases.WALK_TURN[:8] + (phrases.HALF_TURN if turned < np.radians(215) else ())
         return Description(clauses, "walk_turn", turn=side, pace=pace)
     if way < np.radians(16):
-        return Description(phrases.RUN if run else phrases.WALK, gait, pace=pace)
+        sprint = phrases.DASH * (run and pace is phrases.FAST)
+        return Description((phrases.RUN if run else phrases.WALK) + sprint, gait, pace=pace)
     if not run and np.radians(16) < way < np.radians(50):
         return Description(phrases.DIAGONAL, "walk_diagonal", side=beside, pace=pace)
-    return Description(phrases.RUN[:3], gait, pace=pace) if run and way < np.radians(30) else None
+    return Description(phrases.RUN_ABOUT, gait, pace=pace) if run and way < np.radians(30) else None
 
 
 def windows(frames: int, longest: int, shortest: int) -> list[tuple[int, int]]:

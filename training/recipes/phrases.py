@@ -5,6 +5,8 @@ Each action lists its plain clauses twice or more, because animators type plain 
 
 from __future__ import annotations
 
+import re
+
 from ..captions import Style
 
 _LIMB = "[hand|arm]"
@@ -64,6 +66,9 @@ RAISE_BOTH = (
     "<stand> and <raise> [both hands|both arms]",
     "<bring> [both arms|both hands|~ arms] up",
     "<reach> up with both [hands|arms]",
+    "![the|both] [arms|hands] [go up|come up|rise] [|over the head|into the air]",
+    "<throw> [both|~] arms up [|in the air]",
+    "<stretch> both arms [up|upward]",
 )
 RAISE_BOTH_HIGH = (
     *RAISE_BOTH,
@@ -131,6 +136,11 @@ WALK = (
     "<stroll> [forward|along|]",
     "[<amble>|<trudge>|<march>|<stride>|<pace>] [forward|along|ahead]",
     "[<keep> walking|<continue> walking] [forward|ahead|]",
+    "<walk> [along|forward] with [even|steady|regular] steps",
+    "<pace> [forward|ahead|along|steadily]",
+    "<advance> [on foot|step by step|a few steps]",
+    "<make> ~ way forward",
+    "<walk> [onward|step by step|down a path|across the room]",
 )
 WALK_BACK = (
     "<walk> backwards",
@@ -188,6 +198,13 @@ RUN = (
     "<jog> [at an easy pace|steadily|in a straight line]",
     "<hurry> [along|ahead|forward]",
     "<go> [jogging|running]",
+    "<run> with [even|steady|long] strides",
+    "<go> for a jog",
+    "<run> along a [path|track]",
+)
+WALK_ABOUT, RUN_ABOUT = (
+    tuple(clause for clause in clauses if not re.search(r"straight|curve|track|path", clause))
+    for clauses in (WALK, RUN)
 )
 RUN_BACK = (
     "<run> backwards",
@@ -211,6 +228,10 @@ DASH = (
     "<hurry> forward",
     "<race> [ahead|along] at full speed",
     "<sprint> [at top speed|as fast as possible|away]",
+    "<sprint> [down a track|in a straight line]",
+    "<run> a sprint",
+    "<go> at a sprint",
+    "<speed> [ahead|forward] on foot",
 )
 # Only where the heading changes while walking.
 WALK_TURN = (
@@ -231,6 +252,11 @@ WALK_TURN = (
     "<turn> to the SIDE [as ~ walk goes on|and <walk> on|and <keep> going]",
     "<walk> in a curve to the SIDE",
     "<change> direction to the SIDE",
+    "<change> ~ direction while walking",
+    "<walk> around a [bend|corner|curve]",
+    "<go> around a [corner|curve]",
+    "<turn> [on the way|in the middle of a walk|midway]",
+    "<take> a turn while walking",
 )
 QUARTER_TURN = (
     "<turn> 90 degrees to ~ SIDE",
@@ -252,6 +278,9 @@ CURVE = (
     "<veer> SIDE while walking",
     "<walk> and <bear> SIDE",
     "<walk> along a curve to the SIDE",
+    "<go> along a curve",
+    "<walk> along a [curved path|bend|curve]",
+    "<walk> around a bend",
 )
 RUN_CURVE = (
     "<run> in a curve to the SIDE",
@@ -264,6 +293,10 @@ RUN_CURVE = (
     "<run> along an arc to the SIDE",
     "<jog> [in a circle|along a bend] to the SIDE",
     "<run> on a curved [path|track] to the SIDE",
+    "<run> around in a [circle|ring]",
+    "<jog> in [circles|a circle]",
+    "<run> along a [curved path|curve|bend]",
+    "<jog> around a [bend|curve]",
 )
 TURN_IN_PLACE = (
     "<turn> to face SIDE",
@@ -299,6 +332,13 @@ IDLE = (
     "<stay> [still|in place|where ~ feet are]",
     "<stand> without doing anything",
     "<hold> still",
+    "<remain> [still|motionless|in place]",
+    "<stand> in one [spot|place] [|without moving]",
+    "<stay> [standing|motionless]",
+    "<stand> [like a statue|upright without moving]",
+    "<pause> and <stand> still",
+    "<wait> [in place|without moving|for something]",
+    "<keep> standing [|still|there]",
 )
 BOW = (
     "<bow>",
@@ -345,6 +385,11 @@ KICK_SPIN = (
     "<do> a [roundhouse|martial arts] kick",
     "<deliver> a [kick|roundhouse kick] with ~ SIDE leg",
     "<kick> high with ~ SIDE leg",
+    "<kick>",
+    "<do> a [high|karate|side] kick",
+    "<kick> [high|the air|hard]",
+    "<turn> and <kick>",
+    "<deliver> a high kick",
 )
 KICK_FRONT = (
     "!the SIDE [foot|leg] kicks [forward|out]",
@@ -359,6 +404,15 @@ KICK_FRONT = (
     "<deliver> a [front|] kick with ~ SIDE [leg|foot]",
     "<kick> out [|in front] with ~ SIDE [leg|foot]",
     "<swing> ~ SIDE foot to kick",
+    "<kick>",
+    "<kick> [out|forward|forwards|hard|the air|something]",
+    "<do> a [front|karate|forward|] kick",
+    "<deliver> a [front|hard|quick|] kick",
+    "<give> [something|somebody|an opponent] a kick",
+    "<kick> [out|] [in front|straight ahead|to the front]",
+    "<swing> a [leg|foot] [up|out|forward] [in|for] a kick",
+    "<throw> a [front|] kick",
+    "<make> a kick",
 )
 PUNCH = (
     "<punch>",
@@ -374,6 +428,12 @@ PUNCH = (
     "<deliver> [a punch|punches]",
     "<throw> jabs [|and punches]",
     "<strike> out with ~ fists",
+    "<land> [a punch|some punches|a few hits]",
+    "<punch> [with both fists|again and again|several times|repeatedly]",
+    "<drive> ~ fists forward",
+    "<do> [some punches|a punch|punching moves]",
+    "<fight> with ~ fists",
+    "<hit> out [at the air|in front|]",
 )
 PUNCH_ONE = (
     "<punch> with ~ SIDE [hand|fist|arm]",
@@ -403,6 +463,10 @@ DANCE = (
     "<show> a few dance moves",
     "<move> to [the music|a rhythm]",
     "<do> some dance [steps|moves]",
+    "<perform> [some dance moves|a dance routine|a short dance]",
+    "<dance> [for fun|alone|wildly|with energy]",
+    "<do> a little dance",
+    "<bust> some moves",
 )
 SALSA = (
     "<dance> salsa",
@@ -415,14 +479,27 @@ SALSA = (
     "<dance> to [the music|a song]",
     "<show> some dance moves",
     "<groove> to the music",
+    "<perform> a dance",
+    "<do> a dance",
+    "<dance> [around|alone|happily|freely|at a party]",
+    "<do> some dance [steps|moves]",
+    "<show> off [some moves|a dance]",
+    "<move> to [the music|a rhythm|a beat]",
+    "<dance> with [swinging hips|quick feet|quick steps]",
+    "<perform> [some dance moves|a dance routine]",
 )
 INDIAN_DANCE = (
     "<dance> an Indian dance",
     "<perform> an Indian dance",
     "<perform> a classical Indian dance",
     "<dance>",
-    "<do> an Indian dance with expressive arms",
     "<dance> Bharatanatyam",
+    "<do> an Indian dance with expressive arms",
+    "<perform> a dance",
+    "<do> a dance",
+    "<dance> [around|to the music|to a song|with expressive arms]",
+    "<perform> a [traditional|folk] dance",
+    "<show> [a dance|some dance moves]",
 )
 BALLET = (
     "<dance> ballet",
@@ -431,6 +508,8 @@ BALLET = (
     "<dance> [gracefully|]",
     "<do> a ballet [routine|move]",
     "<dance> like a [ballerina|ballet dancer]",
+    "<perform> a dance",
+    "<dance>",
 )
 KARATE = (
     "<do> karate",
@@ -449,6 +528,11 @@ JUMP = (
     "<leap> [|up|into the air]",
     "<bend> ~ knees and <jump>",
     "<do> a jump",
+    "<spring> [up|into the air|off the ground]",
+    "<jump> [straight up|off the floor|up and down once|high]",
+    "<leap> [up high|off the ground]",
+    "<push> off and <jump>",
+    "<bounce> up",
 )
 JUMP_FORWARD = (
     "<jump> forward",
@@ -460,6 +544,12 @@ JUMP_FORWARD = (
     "<bend> ~ knees and <jump> forward",
     "<do> a jump forward",
     "<jump> forward with both feet",
+    "<leap> [ahead|forward through the air]",
+    "<spring> forward",
+    "<take> a leap forward",
+    "<jump> [forwards|ahead] [with both feet|with ~ feet together|]",
+    "<bounce> forward",
+    "<jump>, landing in front",
 )
 HOP_FORWARD = (
     "<hop> forward",
@@ -468,6 +558,11 @@ HOP_FORWARD = (
     "<jump> forward with both feet",
     "<make> a small jump forward",
     "<hop> ahead with both feet together",
+    "<bounce> [forward|ahead] on both feet",
+    "<hop> [forward|ahead] with ~ feet together",
+    "<jump> [forward|ahead] with ~ feet together",
+    "<do> a hop [|forward]",
+    "<take> a small jump",
 )
 SQUAT = (
     "<squat>",
@@ -478,6 +573,12 @@ SQUAT = (
     "<bend> ~ knees and <squat> down",
     "<squat> and <rise> again",
     "<sink> into a squat and <come> back up",
+    "<crouch> [down|low] and <stand> up again",
+    "<go> down into a squat [|and <come> up]",
+    "<bend> ~ knees deeply and <rise>",
+    "<squat> [low|deeply] [|and <get> back up]",
+    "<do> a knee bend",
+    "<lower> into a squat",
 )
 SQUAT_ARMS_UP = (
     "<squat> with [both|~] arms raised",
@@ -607,6 +708,13 @@ DEPOSIT = (
     "<crouch> down to put something on the floor",
     "<bend> [over|forward] to [the ground|reach something low]",
     "<bend> at the waist and <pick> up an object",
+    "<bend> over",
+    "<bend> down to the [floor|ground]",
+    "<stoop> down",
+    "<bend> down low",
+    "<lean> forward and <reach> down",
+    "<bend> down to [pick something up|tie a shoe|touch the floor]",
+    "<reach> for the [floor|ground]",
 )
 GRAB_HIGH = (
     "<reach> up with ~ SIDE [hand|arm]",
@@ -632,6 +740,13 @@ THROW = (
     "<take> a shot at the [basket|hoop]",
     "<pass> a ball [|with both hands]",
     "<make> a throw",
+    "<throw> something with force",
+    "<lob> [something|a ball] [forward|]",
+    "<toss> [something|an object] [away|ahead|forward]",
+    "<hurl> [something|an object] [ahead|with force]",
+    "<make> a basketball shot",
+    "<throw> a ball [at the hoop|to somebody|as far as possible]",
+    "<launch> a ball [forward|into the air]",
 )
 LIE_DOWN = (
     "<lie> down",
@@ -712,7 +827,6 @@ SOCCER_KICK = (
     "<kick> a ball",
     "<kick> a soccer ball",
     "<kick> a ball with ~ SIDE foot",
-    "<kick> with ~ SIDE [foot|leg]",
     "<kick> a football with ~ SIDE foot",
     "<run> up and <kick> a ball",
     "<shoot> a ball with ~ SIDE foot",
@@ -734,6 +848,11 @@ BOX = (
     "<practise> boxing",
     "<spar> like a boxer",
     "<punch> the air [|with both fists]",
+    "<land> [some punches|a few punches|jabs]",
+    "<punch> [again and again|repeatedly|with both hands]",
+    "<fight> with ~ fists",
+    "<do> [boxing moves|some punches]",
+    "<deliver> [some|a few|several] punches",
 )
 SWORD = (
     "<fight> with a sword",

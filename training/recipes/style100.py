@@ -26,6 +26,8 @@ _PLAIN_STYLES = ("Angry",)
 _ONLY_HERE = ("sidestep_walk", "sidestep_run", "walk_back", "run_back", "walk_diagonal")
 # In some odd styles the "run" is a walk, and is called one. Metres a second.
 SLOWEST_RUN = 1.5
+# Where a take turns back, a window of it hardly goes anywhere.
+SLOWEST_WALK = 0.4
 # Frames of a window; a sidestepper soon turns round, so those are short.
 _WINDOW = {"FW": 120, "BW": 90, "SW": 60, "FR": 90, "BR": 75, "SR": 50, "ID": 120}
 
@@ -34,7 +36,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 9
+    version = 10
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -89,6 +91,8 @@ class Style100:
                 continue  # ``find_events`` takes those that are still
             if gait == "stand" and measured.path < 0.6:
                 described = Description(phrases.IDLE[:11], "stand")
+            if described and described.action == "walk" and measured.speed < SLOWEST_WALK:
+                described = None
             if described is None:
                 yield Dropped("clip", "the way it goes is unclear", f"{take.id} {start}-{stop}")
                 continue
