@@ -368,6 +368,13 @@ def test_a_styled_window_that_hardly_goes_anywhere_is_no_walk(speed, kept):
     assert ("walk" in [cut.labels["action"] for cut in cuts]) is kept
 
 
+def test_styled_idling_must_be_still():
+    take = Take("Drunk_ID", (), details={"style": "Drunk", "gait": "ID"})
+    for clip, kept in ((standing(90), True), (raising("left", 90), False)):
+        cuts = [cut for cut in style100.RECIPE.cuts(take, clip) if isinstance(cut, Cut)]
+        assert ("stand" in [cut.labels["action"] for cut in cuts]) is kept
+
+
 def test_a_dance_moves_its_hands():
     take = Take("salsa_1", (), details={"kind": "salsa"})
     still = list(cmu_dance.RECIPE.cuts(take, walking(0)))

@@ -66,7 +66,7 @@ RAISE_BOTH = (
     "<stand> and <raise> [both hands|both arms]",
     "<bring> [both arms|both hands|~ arms] up",
     "<reach> up with both [hands|arms]",
-    "![the|both] [arms|hands] [go up|come up|rise] [|over the head|into the air]",
+    "![the|both] [arms|hands] [go up|come up|rise]",
     "<throw> [both|~] arms up [|in the air]",
     "<stretch> both arms [up|upward]",
 )
@@ -74,6 +74,7 @@ RAISE_BOTH_HIGH = (
     *RAISE_BOTH,
     f"<raise> {_BOTH} [high|in the air|overhead|above ~ head]",
     f"<lift> {_BOTH} [high|in the air|over ~ head]",
+    "![the|both] [arms|hands] [go up|come up|rise] [over the head|into the air|above the head]",
 )
 RAISE_BOTH_AND_LOWER = (
     f"<raise> {_BOTH} [|up] and <lower> them [|again]",
@@ -137,7 +138,7 @@ WALK = (
     "[<amble>|<trudge>|<march>|<stride>|<pace>] [forward|along|ahead]",
     "[<keep> walking|<continue> walking] [forward|ahead|]",
     "<walk> [along|forward] with [even|steady|regular] steps",
-    "<pace> [forward|ahead|along|steadily]",
+    "<pace> [forward|ahead|along]",
     "<advance> [on foot|step by step|a few steps]",
     "<make> ~ way forward",
     "<walk> [onward|step by step|down a path|across the room]",

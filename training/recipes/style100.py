@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kmm_core.clip import MotionClip
+from kmm_core.evaluate.verdicts import stands_still
 
 from ..captions import Style, write_captions
 from ..data_checks import measure
@@ -36,7 +37,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 10
+    version = 11
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -83,13 +84,15 @@ class Style100:
         name, gait = take.details["style"], _GAITS[take.details["gait"]]
         style = phrases.STYLES.get(name, Style((f"in the style {spaced(name)}",), named=0.8))
         for start, stop in windows(clip.num_frames, _WINDOW[take.details["gait"]], 32):
-            measured = measure(clip.slice(start, stop))
+            window = clip.slice(start, stop)
+            measured = measure(window)
             described = describe_locomotion(measured, gait) if gait != "stand" else None
             if described and described.action in ("run", "run_turn") and measured.speed < SLOWEST_RUN:
                 described = describe_locomotion(measured, "walk")
             if gait == "stand" and name in _PLAIN_STYLES:
                 continue  # ``find_events`` takes those that are still
-            if gait == "stand" and measured.path < 0.6:
+            # Idling that chops or flaps taught plain stands to do so, too.
+            if gait == "stand" and stands_still(window).correct:
                 described = Description(phrases.IDLE[:11], "stand")
             if described and described.action == "walk" and measured.speed < SLOWEST_WALK:
                 described = None
