@@ -111,8 +111,8 @@ FAMILIES = (
         lambda m: max(m.wrist_top.left, m.wrist_top.right) > 0.2,
         arms=True,
     ),
-    Family(r"punch", "punch", _P.PUNCH, _punching, window=2.0),
-    Family(r"boxing", "punch", _P.BOX, _punching, window=2.0),
+    Family(r"punch", "punch", _P.PUNCH, _punching, window=3.5),
+    Family(r"boxing", "punch", _P.BOX, _punching, window=3.5),
     Family(r"sword", "sword", _P.SWORD),
     Family(r"wash self", "wash", _P.WASH_SELF),
     Family(r"wash windows", "wash_window", _P.WASH_WINDOW),
@@ -170,7 +170,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 10
+    version = 11
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
