@@ -57,7 +57,7 @@ class MotionGenerator(nn.Module):
         Returns:
             [B, L, M], normalised.
         """
-        vectors = self.code_projection(self.codes[0][tokens.clamp(min=0)])
+        vectors = self.code_projection(self.codes[0])[tokens.clamp(min=0)]
         vectors = torch.where((tokens == MASK_ID)[..., None], self.mask_embedding.to(vectors.dtype), vectors)
         prompts = places.of_prompts(self.text_projection(text))
         x = torch.where(places.is_text[..., None], prompts, vectors)
