@@ -195,7 +195,7 @@ class Cmu:
         "turn": 1.2,
         "walk_turn": 3.0,
         "walk": 2.5,
-        "climb": 0.6,  # on rungs that the model cannot see: at more it rose into the air, at 0.02 it never climbed
+        "climb": 0.6,  # on rungs that the model cannot see: at 1 it rose into the air, at 0.02 it was hardly drawn
         "climb_ladder": 0.2,
         "climb_stairs": 0.2,
         "walk_uneven": 0.02,

@@ -52,8 +52,9 @@ class CmuDance:
         """Windows, and turns or pauses found in them."""
         described = _KINDS[take.details["kind"]]
         for start, stop in windows(clip.num_frames, _WINDOW, 32):
-            travel = measure(clip.slice(start, stop)).wrist_travel
-            if max(travel.left, travel.right) * 30 < SLOWEST_HAND * (stop - start):
+            measured = measure(clip.slice(start, stop))
+            travel = max(measured.wrist_travel.left, measured.wrist_travel.right)
+            if travel / measured.seconds < SLOWEST_HAND:
                 yield Dropped("clip", "the window hardly moves", f"{take.id} {start}-{stop}")
                 continue
             captions = write_captions(described.clauses, seed=f"{take.id}_{start}")

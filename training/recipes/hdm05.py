@@ -42,7 +42,7 @@ LABELS = {
 }
 _BOW = Description(phrases.BOW, "bow")
 _BOW_DEPTH = 0.5
-_BRISK = 0.7
+_BRISK = 0.7  # of the time it took
 # Some of the runs in a circle are walks: metres a second, seconds off the floor.
 _SLOWEST_RUN, _FLIGHT = 1.4, 0.06
 _ARMS = [*ARM_JOINTS["left"], *ARM_JOINTS["right"]]

@@ -203,6 +203,7 @@ RUN = (
     "<go> for a jog",
     "<run> along a [path|track]",
 )
+# Those that say nothing about the course.
 WALK_ABOUT, RUN_ABOUT = (
     tuple(clause for clause in clauses if not re.search(r"straight|curve|track|path", clause))
     for clauses in (WALK, RUN)
