@@ -62,6 +62,12 @@ _SUBJECTS = (
     _Subject("a girl", "third", ("her", "the"), "woman", 0.5),
     _Subject("she", "third", ("her", "the"), "woman"),
     _Subject("they", "bare", ("their", "the"), weight=0.5),
+    # Who it is says nothing about what they do: "a dancer raises the left arm" does not ask for a dance.
+    _Subject("somebody", "third", ("their", "the")),
+    _Subject("this person", "third", ("their", "the"), weight=0.5),
+    _Subject("a [child|kid|teenager|student|teacher|worker|soldier]", "third", ("their", "the")),
+    _Subject("a [dancer|boxer|player|runner|performer]", "third", ("their", "the")),
+    _Subject("the [dancer|boxer|player|athlete|performer|actor]", "third", ("their", "the"), weight=0.5),
     _Subject("a person is", "gerund", ("their", "the", "his"), weight=1.5),
     _Subject("the man is", "gerund", ("his", "the"), "man", 0.5),
     _Subject("she is", "gerund", ("her", "the"), "woman", 0.5),
@@ -211,7 +217,7 @@ def _sentence(template: str, style: Style, rng: random.Random, with_style: bool,
     possessive = rng.choice(subject.possessives)
     clause = _choose(template, rng)
     clause = _VERB.sub(lambda match: inflect(match[1], subject.form), clause).replace("~", possessive)
-    words = subject.text
+    words = _choose(subject.text, rng)
     if with_style:
         article, _, noun = words.partition(" ")
         if article in ("a", "an", "the") and style.adjectives and (not style.adverbs or rng.random() < 0.35):

@@ -72,8 +72,9 @@ class RunSettings:
     """Everything a run needs; a field for each section of the TOML file.
 
     Attributes:
-        tokenizer_run: folder of a run whose tokenizer to use; where empty, the run trains its own.
-        generator_start: a generator's checkpoint whose weights, where they fit, the generator starts with (fine-tuning).
+        tokenizer_run: folder of a run, or a bundle ("starter"), whose tokenizer to use; where empty, the run trains its own.
+        generator_start: a generator's checkpoint (a ``.safetensors`` file), or a bundle, whose weights, where they fit,
+            the generator starts with (fine-tuning).
         data: which prepared clips.
         rows: timelines joined from them for the generator.
     """

@@ -1,8 +1,9 @@
 """Motion files in, prepared clips out: the function behind ``kmm-train prepare``.
 
-Each take goes read -> canonical skeleton -> 30 fps -> floor -> cuts with captions -> checks -> ``clips/<id>.npz`` and
-a row of ``manifest.jsonl``. ``journal.jsonl`` gets a line as each take is done, so a run that was cut short goes on
-where it stopped, and a run with nothing new ends at once. A file that can't be used is reported and skipped.
+Each take goes read -> canonical skeleton -> low-pass -> 30 fps -> floor -> cuts with captions -> checks ->
+``clips/<id>.npz`` and a row of ``manifest.jsonl``. ``journal.jsonl`` gets a line as each take is done, so a run that
+was cut short goes on where it stopped, and a run with nothing new ends at once. A file that can't be used is reported
+and skipped.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from .recipes import load_recipe
 from .recipes.recipe import Cut, Dropped, Recipe, Take
 
 # Part of every fingerprint: raise it when this module changes what it writes.
-PREPARE_VERSION = 2
+PREPARE_VERSION = 3
 SHORTEST = round(1.0 * PREPARED_FPS)
 LONGEST = round(10.0 * PREPARED_FPS)
 JOURNAL = "journal.jsonl"
@@ -241,6 +242,10 @@ def on_floor_at_30_fps(clip: MotionClip) -> MotionClip:
     """A whole take as the recipes' ``cuts`` see it."""
     from kmm_core.motion.placement import face_forward, put_on_floor
 
+    from .low_pass import low_pass
+
+    if clip.fps > PREPARED_FPS:
+        clip = low_pass(clip)
     return face_forward(put_on_floor(clip.resample(PREPARED_FPS)))
 
 

@@ -61,9 +61,9 @@ def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainRes
 
 
 def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
-    """The finished stage of the run that the settings name."""
+    """The finished stage of the run, or of the bundle, that the settings name."""
     source, target = Path(settings.tokenizer_run) / stage, run / stage
-    if not (source / "best.safetensors").is_file():
+    if not (source / "best.safetensors").is_file() and (source.parent / "tokenizer").is_dir():
         raise KmmError(
             "no_run",
             f"tokenizer_run = '{settings.tokenizer_run}' has no trained {stage}.",
@@ -72,8 +72,12 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
     if processes().is_main_process:
         target.mkdir(parents=True, exist_ok=True)
         for name in ("best.safetensors", "last.safetensors"):
-            shutil.copy2(source / name, target / name)
-    info = checkpoint.load(source / "last.safetensors", groups=()).info
+            if (source / name).is_file():
+                shutil.copy2(source / name, target / name)
+            else:
+                _write_bundled_tokenizer(settings, target / name)
+    processes().wait_for_everyone()
+    info = checkpoint.load(target / "last.safetensors", groups=()).info
     return TrainResult(
         info["step"],
         True,
@@ -82,6 +86,19 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
         target / "last.safetensors",
         target / "best.safetensors",
     )
+
+
+def _write_bundled_tokenizer(settings: RunSettings, path: Path) -> None:
+    """The tokenizer of a bundle as the checkpoint of a stage that is finished."""
+    bundle = load_bundle(settings.tokenizer_run)
+    settings = replace(
+        settings,
+        tokenizer=bundle.config.tokenizer,
+        data=replace(settings.data, representation=bundle.config.representation),
+    )
+    weights = {f"tokenizer.{name}": tensor for name, tensor in bundle.tokenizer.state_dict().items()}
+    info = {"step": 0, "metrics": {}, "best_value": None, "metadata": {"settings": asdict(settings)}}
+    checkpoint.save(path, {"ema": weights}, info)
 
 
 def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
@@ -159,10 +176,25 @@ def train_generator_on(
             rows=rows(),
         )
         if settings.generator_start:
-            checkpoint.start_with(stage.objective, Path(settings.generator_start))
+            _start_with(stage.objective, settings.generator_start)
         return stage
 
     return _train(make_stage, settings, settings.train.generator, folder, resume)
+
+
+def _start_with(objective: torch.nn.Module, start: str) -> None:
+    """The weights of a generator's checkpoint, or of a bundle, which has no aligner: that learns anew."""
+    if start.endswith(".safetensors"):
+        weights = checkpoint.load(Path(start), groups=("ema",)).weights
+    else:
+        bundle = load_bundle(start)
+        parts = {"generator": bundle.generator, "prompt_head": bundle.prompt_head}
+        weights = {
+            f"{part}.{name}": tensor
+            for part, module in parts.items()
+            for name, tensor in module.state_dict().items()
+        }
+    checkpoint.start_with(objective, weights, start)
 
 
 def generator_rows(

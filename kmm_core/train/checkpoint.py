@@ -111,18 +111,23 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path
     module.load_state_dict(dict(tensors))
 
 
-def start_with(module: torch.nn.Module, path: Path) -> int:
-    """Puts the averaged weights of a checkpoint into ``module`` wherever name and shape agree; returns how many did.
+def start_with(module: torch.nn.Module, given: Mapping[str, torch.Tensor], source: str) -> int:
+    """Puts weights into ``module`` wherever name and shape agree; returns how many did.
+
+    Args:
+        module: what starts with them.
+        given: averaged weights of a checkpoint, or those of a bundle.
+        source: where they come from, for the message.
 
     Raises:
-        KmmError: ``no_checkpoint``, ``bad_checkpoint``, or ``checkpoint_mismatch`` where none fits.
+        KmmError: ``checkpoint_mismatch`` where none fits.
     """
-    own, given = module.state_dict(), load(path, groups=("ema",)).weights
+    own = module.state_dict()
     fitting = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
     if not fitting:
         raise KmmError(
             "checkpoint_mismatch",
-            f"None of the {len(given)} weights in {path} fits this model of {len(own)}.",
+            f"None of the {len(given)} weights in {source} fits this model of {len(own)}.",
             "Use a checkpoint of the same stage and of about the same settings.",
         )
     module.load_state_dict(fitting, strict=False)

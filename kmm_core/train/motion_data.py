@@ -6,7 +6,6 @@ Shapes: F frames, D features.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..atomic_write import atomic_write
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
@@ -115,12 +115,11 @@ def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
         rows = [clip_features(load_clip(folder, clip), form) for clip in prepared]
         lengths = np.array([len(row) for row in rows])
         features = np.concatenate(rows) if rows else np.zeros((0, form.num_features), np.float32)
-        for old in folder.glob(f"{name}-*.npz"):
-            old.unlink()
         # Two processes may do this at once.
-        partial = cache.with_suffix(f".{os.getpid()}.partial.npz")
-        np.savez(partial, features=features, lengths=lengths)
-        partial.replace(cache)
+        for old in set(folder.glob(f"{name}-*.npz")) - {cache}:
+            old.unlink(missing_ok=True)
+        with atomic_write(cache) as temporary, temporary.open("wb") as file:
+            np.savez(file, features=features, lengths=lengths)
     ends = np.cumsum(lengths)
     return [
         FeatureClip(clip, features[end - length : end])

@@ -162,3 +162,13 @@ def test_some_sentences_of_a_sided_clip_leave_the_side_out():
     made = write_captions(("<raise> ~ SIDE arm", "<lift> ~ SIDE hand"), seed="x", side="left", count=24)
     bare = [text for text in made if "left" not in text]
     assert 0 < len(bare) < len(made) / 2 and not any("right" in text for text in made)
+
+
+def test_who_it_is_says_nothing_about_what_they_do():
+    captions = [
+        text
+        for number in range(200)
+        for text in write_captions(("<raise> ~ SIDE arm",), seed=str(number), side="left", count=24)
+    ]
+    assert {text.split()[1] for text in captions if text.startswith("a ")} >= {"dancer", "boxer", "child"}
+    assert not [text for text in captions if re.search(r"[\[\]|]|\ba [aeiou]", text)]

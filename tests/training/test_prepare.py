@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import re
 import tarfile
 from pathlib import Path
@@ -393,6 +394,28 @@ def test_events(side):
     ]
     assert [cut.labels["action"] for cut in find_events("take", standing())] == ["stand"]
     assert not [cut for cut in find_events("take", raising(side, 75)) if cut.labels["action"] == "raise_arm"]
+
+
+def test_a_low_wave_needs_its_style_named(monkeypatch):
+    from training.recipes import bandai_namco, synthetic
+
+    clip = synthetic.make_clip("wave", "right", "none", random.Random(0))
+    take = Take(
+        "dataset-2_wave-right-hand_elderly_001",
+        (),
+        details={"set": "2", "content": "wave-right-hand", "style": "elderly"},
+    )
+
+    def captions():
+        cuts = bandai_namco.BandaiNamco().cuts(take, clip)
+        return [text for cut in cuts if isinstance(cut, Cut) for text in cut.captions]
+
+    def unnamed():
+        return [text for text in captions() if not re.search(r"old|elderly|aged", text)]
+
+    assert unnamed()
+    monkeypatch.setattr(bandai_namco, "_LOW_WAVE", 2.0)
+    assert captions() and not unnamed()
 
 
 def test_windows_cover_a_take():

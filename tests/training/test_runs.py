@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kmm_core.bundle import read_config
+from kmm_core.bundle import load_bundle, read_config
 from kmm_core.errors import KmmError
 from kmm_core.formats.npz import read_npz
 from kmm_core.text.encoder import TokenOutputs
@@ -186,6 +186,35 @@ def test_a_generator_may_start_with_another_ones_weights(trained, prepared, tmp_
     weights = checkpoint.load(runs.train_generator(settings, run, resume=True).best).weights
     for name, tensor in checkpoint.load(start).weights.items():
         torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_a_bundle_is_trained_further(trained, prepared, tmp_path, monkeypatch):
+    from training import export
+
+    for module in ("training.export", "training.runs", "kmm_core.bundle"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    folder = str(export.export_bundle(trained[0], tmp_path / "bundle"))
+    bundle = load_bundle(folder)
+    settings = replace(tiny_settings(prepared), tokenizer_run=folder, generator_start=folder)
+    slow = replace(settings.train.generator, steps=1, learning_rate=1e-9, ema_decay=0.0)
+    settings = replace(settings, train=replace(settings.train, generator=slow))
+    run = tmp_path / "further"
+    for stage in (runs.train_tokenizer, runs.train_decoder):
+        assert stage(settings, run, resume=False).finished
+    for name, tensor in runs.load_tokenizer(run).state_dict().items():
+        assert torch.equal(tensor, bundle.tokenizer.state_dict()[name])
+    weights = checkpoint.load(runs.train_generator(settings, run, resume=False).best)
+    for part, module in (("generator.", bundle.generator), ("prompt_head.", bundle.prompt_head)):
+        made = weights.weights_of(part)
+        for name, tensor in module.state_dict().items():
+            torch.testing.assert_close(made[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_a_tokenizer_of_nowhere_is_refused(prepared, tmp_path):
+    settings = replace(tiny_settings(prepared), tokenizer_run=str(tmp_path / "nowhere"))
+    with pytest.raises(KmmError, match="nowhere") as caught:
+        runs.train_tokenizer(settings, tmp_path / "run", resume=False)
+    assert caught.value.code == "bundle_missing"
 
 
 def test_settings_travel_with_the_run(trained, prepared):
