@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-# Seconds each way from the boundary in which the smoothing fades out, and the width of its bell (docs/decisions/0013).
-REACH_SECONDS, BELL_SECONDS = 0.27, 0.03
+# Seconds each way from the boundary in which the smoothing fades out, and the width of its bell (docs/decisions/0013, 0019).
+REACH_SECONDS, BELL_SECONDS = 0.27, 0.022
 
 
 def soften_seams(
