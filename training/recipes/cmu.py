@@ -170,7 +170,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 11
+    version = 12
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
@@ -192,6 +192,7 @@ class Cmu:
         "throw": 3.0,
         "sit_down": 4.0,
         "reach_up": 1.5,
+        "exercise": 2.5,
         "turn": 1.2,
         "walk_turn": 3.0,
         "walk": 2.5,
@@ -199,7 +200,7 @@ class Cmu:
         "climb_ladder": 0.2,
         "climb_stairs": 0.2,
         "walk_uneven": 0.02,
-        "imitate_animal": 0.4,
+        "imitate_animal": 1.4,
         "act": 0.4,
     }
 

@@ -37,7 +37,7 @@ class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 3
+    version = 4
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"
@@ -48,8 +48,7 @@ class UiPrmd:
         "raise_arm": 3.0,
         "lift_leg": 3.5,
         "lower_arm": 0.7,
-        "arm_back": 0.5,
-        "rotate_forearm": 0.4,
+        "arm_back": 1.8,
     }
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
