@@ -181,7 +181,8 @@ class TextToMotion:
         with _timed(seconds, "motion"):
             features = self.bundle.tokenizer.decode(tokens).float().cpu().numpy()
             seams, fps = np.cumsum(plan)[:-1] * self._frames_per_token, self.representation.fps
-            clips = [self.representation.decode(soften_seams(rows, seams, fps), fps) for rows in features]
+            softened = [soften_seams(rows, seams, fps, settings.seam_seconds) for rows in features]
+            clips = [self.representation.decode(rows, fps) for rows in softened]
         with _timed(seconds, "clean-up"):
             clips = [self._finish(clip, timeline, foot_cleanup, keep) for clip in clips]
         return Generation(clips, seconds)

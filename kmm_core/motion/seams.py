@@ -10,12 +10,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-# Seconds each way from the boundary in which the smoothing fades out, and the width of its bell (docs/decisions/0013, 0019).
-REACH_SECONDS, BELL_SECONDS = 0.27, 0.022
+# Seconds each way from the boundary in which the smoothing fades out (docs/decisions/0013).
+REACH_SECONDS = 0.27
+# Width of its bell, for models that don't say otherwise (docs/decisions/0019).
+BELL_SECONDS = 0.022
 
 
 def soften_seams(
-    features: NDArray[np.floating], boundaries: Iterable[int], fps: float
+    features: NDArray[np.floating], boundaries: Iterable[int], fps: float, bell_seconds: float = BELL_SECONDS
 ) -> NDArray[np.floating]:
     """Features with the jolts at prompt boundaries taken out (ours).
 
@@ -23,12 +25,15 @@ def soften_seams(
         features: [F, D], of a representation whose columns may be averaged over time.
         boundaries: first frames of all prompts but the first.
         fps: of the features.
+        bell_seconds: how widely is averaged at the boundary itself; 0 leaves everything as it is.
 
     Returns:
         [F, D]; frames farther than REACH_SECONDS from every boundary are as they were.
     """
-    reach, half = max(1, round(REACH_SECONDS * fps)), max(1, round(4 * BELL_SECONDS * fps))
-    bell = np.exp(-0.5 * (np.arange(-half, half + 1) / (BELL_SECONDS * fps)) ** 2)
+    if bell_seconds <= 0:
+        return features
+    reach, half = max(1, round(REACH_SECONDS * fps)), max(1, round(4 * bell_seconds * fps))
+    bell = np.exp(-0.5 * (np.arange(-half, half + 1) / (bell_seconds * fps)) ** 2)
     bell /= bell.sum()
     share = np.zeros(len(features))
     for boundary in boundaries:

@@ -15,6 +15,7 @@ from ..errors import KmmError
 from ..generator.motion_generator import MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID, SequenceLayout
 from ..masking.schedule import mask_ratio
+from ..motion.seams import BELL_SECONDS
 
 # Tokens beyond these are never drawn: a full sort of the codebook would cost as much as the model.
 MOST_CANDIDATES = 64
@@ -33,6 +34,8 @@ class SamplingSettings:
         residual_temperature: as ``temperature``, for the residual codebooks.
         codebooks: so many are decoded, the first one among them; 0 for all. The last ones hold millimetres that are
             hardly to be predicted, and cost a pass each.
+        seam_seconds: width of the bell that smooths prompt boundaries afterwards; 0 for none. Models of recordings that
+            jerk more need less of it.
     """
 
     steps: int = 10
@@ -42,6 +45,7 @@ class SamplingSettings:
     choice_noise: float = 1.0
     residual_temperature: float = 0.0
     codebooks: int = 0
+    seam_seconds: float = BELL_SECONDS
 
 
 def decode(

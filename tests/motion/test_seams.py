@@ -28,6 +28,12 @@ def test_at_the_boundary_it_is_a_gaussian_filter():
     np.testing.assert_allclose(softened[[2, 45]], expected[[2, 45]], atol=2e-3)
 
 
+def test_a_wider_bell_smooths_more_and_none_nothing():
+    rows = np.where(np.arange(60) < 30, 0.0, 1.0)[:, None]
+    jolts = [jerk(soften_seams(rows, [30], 30.0, width)).max() for width in (0.0, 0.015, 0.03)]
+    assert jolts[0] == jerk(rows).max() > 1.2 * jolts[1] > 1.44 * jolts[2]
+
+
 def test_nothing_to_soften():
     rows = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     assert np.array_equal(soften_seams(rows, [], 30.0), rows)
