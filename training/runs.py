@@ -71,11 +71,12 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
         )
     if processes().is_main_process:
         target.mkdir(parents=True, exist_ok=True)
-        for name in ("best.safetensors", "last.safetensors"):
-            if (source / name).is_file():
+        if (source / "best.safetensors").is_file():
+            for name in ("best.safetensors", "last.safetensors"):
                 shutil.copy2(source / name, target / name)
-            else:
-                _write_bundled_tokenizer(settings, target / name)
+        else:
+            _write_bundled_tokenizer(settings, target / "best.safetensors")
+            shutil.copy2(target / "best.safetensors", target / "last.safetensors")
     processes().wait_for_everyone()
     info = checkpoint.load(target / "last.safetensors", groups=()).info
     return TrainResult(
