@@ -13,7 +13,7 @@ from scipy import signal
 from kmm_core.clip import MotionClip
 from kmm_core.motion import rotations
 
-# Two thirds of the highest frequency that 30 frames a second hold. People move at up to about 6 Hz.
+# Two thirds of the highest frequency that 30 frames a second hold.
 CUTOFF_HZ = 10.0
 _ORDER = 2
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..atomic_write import atomic_write
 from ..generator.sequence import SequenceLayout, layout
 from ..text.encoder import TextEncoder, TokenOutputs
 from ..text.one_sentence import one_sentence
@@ -359,6 +359,5 @@ def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Written whole or not at all; two processes may do it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata)
