@@ -38,8 +38,20 @@ def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
     """Stage 1 in ``<run>/tokenizer``; or the tokenizer of another run, copied."""
     if settings.tokenizer_run:
         return _copy_stage("tokenizer", settings, run)
+    start = tokenizer_of(settings.tokenizer_start) if settings.tokenizer_start else None
+    if start:
+        settings = replace(settings, tokenizer=start.settings)
+
+    def make_stage() -> Stage:
+        data = MotionData(settings.data)
+        return (
+            tokenizer_stage.build_further(start, data)
+            if start
+            else tokenizer_stage.build(settings.tokenizer, data)
+        )
+
     return _train(
-        lambda: tokenizer_stage.build(settings.tokenizer, MotionData(settings.data)),
+        make_stage,
         settings,
         settings.train.tokenizer,
         run / "tokenizer",

@@ -1,23 +1,17 @@
 """Mamba 1's selective scan, in plain PyTorch: one decay for each channel and state.
 
 Source: Gu & Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", Algorithm 2 and Section 3.3.
-Decays differ by channel, so the scan is no matrix product as Mamba-2's is. Ours: two levels, to take about 2 sqrt(T)
-steps one after the other instead of T: all chunks are scanned side by side from an empty state, then the states at
-their ends are handed on.
+Decays differ by channel, so the scan is no matrix product as Mamba-2's is. Ours: token after token, with the gradients
+written out. One token's states stay in the processor's cache; automatic differentiation would keep four tensors
+as large for every token, and scanning chunks side by side moves them all through memory, which takes ten times as long.
 
-Shapes: B batch, T tokens, I channels, N state size, Q tokens a chunk, K chunks.
+Shapes: B batch, T tokens, I channels, N state size.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn import functional
-
-# Tokens whose states are in memory at once: a state is N numbers for each channel.
-BLOCK = 256
 
 
 def reference_selective_scan(x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
@@ -43,47 +37,51 @@ def reference_selective_scan(x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: T
 
 
 def selective_scan(x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """What ``reference_selective_scan`` computes, several times faster. Same arguments, same result.
+    """What ``reference_selective_scan`` computes, faster where gradients are asked for. Same arguments, same result.
 
     States are float32 (or float64) under autocast too.
     """
     kind = torch.promote_types(step.dtype, torch.float32)
-    rates = A.to(kind).expand(len(x), -1, -1)
-    state, outputs = None, []
+    parts = (part.to(kind) for part in (x, step, A.expand(len(x), -1, -1), B, C))
     with torch.autocast(x.device.type, enabled=False):
-        for start in range(0, x.shape[1], BLOCK):
-            part = (each[:, start : start + BLOCK].to(kind) for each in (x, step, B, C))
-            y, state = _scan_block(*part, rates, state)
-            outputs.append(y)
-    return torch.cat(outputs, dim=1).to(x.dtype)
+        return _SelectiveScan.apply(*parts).to(x.dtype)
 
 
-def _scan_block(
-    x: Tensor, step: Tensor, B: Tensor, C: Tensor, A: Tensor, before: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """One block from the state [B, I, N] that the block before left: y [B, T, I] and the state after it."""
-    tokens = x.shape[1]
-    size = max(1, math.isqrt(tokens))
-    padding = -tokens % size
-    if padding:
-        x, step, B, C = (functional.pad(part, (0, 0, 0, padding)) for part in (x, step, B, C))
-    x, step, B, C = (part.unflatten(1, (-1, size)) for part in (x, step, B, C))  # [B, K, Q, ...]
+class _SelectiveScan(torch.autograd.Function):
+    """The recurrence and its gradients. h: states [B, I, N]; g: the loss's gradient by h."""
 
-    log_decay = step.unsqueeze(-1) * A[:, None, None]  # [B, K, Q, I, N]
-    entering = (step * x).unsqueeze(-1) * B.unsqueeze(-2)
-    states = [entering[:, :, 0]]
-    decays = log_decay.exp()
-    for token in range(1, size):
-        states.append(torch.addcmul(entering[:, :, token], decays[:, :, token], states[-1]))
-    alone = torch.stack(states, dim=2)
+    @staticmethod
+    def forward(ctx, x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+        entering = step * x
+        state = torch.zeros_like(A)
+        states, outputs = [], []
+        for token in range(x.shape[1]):
+            decay = (step[:, token, :, None] * A).exp_()
+            state = decay.mul_(state).addcmul_(entering[:, token, :, None], B[:, token, None])
+            outputs.append((state @ C[:, token, :, None]).squeeze(-1))
+            states.append(state)
+            if not any(ctx.needs_input_grad):
+                states.clear()
+        ctx.save_for_backward(x, step, A, B, C, *states)
+        return torch.stack(outputs, dim=1)
 
-    from_start = log_decay.cumsum(2).exp()
-    state = torch.zeros_like(A) if before is None else before
-    starts = []
-    for kept, added in zip(from_start[:, :, -1].unbind(1), alone[:, :, -1].unbind(1), strict=True):
-        starts.append(state)
-        state = torch.addcmul(added, kept, state)
-    whole = torch.addcmul(alone, from_start, torch.stack(starts, dim=1).unsqueeze(2))
-    # Padding has step 0, so it leaves the last state as it is.
-    y = (whole @ C.unsqueeze(-1)).squeeze(-1)  # [B, K, Q, I]
-    return y.flatten(1, 2)[:, :tokens], state
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor, ...]:
+        x, step, A, B, C, *states = ctx.saved_tensors
+        entering = step * x
+        g, by_A = torch.zeros_like(A), torch.zeros_like(A)
+        by_step, by_entering, by_B, by_C = (torch.zeros_like(part) for part in (step, x, B, C))
+        with torch.autocast(x.device.type, enabled=False):
+            for token in reversed(range(x.shape[1])):
+                g.addcmul_(upstream[:, token, :, None], C[:, token, None])
+                by_C[:, token] = (upstream[:, token, None] @ states[token]).squeeze(1)
+                by_entering[:, token] = (g @ B[:, token, :, None]).squeeze(-1)
+                by_B[:, token] = (entering[:, token, None] @ g).squeeze(1)
+                if not token:
+                    break  # Before the first token the state is 0, whatever the decay.
+                now = step[:, token, :, None]
+                g *= (now * A).exp_()
+                by_exponent = g * states[token - 1]
+                by_A.addcmul_(by_exponent, now)
+                by_step[:, token] = by_exponent.mul_(A).sum(-1)
+        return by_entering * step, by_step + by_entering * x, by_A, by_B, by_C

@@ -1,10 +1,11 @@
 """Foot contact: when feet stand on the floor, how much they slide, and a clean-up. Light zone: no torch.
 
 The clean-up (ours, in the spirit of Kovar et al., "Footskate Cleanup for Motion Capture Editing", 2002):
-while a foot is planted its slide is summed up and taken back by moving the ankle; between two plants the
-correction is carried over by a cubic with matching speeds, so that nothing pops; legs follow by two-bone
-inverse kinematics with the knee pointing where it did, and the pelvis sinks a little where a leg would not
-reach. A frame that needs no correction is left untouched. The floor is y = 0.
+while a foot is planted its slide is summed up and taken back by moving the ankle, and while it is planted flat
+its twist is taken back by turning it; between two plants the correction is carried over by a cubic with matching
+speeds, so that nothing pops; legs follow by two-bone inverse kinematics with the knee pointing where it did, and
+the pelvis sinks a little where a leg would not reach. A frame that needs no correction is left untouched. The
+floor is y = 0.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ _ENTER_SPEED, _LEAVE_SPEED, _STEP_SPEED = 0.25, 0.45, 0.6
 _SPEED_SPAN = 0.05
 _SHORTEST = 0.1
 
-# Correction of a foot: eases in and out over this time (s), and never exceeds these (m).
+# Correction of a foot: eases in and out over this time (s), and never exceeds these (rad, m).
 _BLEND = 0.25
+_MAX_TURN = 0.35
 _MAX_SHIFT = 0.18
 _MAX_RAISE = 0.06
 _MAX_DROP = 0.06
@@ -93,6 +95,7 @@ def clean_feet(clip: MotionClip) -> MotionClip:
     """
     legs = _legs(clip)
     contacts = _contacts(legs, clip.fps)
+    legs = _untwisted(legs, contacts, clip.fps)
     shift = _shift(legs, contacts, clip.fps)
     shift[..., 1] = _raise(legs, clip.fps)
     ankle = legs.ankle + shift
@@ -161,9 +164,19 @@ def _stretches(mask: Mask) -> NDArray[np.intp]:
     return np.where(by_joint, np.cumsum(begins).reshape(begins.shape), 0).T.reshape(mask.shape)
 
 
+def _untwisted(legs: _Legs, contacts: Mask, fps: float) -> _Legs:
+    """The legs with feet turned about the vertical through the ankle so that they don't twist while they stand flat."""
+    flat = contacts.all(axis=-1)
+    along = legs.ball - legs.ankle
+    heading = np.unwrap(np.arctan2(along[..., 0], along[..., 2]), axis=0)[..., None]
+    turn = _correction(heading, _velocity(heading, fps) / fps, flat, _MAX_TURN, fps)
+    rotation = rotations.from_yaw(turn[..., 0])
+    foot = rotations.multiply(rotation, legs.foot)
+    return replace(legs, foot=foot, ball=legs.ankle + rotations.rotate(rotation, along))
+
+
 def _shift(legs: _Legs, contacts: Mask, fps: float) -> Array:
     """Horizontal correction of each foot, [F, 2, 3] m: takes back slides, eases over between plants."""
-    frames = len(contacts)
     planted = contacts[..., 0] | contacts[..., 1]
     # The foot pivots about its ball where that rests on the floor, about the ankle otherwise.
     on_ball = contacts[..., 1:]
@@ -171,8 +184,25 @@ def _shift(legs: _Legs, contacts: Mask, fps: float) -> Array:
     on_ball = on_ball[1:] & on_ball[:-1]
     slide = np.where(on_ball, np.diff(legs.ball, axis=0), np.diff(legs.ankle, axis=0)) * _LEVEL
     slid = np.concatenate([np.zeros((1, 2, 3)), np.cumsum(slide, axis=0)])
-    held = [_hold(slid[:, side], planted[:, side], fps) for side in range(2)]
-    shift = _limited(np.stack(held, axis=1), _MAX_SHIFT)
+    return _correction(slid, velocity, planted, _MAX_SHIFT, fps)
+
+
+def _correction(moved: Array, velocity: Array, planted: Mask, limit: float, fps: float) -> Array:
+    """What keeps each foot where it is planted, and eases over between plants.
+
+    Args:
+        moved: how far the foot has moved up to each frame, [F, 2, C].
+        velocity: of that, a frame. [F, 2, C].
+        planted: [F, 2] bool.
+        limit: no correction is longer.
+        fps: frames a second.
+
+    Returns:
+        [F, 2, C].
+    """
+    frames = len(planted)
+    held = [_hold(moved[:, side], planted[:, side], fps) for side in range(2)]
+    shift = _limited(np.stack(held, axis=1), limit)
 
     # In between: cubic Hermite curves, straight to the next plant if it is near, otherwise by way of zero.
     now = np.arange(frames)[:, None]
@@ -200,12 +230,12 @@ def _hold(slid: Array, planted: Mask, fps: float) -> Array:
     carry the foot from one to the other: least squares, a tridiagonal system over the plants.
 
     Args:
-        slid: how far the foot slid up to each frame, [F, 3] m.
+        slid: how far the foot moved up to each frame, [F, C].
         planted: [F] bool.
         fps: frames a second.
 
     Returns:
-        [F, 3] m; 0 where the foot is not planted.
+        [F, C]; 0 where the foot is not planted.
     """
     if not planted.any():
         return np.zeros_like(slid)
@@ -217,7 +247,9 @@ def _hold(slid: Array, planted: Mask, fps: float) -> Array:
     stiffness = length.mean() * (_PAUSE * fps / (first[1:] - last[:-1])) ** 3
     step = stiffness[:, None] * (slid[first[1:]] - slid[last[:-1]])
     diagonal = length + np.append(stiffness, 0) + np.append(0, stiffness)
-    right = np.stack([np.bincount(plant[planted], slid[planted, axis]) for axis in range(3)], axis=-1)
+    right = np.stack(
+        [np.bincount(plant[planted], slid[planted, axis]) for axis in range(slid.shape[1])], axis=-1
+    )
     right[:-1] -= step
     right[1:] += step
     for k in range(1, len(first)):
@@ -231,7 +263,7 @@ def _hold(slid: Array, planted: Mask, fps: float) -> Array:
 
 
 def _hermite(t: Array, length, start, start_velocity, stop, stop_velocity) -> Array:
-    """Cubic from start to stop for t in [0, 1]; velocities a frame, length in frames. [F, 2] -> [F, 2, 3]"""
+    """Cubic from start to stop for t in [0, 1]; velocities a frame, length in frames. [F, 2] -> [F, 2, C]"""
     t = t[..., None]
     rest = 1 - t
     return rest**2 * ((1 + 2 * t) * start + t * length * start_velocity) + t**2 * (

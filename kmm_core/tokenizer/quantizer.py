@@ -96,8 +96,14 @@ class Codebook(nn.Module):
             if remaining > 1:
                 moved = (counts < rare * counts.mean()).nonzero()[:, 0]
                 self.codes[moved] = vectors[torch.randint(len(vectors), (len(moved),), generator=rng)]
+        self.go_on()
+
+    @torch.no_grad()
+    def go_on(self) -> None:
+        """Lets the averages begin where the codes are: for codes from a bundle, which has no averages, or fitted anew."""
         self.sums.copy_(self.codes)
         self.usage.fill_(1.0)
+        self.ready.fill_(True)
 
 
 class ResidualQuantizer(nn.Module):

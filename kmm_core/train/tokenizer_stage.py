@@ -91,7 +91,7 @@ def root_path(features: Tensor) -> Tensor:
 
 
 def build(settings: TokenizerSettings, data: MotionData) -> Stage:
-    """The tokenizer stage on these data."""
+    """The tokenizer stage on these data, from the principal components of their windows."""
     tokenizer = MotionTokenizer(data.representation.num_features, settings)
     mean, std = data.statistics()
     tokenizer.mean.copy_(mean)
@@ -101,6 +101,17 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
     pieces = _token_windows(data, windows, settings.frames_per_token)
     start_from_components(tokenizer.encoder, tokenizer.decoder, (pieces - mean) / std, weight)
     return _stage("tokenizer", TokenizerObjective(tokenizer, weight), data, windows)
+
+
+def build_further(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
+    """The tokenizer stage from trained weights: fine-tuning. Features stay normalised as they were."""
+    for codebook in tokenizer.quantizer.codebooks:
+        codebook.go_on()
+    weight = torch.from_numpy(data.representation.weights)
+    windows = _windows(data, tokenizer.settings.frames_per_token)
+    return _stage(
+        "tokenizer", TokenizerObjective(tokenizer.train().requires_grad_(True), weight), data, windows
+    )
 
 
 def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:

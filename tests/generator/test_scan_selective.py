@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kmm_core.generator.scan_reference import one_way_scan
-from kmm_core.generator.scan_selective import BLOCK, reference_selective_scan, selective_scan
+from kmm_core.generator.scan_selective import reference_selective_scan, selective_scan
 
 
 def _inputs(tokens: int, dtype=torch.float64, grad: bool = False):
@@ -39,7 +39,7 @@ def test_with_one_rate_it_is_mamba_2s_recurrence():
     torch.testing.assert_close(reference_selective_scan(x, step, A, B, C), expected)
 
 
-@pytest.mark.parametrize("tokens", [1, 2, 3, 7, 16, 50, BLOCK, BLOCK + 1])
+@pytest.mark.parametrize("tokens", [1, 2, 3, 50, 257])
 def test_fast_agrees_with_the_reference(tokens):
     inputs = _inputs(tokens, grad=True)
     results = []

@@ -126,6 +126,48 @@ def test_planted_feet_do_not_move_at_all(axis):
     assert np.ptp(feet, axis=0).max() < 1e-4
 
 
+def twisting_clip(degrees: float, num_frames: int = 60) -> MotionClip:
+    """Crouching, the left foot twisting about its ankle by ``degrees`` to either side."""
+    clip = crouching_clip(num_frames)
+    world = rotations.from_yaw(np.radians(degrees) * np.sin(np.linspace(0, 2 * np.pi, num_frames)))
+    local = clip.local_rotations.copy()
+    # Hip, knee and ankle angles add up to 0, so the foot's own frame is the world's.
+    local[:, LEGS[2]] = rotations.multiply(local[:, LEGS[2]], world)
+    return MotionClip(clip.root_positions, local, clip.fps)
+
+
+def left_foot_headings(clip: MotionClip) -> np.ndarray:
+    joints = clip.joint_positions()
+    along = joints[:, FEET[1]] - joints[:, FEET[0]]
+    return np.degrees(np.arctan2(along[:, 0], along[:, 2]))
+
+
+def test_a_flat_foot_does_not_twist():
+    clip = twisting_clip(8)
+    assert foot_contact.detect_contacts(clip).all() and np.ptp(left_foot_headings(clip)) > 15
+    cleaned = foot_contact.clean_feet(clip)
+    assert np.ptp(left_foot_headings(cleaned)) < 0.1
+    assert left_foot_headings(cleaned).mean() == pytest.approx(left_foot_headings(clip).mean(), abs=0.1)
+    assert np.ptp(cleaned.joint_positions()[:, FEET], axis=0).max() < 1e-3
+    np.testing.assert_allclose(
+        cleaned.local_rotations[:, LEGS[3:]], clip.local_rotations[:, LEGS[3:]], atol=1e-12
+    )
+
+
+def test_a_foot_on_its_ball_turns_freely():
+    """Heel up, the foot pivots about its ball: that is how people turn on the spot."""
+    clip = twisting_clip(20)
+    local = clip.local_rotations.copy()
+    # Tiptoe: 0.6 rad more at both ankles.
+    for ankle in (LEGS[2], LEGS[5]):
+        local[:, ankle] = rotations.multiply(local[:, ankle], rotations.from_axis_angle([1.0, 0, 0], 0.6))
+    clip = MotionClip(clip.root_positions, local, clip.fps)
+    clip = clip.moved(translation=(0, SOLE_THICKNESS - clip.joint_positions()[0, FEET[1], 1], 0))
+    assert not foot_contact.detect_contacts(clip)[:, 0].any()
+    turned = left_foot_headings(foot_contact.clean_feet(clip))
+    np.testing.assert_allclose(turned, left_foot_headings(clip), atol=1)
+
+
 def test_straight_knees_give_way_forward():
     """A straight leg does not show which way its knee bends."""
     sinking = np.zeros((60, 3))

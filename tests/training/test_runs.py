@@ -210,11 +210,34 @@ def test_a_bundle_is_trained_further(trained, prepared, tmp_path, monkeypatch):
             torch.testing.assert_close(made[name], tensor, rtol=0, atol=1e-6)
 
 
+def test_a_tokenizer_starts_with_a_bundles(trained, prepared, tmp_path, monkeypatch):
+    from training import export
+
+    for module in ("training.export", "training.runs", "kmm_core.bundle"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    folder = str(export.export_bundle(trained[0], tmp_path / "bundle"))
+    start = load_bundle(folder).tokenizer
+    settings = replace(tiny_settings(prepared), tokenizer_start=folder)
+    slow = replace(settings.train.tokenizer, steps=1, learning_rate=1e-9, ema_decay=0.0)
+    settings = replace(settings, train=replace(settings.train, tokenizer=slow))
+    run = tmp_path / "further"
+    assert runs.train_tokenizer(settings, run, resume=False).finished
+    further = runs.load_tokenizer(run)
+    assert further.settings == start.settings
+    for name, tensor in further.state_dict().items():
+        if name.startswith(("encoder", "decoder", "mean", "std")):
+            torch.testing.assert_close(tensor, start.state_dict()[name], rtol=0, atol=1e-6)
+    # A step of averages at 0.99 leaves most of each code where it was; none starts anew on random vectors.
+    moved = (further.quantizer.codes() - start.quantizer.codes()).norm(dim=-1)
+    assert 0 < moved.max() and moved.median() < 0.2 * start.quantizer.codes().norm(dim=-1).median()
+
+
 def test_a_tokenizer_of_nowhere_is_refused(prepared, tmp_path):
-    settings = replace(tiny_settings(prepared), tokenizer_run=str(tmp_path / "nowhere"))
-    with pytest.raises(KmmError, match="nowhere") as caught:
-        runs.train_tokenizer(settings, tmp_path / "run", resume=False)
-    assert caught.value.code == "bundle_missing"
+    for name in ("tokenizer_run", "tokenizer_start"):
+        settings = replace(tiny_settings(prepared), **{name: str(tmp_path / "nowhere")})
+        with pytest.raises(KmmError, match="nowhere") as caught:
+            runs.train_tokenizer(settings, tmp_path / "run", resume=False)
+        assert caught.value.code == "bundle_missing"
 
 
 def test_settings_travel_with_the_run(trained, prepared):
