@@ -264,3 +264,25 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
     assert slow.about.weight + slow_across.about.weight == pytest.approx(0.02 * 5)
     for one, again in zip((loop, slow, slow_across, arms), others(), strict=True):
         assert np.array_equal(one.features, again.features)
+
+
+def test_what_is_recorded_long_enough_is_not_made():
+    data = data_of("272")
+    form = data.representation
+    stand = made(standing(), 0, form, ("stands",), action="stand")
+    kick = made(kicking(), 1, form, ("kicks",), action="kick")
+    arm = made(raising(), 3, form, ("raises the right arm",), action="raise_arm", side="right")
+
+    def kinds(*clips) -> set[str]:
+        return {clip.about.id.rsplit("_", 1)[1] for clip in variants(data, [stand, kick, arm, *clips])}
+
+    assert {"looped", "rested", "slow", "arms"} <= kinds()
+    long = [made(kicking(100), n + 4, form, ("kicks",), action="kick") for n in range(RARE_CLIPS)]
+    assert not {"looped", "rested"} & kinds(*long)
+    assert {"looped", "rested"} <= kinds(*long[1:])
+    labels = {"action": "raise_arm", "side": "both"}
+    both = [made(raising(), n + 4, form, ("raises both arms",), **labels) for n in range(RARE_CLIPS)]
+    assert "slow" in kinds(*both) and "arms" not in kinds(*both)
+    labels["side"] = "left"
+    longer = [made(raising(100), n + 4, form, ("raises the left arm",), **labels) for n in range(RARE_CLIPS)]
+    assert "slow" not in kinds(*longer) and "arms" in kinds(*longer)
