@@ -166,7 +166,7 @@ def _stretches(mask: Mask) -> NDArray[np.intp]:
 
 def _untwisted(legs: _Legs, contacts: Mask, fps: float) -> _Legs:
     """The legs with feet turned about the vertical through the ankle so that they don't twist while they stand flat."""
-    flat = contacts.all(axis=-1)
+    flat = contacts[..., 0] & contacts[..., 1]
     along = legs.ball - legs.ankle
     heading = np.unwrap(np.arctan2(along[..., 0], along[..., 2]), axis=0)[..., None]
     turn = _correction(heading, _velocity(heading, fps) / fps, flat, _MAX_TURN, fps)
