@@ -2,8 +2,7 @@
 standing before and after, arms raised slowly, and both arms raised where one was.
 
 A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
-seconds or an arm that takes its time, and hardly any both arms going up. Where enough of them do, nothing is made: what is
-made looks like the recordings of that length, but not quite (a looped wave never rests; docs/decisions/0020).
+seconds or an arm that takes its time, and hardly any both arms going up.
 
 Shapes: F frames, D features.
 """
@@ -56,7 +55,7 @@ RESTED_ACTIONS = {
 SHORT_SECONDS = 3.5  # longer clips are not made longer
 LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
 
-RARE_CLIPS = 24  # recordings of an action, or of a length of it, from which on none are made of it
+RARE_CLIPS = 24  # recordings of an action, below which tempos are made of it
 TEMPOS = (0.8, 1.2)  # times as long as recorded
 
 JOINT_SECONDS = 0.2  # of the fade: a run's cycle lasts 0.7 s, so a longer one would blur its steps
@@ -84,30 +83,13 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly and both arms. The same ones every time."""
     form = data.representation
     tempos = list(_tempos(form, clips))
-    recorded_long = _recorded_long(clips)
     known = [*clips, *tempos]
-    on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT - recorded_long, travels=False)
-    rested_ones = _rested(form, known, RESTED_ACTIONS - recorded_long)
-    yield from _as_heavy([*tempos, *on_the_spot, *rested_ones], clips)
+    on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
+    yield from _as_heavy([*tempos, *on_the_spot, *_rested(form, known)], clips)
     yield from _loops(form, clips, LOOPED_ACTIONS, travels=True)
     raised = _raised_arms(clips)
-    if "raise_arm" not in recorded_long:
-        yield from _rare(_slow_arms(data, raised), clips)
-    pairs = [clip for clip in clips if _is(clip, action="raise_arm", side="both")]
-    if len(pairs) < RARE_CLIPS:
-        yield from _rare(_pairs_of_arms(data, raised), clips)
-
-
-def _recorded_long(clips: Sequence[FeatureClip]) -> set[str]:
-    """Actions of which there are recordings enough that last as long as what would be made."""
-    long = Counter(
-        clip.about.labels.get("action", "") for clip in clips if clip.about.seconds >= LONG_SECONDS[0]
-    )
-    return {action for action, count in long.items() if count >= RARE_CLIPS}
-
-
-def _is(clip: FeatureClip, **labels: str) -> bool:
-    return all(clip.about.labels.get(name) == value for name, value in labels.items())
+    yield from _rare(_slow_arms(data, raised), clips)
+    yield from _rare(_pairs_of_arms(data, raised), clips)
 
 
 def _as_heavy(made: Sequence[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -306,7 +288,7 @@ def _most_alike(rows: Features, others: Sequence[Features], columns: slice) -> i
     return best if apart[best].max() < LARGEST_REST_JUMP else None
 
 
-def _rested(form: Representation, clips: Sequence[FeatureClip], actions: set[str]) -> Iterator[FeatureClip]:
+def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     stands = [
         clip.features
         for clip in clips
@@ -314,7 +296,7 @@ def _rested(form: Representation, clips: Sequence[FeatureClip], actions: set[str
     ]
     for clip in clips:
         about = clip.about
-        if about.labels.get("action") not in actions or about.seconds >= SHORT_SECONDS:
+        if about.labels.get("action") not in RESTED_ACTIONS or about.seconds >= SHORT_SECONDS:
             continue
         room = round((_between(clip, *LONG_SECONDS) - about.seconds) * form.fps)
         features = rested(clip.features, stands, form, room) if room > 0 else None
@@ -388,7 +370,8 @@ def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
     seen: dict[tuple[str, str], int] = {}
     by_turns = []
     for clip in clips:
-        if _is(clip, action="raise_arm") and clip.about.labels.get("side") in ARM_JOINTS:
+        labels = clip.about.labels
+        if labels.get("action") == "raise_arm" and labels.get("side") in ARM_JOINTS:
             recording = (clip.about.source, clip.about.recording)
             seen[recording] = seen.get(recording, -1) + 1
             by_turns.append((seen[recording], clip))

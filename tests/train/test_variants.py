@@ -264,28 +264,3 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
     assert slow.about.weight + slow_across.about.weight == pytest.approx(0.02 * 5)
     for one, again in zip((loop, slow, slow_across, arms), others(), strict=True):
         assert np.array_equal(one.features, again.features)
-
-
-def test_what_is_recorded_long_enough_is_not_made():
-    data = data_of("272")
-    form = data.representation
-    stand = made(standing(), 0, form, ("stands",), action="stand")
-    kick = made(kicking(), 1, form, ("kicks",), action="kick")
-    arm = made(raising(), 3, form, ("raises the right arm",), action="raise_arm", side="right")
-
-    def names(*clips) -> set[str]:
-        return {clip.about.id for clip in variants(data, [stand, kick, arm, *clips])}
-
-    of_the_kick, of_the_arm = {"clip1_looped", "clip1_rested"}, {"clip3_slow", "clip3_both_arms"}
-    assert of_the_kick | of_the_arm <= names()
-    long = [made(kicking(100), n + 4, form, ("kicks",), action="kick") for n in range(RARE_CLIPS)]
-    assert not of_the_kick & names(*long) and of_the_kick <= names(*long[1:])
-    both, left = (
-        [
-            made(raising(length), n + 4, form, ("raises an arm",), action="raise_arm", side=side)
-            for n in range(RARE_CLIPS)
-        ]
-        for length, side in ((60, "both"), (100, "left"))
-    )
-    assert names(*both) & of_the_arm == {"clip3_slow"}
-    assert names(*left) & of_the_arm == {"clip3_both_arms"}

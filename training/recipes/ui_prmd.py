@@ -12,7 +12,7 @@ import numpy as np
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 
-from ..captions import Style, write_captions
+from ..captions import write_captions
 from ..data_checks import Measurements, measure
 from . import phrases
 from .arms import wrist_heights
@@ -31,15 +31,13 @@ _MOVEMENTS = {
     "standing shoulder extension": (phrases.EXTEND_ARM, "arm_back"),
     "standing shoulder internal-external rotation": (phrases.ROTATE_FOREARM, "rotate_forearm"),
 }
-# Arms take 1 to 2 s to come up, where others raise theirs in half a second: a plain sentence must not mean both alike.
-_UNHURRIED = Style(("slowly", "gradually", "unhurriedly"), (), named=0.7)
 
 
 class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 5
+    version = 4
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"
@@ -102,8 +100,7 @@ class UiPrmd:
             # Both arms are up in these: only the full sentence says so.
             yield Cut(*whole, (description,), Description((), action, side="both").labels())
             return
-        style = _UNHURRIED if action == "raise_arm" else None
-        captions = write_captions(clauses, seed=take.id, style=style, side=side, count=23)
+        captions = write_captions(clauses, seed=take.id, side=side, count=23)
         yield Cut(*whole, (*captions, description), described.labels())
         if action == "raise_arm":
             height = wrist_heights(clip)[:, 0 if side == "left" else 1]
@@ -118,7 +115,7 @@ class UiPrmd:
                     yield Cut(
                         start,
                         stop,
-                        write_captions(templates, seed=f"{take.id}_{start}", style=style, side=side),
+                        write_captions(templates, seed=f"{take.id}_{start}", side=side),
                         part.labels(),
                     )
 
