@@ -44,11 +44,9 @@ def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
 
     def make_stage() -> Stage:
         data = MotionData(settings.data)
-        return (
-            tokenizer_stage.build_further(start, data)
-            if start
-            else tokenizer_stage.build(settings.tokenizer, data)
-        )
+        if start:
+            return tokenizer_stage.build_further(start, data)
+        return tokenizer_stage.build(settings.tokenizer, data)
 
     return _train(
         make_stage,

@@ -3,7 +3,7 @@
 Source: Gu & Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", Algorithm 2 and Section 3.3.
 Decays differ by channel, so the scan is no matrix product as Mamba-2's is. Ours: token after token, with the gradients
 written out. One token's states stay in the processor's cache; automatic differentiation would keep four tensors
-as large for every token, and scanning chunks side by side moves them all through memory, which takes ten times as long.
+as large for every token, and scanning chunks side by side would move them all through memory.
 
 Shapes: B batch, T tokens, I channels, N state size.
 """
@@ -54,14 +54,14 @@ class _SelectiveScan(torch.autograd.Function):
     def forward(ctx, x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         entering = step * x
         state = torch.zeros_like(A)
+        keep = any(ctx.needs_input_grad)
         states, outputs = [], []
         for token in range(x.shape[1]):
             decay = (step[:, token, :, None] * A).exp_()
             state = decay.mul_(state).addcmul_(entering[:, token, :, None], B[:, token, None])
             outputs.append((state @ C[:, token, :, None]).squeeze(-1))
-            states.append(state)
-            if not any(ctx.needs_input_grad):
-                states.clear()
+            if keep:
+                states.append(state)
         ctx.save_for_backward(x, step, A, B, C, *states)
         return torch.stack(outputs, dim=1)
 

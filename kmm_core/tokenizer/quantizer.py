@@ -78,9 +78,7 @@ class Codebook(nn.Module):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.broadcast(chosen, src=0)
         self.codes.copy_(chosen)
-        self.sums.copy_(chosen)
-        self.usage.fill_(1.0)
-        self.ready.fill_(True)
+        self.go_on()
 
     @torch.no_grad()
     def refit(self, vectors: Tensor, rng: torch.Generator, *, passes: int, rare: float) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..clip import MotionClip
+from ..errors import KmmError
 from ..motion import kinematics_torch
 from ..motion import representation_272 as columns
 from ..render import contact_sheet
@@ -104,7 +105,19 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
 
 
 def build_further(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
-    """The tokenizer stage from trained weights: fine-tuning. Features stay normalised as they were."""
+    """The tokenizer stage from trained weights: fine-tuning. Features stay normalised as they were.
+
+    Raises:
+        KmmError: ``bad_settings`` where the tokenizer was trained on another representation.
+    """
+    form = data.representation
+    if tokenizer.num_features != form.num_features:
+        raise KmmError(
+            "bad_settings",
+            f"The tokenizer to start from reads {tokenizer.num_features} features a frame; data.representation = "
+            f"'{form.name}' has {form.num_features}.",
+            "Start from a tokenizer of the same representation.",
+        )
     for codebook in tokenizer.quantizer.codebooks:
         codebook.go_on()
     weight = torch.from_numpy(data.representation.weights)

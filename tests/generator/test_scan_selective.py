@@ -39,7 +39,7 @@ def test_with_one_rate_it_is_mamba_2s_recurrence():
     torch.testing.assert_close(reference_selective_scan(x, step, A, B, C), expected)
 
 
-@pytest.mark.parametrize("tokens", [1, 2, 3, 50, 257])
+@pytest.mark.parametrize("tokens", [1, 2, 3, 7, 16, 50, 256, 257])
 def test_fast_agrees_with_the_reference(tokens):
     inputs = _inputs(tokens, grad=True)
     results = []

@@ -232,6 +232,20 @@ def test_a_tokenizer_starts_with_a_bundles(trained, prepared, tmp_path, monkeypa
     assert 0 < moved.max() and moved.median() < 0.2 * start.quantizer.codes().norm(dim=-1).median()
 
 
+def test_a_tokenizer_of_another_representation_is_refused(trained, prepared, tmp_path, monkeypatch):
+    from training import export
+
+    for module in ("training.export", "training.runs", "kmm_core.bundle"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    folder = str(export.export_bundle(trained[0], tmp_path / "bundle"))
+    settings = replace(tiny_settings(prepared), tokenizer_start=folder)
+    other = "263" if settings.data.representation == "272" else "272"
+    settings = replace(settings, data=replace(settings.data, representation=other))
+    with pytest.raises(KmmError, match=f"features a frame; data.representation = '{other}'") as caught:
+        runs.train_tokenizer(settings, tmp_path / "run", resume=False)
+    assert caught.value.code == "bad_settings"
+
+
 def test_a_tokenizer_of_nowhere_is_refused(prepared, tmp_path):
     for name in ("tokenizer_run", "tokenizer_start"):
         settings = replace(tiny_settings(prepared), **{name: str(tmp_path / "nowhere")})
