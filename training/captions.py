@@ -267,6 +267,8 @@ def write_captions(
     """
     rng = random.Random(seed)
     style = style or Style(named=0.0)
+    if style.named >= 1:  # whole sentences never name it
+        clauses = [clause for clause in clauses if not clause.startswith("!")]
     sentences: dict[str, None] = {}
     for _ in range(count * 6):
         template = rng.choice(clauses)

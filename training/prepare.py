@@ -21,15 +21,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 from kmm_core.atomic_write import atomic_write, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
-from kmm_core.evaluate import report_prompts, tuning_prompts
-from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
-from kmm_core.evaluate.prompt_sets import normalized as _normalized
+from kmm_core.evaluate.prompt_sets import not_held_out
 from kmm_core.train.prepared import (
     MANIFEST,
     PREPARED_FPS,
@@ -264,7 +262,7 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
                 "clip", "made of a recording that is held out, where only recordings count", clip_id
             )
     piece = face_forward(piece)
-    captions = tuple(text for text in cut.captions if _normalized(text) not in held_out_prompts())
+    captions = not_held_out(cut.captions)
     if not captions:
         return Dropped("clip", "no caption is left", clip_id)
     if piece.num_frames < SHORTEST:
@@ -290,16 +288,6 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
         captions=captions,
         mirrored_captions=tuple(mirror_caption(text) for text in captions),
         labels=cut.labels,
-    )
-
-
-@lru_cache(maxsize=1)
-def held_out_prompts() -> frozenset[str]:
-    """The sentences that results are measured on or settings tuned on: no clip is trained with one of them."""
-    return frozenset(
-        _normalized(prompt.text)
-        for words in (report_prompts, tuning_prompts)
-        for prompt in (*side_prompts(words), *action_prompts(words))
     )
 
 

@@ -251,6 +251,11 @@ def waving_hands(clip: MotionClip) -> frozenset[str]:
 
 def punching_hands(clip: MotionClip) -> dict[str, float]:
     """For each side the highest speed, m/s, at which the wrist drives away from its shoulder near shoulder height."""
+    return {side: float(drive.max(initial=0.0)) for side, drive in punch_drives(clip).items()}
+
+
+def punch_drives(clip: MotionClip) -> dict[str, Array]:
+    """For each side that speed from frame to frame, [F - 1]; 0 where the arm is not near shoulder height."""
     positions = clip.joint_positions()
     result = {}
     for side, elevation in arm_elevation(clip).items():
@@ -258,8 +263,7 @@ def punching_hands(clip: MotionClip) -> dict[str, float]:
             _joint(positions, f"{side}_wrist") - _joint(positions, f"{side}_shoulder"), axis=-1
         )
         drive = np.diff(reach) * clip.fps
-        near = np.abs(elevation[1:]) < 0.5
-        result[side] = float(drive[near].max(initial=0.0))
+        result[side] = np.where(np.abs(elevation[1:]) < 0.5, drive, 0.0)
     return result
 
 

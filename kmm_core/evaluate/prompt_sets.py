@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 
-from . import report_prompts
+from . import report_prompts, tuning_prompts
 from .geometry import SIDES
 
 STARTER, STARTER_NC = "starter", "starter-nc"
@@ -105,3 +106,17 @@ def captions_among(prompts: Iterable[PromptSpec], captions: Iterable[str]) -> li
     """The prompts that are, word for word, training captions; measuring on them would flatter the model."""
     known = {normalized(caption) for caption in captions}
     return [prompt.text for prompt in prompts if normalized(prompt.text) in known]
+
+
+def not_held_out(captions: Iterable[str]) -> tuple[str, ...]:
+    """The captions to train with: without those that results are measured on or settings tuned on."""
+    return tuple(caption for caption in captions if normalized(caption) not in _held_out())
+
+
+@lru_cache(maxsize=1)
+def _held_out() -> frozenset[str]:
+    return frozenset(
+        normalized(prompt.text)
+        for words in (report_prompts, tuning_prompts)
+        for prompt in (*side_prompts(words), *action_prompts(words))
+    )

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..evaluate.prompt_sets import not_held_out
 from ..motion import representation_263, representation_272
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
@@ -55,8 +56,10 @@ RESTED_ACTIONS = {
 SHORT_SECONDS = 3.5  # longer clips are not made longer
 LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
 
+COMMON_CLIPS = 200  # long recordings of an action, from which on nothing is made longer: they show how it begins and ends
 RARE_CLIPS = 24  # recordings of an action, below which tempos are made of it
 TEMPOS = (0.8, 1.2)  # times as long as recorded
+NEVER_SLOWER = {"throw"}  # of the slower throws six of ten were none any more
 
 JOINT_SECONDS = 0.2  # of the fade: a run's cycle lasts 0.7 s, so a longer one would blur its steps
 SHORTEST_CYCLE = 0.5  # seconds of two steps of a sprint
@@ -83,13 +86,21 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly and both arms. The same ones every time."""
     form = data.representation
     tempos = list(_tempos(form, clips))
-    known = [*clips, *tempos]
+    known = _seldom_long([*clips, *tempos])
     on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
     yield from _as_heavy([*tempos, *on_the_spot, *_rested(form, known)], clips)
     yield from _loops(form, clips, LOOPED_ACTIONS, travels=True)
     raised = _raised_arms(clips)
     yield from _rare(_slow_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
+
+
+def _seldom_long(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
+    """Those of actions that fewer than COMMON_CLIPS of them show for SHORT_SECONDS."""
+    long = Counter(
+        clip.about.labels.get("action", "") for clip in clips if clip.about.seconds >= SHORT_SECONDS
+    )
+    return [clip for clip in clips if long[clip.about.labels.get("action", "")] < COMMON_CLIPS]
 
 
 def _as_heavy(made: Sequence[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -133,6 +144,8 @@ def _tempos(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Feat
         if not action or recordings[action] >= RARE_CLIPS:
             continue
         for times, untrue in zip(TEMPOS, (_SLOW, _FAST), strict=True):
+            if times > 1 and action in NEVER_SLOWER:
+                continue
             said = _without(clip, untrue)
             if said["captions"]:
                 yield _made_from(clip, slowed(clip.features, form, times), f"times_{times:g}", **said)
@@ -336,33 +349,41 @@ def both_arms(features: Features, data: MotionData) -> Features:
 
 
 _ONE_ARM = re.compile(
-    r"\b(?:(?:the|a|an|his|her|their|your|its) )?((?:slightly bent |straight |bent |extended |outstretched )?)"
+    r"\b(?:(the|a|an|his|her|their|your|its) )?((?:slightly bent |straight |bent |extended |outstretched )?)"
     r"(?:left|right) (arm|hand)\b(?! side)"
 )
 _SINGULAR = {"is": "are", "was": "were", "rises": "rise", "comes": "come", "moves": "move", "goes": "go"}
-_SUBJECT = re.compile(rf"(both [\w ]*?(?:arms|hands)) ({'|'.join(_SINGULAR)})\b")
+_ARMS = r"(?:both|the|his|her|their|your|its) [\w ]*?(?:arms|hands)"
+_SUBJECT = re.compile(rf"\b({_ARMS}) ({'|'.join(_SINGULAR)})\b")
 _OBJECT_IT = re.compile(r"\b((?:rais|lower|lift|bring|put|pull|drop)\w*) it\b")
 # Left over, these speak of one arm still, or of another side. A sentence that begins with arms has a verb of its own.
 _UNCLEAR = re.compile(r"\b(left|right|one|other|another|single|it|arm|hand|while|elbow|wrist)\b")
-_NO_VERB = re.compile(rf"^both [\w ]*?(?:arms|hands) (?!{'|'.join(_SINGULAR.values())})")
+_NO_VERB = re.compile(rf"^{_ARMS} (?!{'|'.join(_SINGULAR.values())})")
 
 
 def both_arms_captions(captions: Sequence[str]) -> tuple[str, ...]:
     """Sentences about one named arm or hand, made to say both; those that cannot be are left out.
 
-    ``raises their right hand and lowers it`` becomes ``raises both hands and lowers them``.
+    ``raises their right hand and lowers it`` becomes ``raises both hands and lowers them``, and ``raises their hands and
+    lowers them``: who puts their hands up puts up both.
     """
     result = []
     for caption in captions:
-        if len(_ONE_ARM.findall(caption)) != 1:
+        found = _ONE_ARM.findall(caption)
+        if len(found) != 1:
             continue
-        said = _ONE_ARM.sub(r"both \1\2s", caption)
-        said = _SUBJECT.sub(lambda match: f"{match[1]} {_SINGULAR[match[2]]}", said)
-        said = _OBJECT_IT.sub(r"\1 them", said).replace("until it is", "until they are")
-        said = re.sub(r"\b(to|at) (the|their|his|her|your|its) side\b", r"\1 \2 sides", said)
-        if not _UNCLEAR.search(said) and not _NO_VERB.search(said):
-            result.append(said)
+        whose = ("both",) if found[0][0] in ("", "a", "an") else ("both", found[0][0])
+        result += [said for word in whose if (said := _of_both(caption, word))]
     return tuple(dict.fromkeys(result))
+
+
+def _of_both(caption: str, whose: str) -> str:
+    """The sentence about one arm with ``whose`` arms in its place; "" where that is no sentence or still speaks of one."""
+    said = _ONE_ARM.sub(rf"{whose} \2\3s", caption)
+    said = _SUBJECT.sub(lambda match: f"{match[1]} {_SINGULAR[match[2]]}", said)
+    said = _OBJECT_IT.sub(r"\1 them", said).replace("until it is", "until they are")
+    said = re.sub(r"\b(to|at) (the|their|his|her|your|its) side\b", r"\1 \2 sides", said)
+    return "" if _UNCLEAR.search(said) or _NO_VERB.search(said) else said
 
 
 def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
@@ -397,7 +418,7 @@ def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[Feat
 
 def _pairs_of_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     for clip in raised:
-        captions = both_arms_captions(clip.about.captions)
+        captions = not_held_out(both_arms_captions(clip.about.captions))
         features = both_arms(clip.features, data) if captions else None
         if features is not None and _hands_apart(features, data.representation) > HANDS_APART:
             labels = {**clip.about.labels, "side": "both"}

@@ -14,6 +14,7 @@ from kmm_core.evaluate.prompt_sets import (
     action_prompts,
     captions_among,
     normalized,
+    not_held_out,
     side_prompts,
 )
 
@@ -67,3 +68,9 @@ def test_a_prompt_that_is_a_caption_is_found():
         PromptSpec("a man hops", "jumps", 3.0),
     ]
     assert captions_among(prompts, ["The left arm goes up.", "a man hops twice"]) == ["the left arm goes up"]
+
+
+@both_wordings
+def test_no_clip_is_trained_with_a_prompt(words):
+    asked = action_prompts(words)[0].text
+    assert not_held_out([asked.upper() + ".", "hops twice on the moon"]) == ("hops twice on the moon",)

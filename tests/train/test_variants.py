@@ -12,6 +12,7 @@ from kmm_core.skeleton import JOINT_INDEX
 from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
 from kmm_core.train.variants import (
+    COMMON_CLIPS,
     RARE_CLIPS,
     both_arms,
     both_arms_captions,
@@ -135,15 +136,24 @@ def test_both_arms_go_up_as_one_did(name):
 
 def test_captions_of_both_arms():
     said = {
-        "raises their right hand and lowers it": "raises both hands and lowers them",
-        "the left arm is lifted": "both arms are lifted",
-        "with the right hand, someone reaches up": "with both hands, someone reaches up",
-        "a figure raises its right arm": "a figure raises both arms",
-        "lift the straight left arm out to the side until it is overhead": (
-            "lift both straight arms out to the sides until they are overhead"
+        "raises their right hand and lowers it": (
+            "raises both hands and lowers them",
+            "raises their hands and lowers them",
+        ),
+        "the left arm is lifted": ("both arms are lifted", "the arms are lifted"),
+        "his right arm rises above his head": (
+            "both arms rise above his head",
+            "his arms rise above his head",
+        ),
+        "a figure raises its right arm": ("a figure raises both arms", "a figure raises its arms"),
+        "lift a straight left arm out to the side until it is overhead": (
+            "lift both straight arms out to the sides until they are overhead",
         ),
     }
-    assert both_arms_captions(list(said)) == tuple(said.values())
+    for caption, expected in said.items():
+        assert both_arms_captions([caption]) == expected
+    twice = ["raise the left arm", "raise the right arm"]
+    assert both_arms_captions(twice) == ("raise both arms", "raise the arms")
     dropped = [
         "raises one arm",
         "raises the right arm and turns to the left",
@@ -225,9 +235,13 @@ def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_rec
     for action in ("kick", "stand"):
         weights = [clip.about.weight for clip in others.values() if clip.about.labels["action"] == action]
         assert sum(weights) == pytest.approx(1.0)
+    throw = made(kicking(), 0, form, ("a person throws",), action="throw")
+    assert [clip.about.id for clip in variants(data, [throw])] == ["clip0_times_0.8"]
     wings = made(standing(turned=0.0), 1, form, ("stands like an aeroplane",), action="stand")
     wave = made(standing(turned=0.0), 2, form, ("waves",), action="wave")
     assert not any("rested" in clip.about.id for clip in variants(data, [wave, wings]))
+    long = [made(kicking(110), 2 + number, form, ("kicks",), action="kick") for number in range(COMMON_CLIPS)]
+    assert "clip0_looped" not in {clip.about.id for clip in variants(data, [*clips, *long])}
     many = [made(kicking(), number, form, ("kicks",), action="kick") for number in range(RARE_CLIPS)]
     assert not any("times" in clip.about.id for clip in variants(data, many))
 
@@ -257,7 +271,7 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
     assert (loop.about.id, loop.about.captions, loop.about.weight) == ("clip0_looped", ("runs",), 1.0)
     assert loop.about.frames == len(loop.features) and 2.5 < loop.about.seconds < 6.5
     assert arms.about.id == "clip3_both_arms" and arms.about.labels["side"] == "both"
-    assert arms.about.captions == arms.about.mirrored_captions == ("raises both arms",)
+    assert arms.about.captions == arms.about.mirrored_captions == ("raises both arms", "raises the arms")
     assert arms.about.weight == pytest.approx(0.02 * 5)
     assert (slow.about.id, slow.about.captions) == ("clip3_slow", ("raises the right arm",))
     assert slow.about.frames == len(slow.features) and 3.0 <= slow.about.seconds <= 5.1

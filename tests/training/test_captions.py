@@ -164,6 +164,13 @@ def test_some_sentences_of_a_sided_clip_leave_the_side_out():
     assert 0 < len(bare) < len(made) / 2 and not any("right" in text for text in made)
 
 
+def test_a_style_that_must_be_named_always_is():
+    clauses = ("!the steps are heavy", "<walk> forward", "<walk>")
+    for named, expected in ((1.0, True), (0.5, False)):
+        made = write_captions(clauses, seed="x", style=Style(("like a giant",), ("gigantic",), named=named))
+        assert all(re.search("giant|gigantic", text) for text in made) == expected
+
+
 def test_who_it_is_says_nothing_about_what_they_do():
     captions = [
         text

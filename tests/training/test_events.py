@@ -3,9 +3,10 @@
 import numpy as np
 
 from kmm_core.clip import MotionClip
+from kmm_core.evaluate import geometry
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX
-from training.recipes.events import find_events
+from training.recipes.events import find_events, punches
 
 
 def test_a_seat_is_cut_short_and_with_the_time_spent_on_it():
@@ -48,3 +49,24 @@ def test_standing_still_is_with_the_arms_hanging_and_the_feet_near():
     assert stands(posed())
     assert not stands(posed(left_shoulder=0.0))
     assert not stands(posed(left_hip=0.4, right_hip=-0.4))
+    on_the_toes = posed(left_hip=0.5, left_knee=-1.0)  # the ankle comes up and stays beside the other
+    assert geometry.foot_spread(on_the_toes).max() < 0.35
+    assert not stands(on_the_toes)
+
+
+def test_a_fight_is_cut_where_its_punches_are():
+    def reaching(reach: np.ndarray) -> MotionClip:
+        """The left fist goes out from the chest and back: 0 is bent, 1 straight to the side."""
+        rotations_of = np.tile(rotations.IDENTITY, (len(reach), 22, 1))
+        rotations_of[:, JOINT_INDEX["left_elbow"]] = rotations.from_axis_angle(
+            np.array([0.0, 1, 0]), -2.5 * (1 - reach)
+        )
+        return MotionClip(np.tile([0, 0.95, 0.0], (len(reach), 1)), rotations_of, 30.0)
+
+    reach = np.zeros(240)
+    for hit in (60, 75, 200):  # two together, and one much later
+        reach[hit : hit + 5] = [0.3, 0.7, 1.0, 0.6, 0.2]
+    fight = reaching(reach)
+    (start, stop), (later, end) = punches(fight)
+    assert 40 <= start < 58 and 80 < stop < 110 and 180 <= later < 198 and 205 < end <= 240
+    assert punches(reaching(np.zeros(240))) == []

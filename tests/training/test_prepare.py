@@ -6,6 +6,7 @@ import os
 import random
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -362,6 +363,26 @@ def test_a_brisk_throw_is_the_same_motion_in_less_time():
     assert speed[1] == pytest.approx(speed[0] / 0.7, rel=0.1)
 
 
+def test_a_ball_thrown_up_is_a_shot_at_a_basket():
+    given = raising("left", 60)  # the hand goes up and nowhere to the front
+    take = Take("HDM_bd_throwBasketball_001_120", (), details={"label": "throwBasketball", "defect": ""})
+
+    def captions(clip):
+        cuts = hdm05.Hdm05().cuts(take, clip)
+        return [text for cut in cuts if cut.labels["action"] == "throw" for text in cut.captions]
+
+    assert captions(given)
+    assert all(re.search("basket|hoop|shoot|up", text) for text in captions(given))
+    # The same arm, turned so that it comes down from over the head to the front.
+    turned = rotations.from_axis_angle(np.array([0.0, 1, 0]), np.full(60, -np.pi / 2))
+    local = given.local_rotations.copy()
+    shoulder = JOINT_INDEX["left_shoulder"]
+    local[:, shoulder] = rotations.multiply(turned, local[:, shoulder])
+    ahead = replace(given, local_rotations=local)
+    assert geometry.forward_drive(ahead) > 0.65
+    assert not all(re.search("basket|hoop|shoot|up", text) for text in captions(ahead))
+
+
 @pytest.mark.parametrize(("speed", "kept"), [(1.0, True), (0.2, False)])
 def test_a_styled_window_that_hardly_goes_anywhere_is_no_walk(speed, kept):
     take = Take("Angry_FW", (), details={"style": "Angry", "gait": "FW"})
@@ -416,6 +437,25 @@ def test_a_low_wave_needs_its_style_named(monkeypatch):
     assert unnamed()
     monkeypatch.setattr(bandai_namco, "_LOW_WAVE", 2.0)
     assert captions() and not unnamed()
+
+
+def test_a_wave_whose_hand_is_up_already_goes_on():
+    from training.recipes import bandai_namco, synthetic
+
+    clip = synthetic.make_clip("wave", "right", "none", random.Random(0))
+    details = {"set": "1", "content": "wave-right-hand", "style": "normal"}
+    take = Take("dataset-1_wave-right-hand_normal_001", (), details=details)
+
+    def captions(clip):
+        cuts = bandai_namco.BandaiNamco().cuts(take, clip)
+        return [text for cut in cuts if isinstance(cut, Cut) and cut.start == 0 for text in cut.captions]
+
+    def goes_on(text):
+        return bool(re.search("keep|go(es|ing)? on|continu|on and on|raised|hold|held", text))
+
+    whole, middle = captions(clip), captions(clip.slice(clip.num_frames // 2, clip.num_frames))
+    assert whole and sum(map(goes_on, whole)) < len(whole) / 2  # "waves the raised hand" is said of both
+    assert middle and all(map(goes_on, middle))
 
 
 def test_windows_cover_a_take():

@@ -17,7 +17,7 @@ from kmm_core.evaluate.verdicts import PUNCH_SPEED
 from ..captions import write_captions
 from ..data_checks import Measurements, measure, side_doubt
 from . import phrases
-from .events import find_events
+from .events import find_events, punches
 from .humanml3d_captions import read_captions
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
@@ -170,7 +170,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 12
+    version = 13
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
@@ -267,6 +267,10 @@ class Cmu:
                 self._sentences(take, round(start * 30), wave),
                 wave.labels(),
             )
+        if family and family.action == "punch":
+            blows = Description(_P.BOX_PUNCHES + _P.PUNCH, "punch")
+            for first, last in punches(clip):
+                yield Cut(first, last, self._sentences(take, first, blows), blows.labels())
         if family:
             yield from self._windows(take, clip, family, description, covered)
             yield from find_events(take.id, clip, arms=family.arms, seats=family.pattern == "sit on")

@@ -35,7 +35,7 @@ class Extras:
     """The ``fair1`` folder of facebookresearch/AnimatedDrawings, examples/bvh."""
 
     name = "extras"
-    version = 5
+    version = 6
     licence = "MIT"
     noncommercial = False
     credit = "AnimatedDrawings, Meta"

@@ -122,6 +122,31 @@ WAVE_BOTH = (
     "<stand> and <wave> [both hands|both arms|with both hands]",
     "<lift> both [hands|arms] and <wave>",
 )
+# The hand is up already.
+KEEP_WAVING_ONE = (
+    "<keep> waving",
+    "<keep> waving ~ SIDE [hand|arm]",
+    "<keep> waving with ~ SIDE [hand|arm]",
+    "<go> on waving [|to a friend|goodbye]",
+    "<go> on waving ~ SIDE hand",
+    "<go> on waving with ~ SIDE [hand|arm]",
+    "<continue> to wave ~ SIDE hand",
+    "<continue> to wave with ~ SIDE [hand|arm]",
+    "<wave> ~ raised SIDE hand [from side to side|back and forth|]",
+    "<swing> ~ raised SIDE [hand|arm] from side to side",
+    "<wave> on and on with ~ SIDE hand",
+    "<hold> ~ SIDE hand up and <wave> it",
+)
+KEEP_WAVING_BOTH = (
+    "<keep> waving both [hands|arms]",
+    "<keep> waving with both [hands|arms]",
+    "<go> on waving both hands",
+    "<go> on waving with both [hands|arms]",
+    "<continue> to wave [both hands|with both hands|~ arms]",
+    "<wave> ~ raised arms [from side to side|in the air|]",
+    "<wave> on and on with both [hands|arms]",
+    "<hold> both [hands|arms] up and <wave> them",
+)
 WALK = (
     "<go> forward on foot",
     "<wander> [along|forward]",
@@ -728,25 +753,32 @@ GRAB_HIGH = (
     "<lift> ~ SIDE [arm|hand] [|up]",
     "<raise> ~ SIDE arm and <lower> it again",
 )
-THROW = (
-    "<throw> a ball",
+BASKET_SHOT = (
     "<throw> a basketball",
-    "<throw> a ball with both hands",
     "<shoot> a basketball",
+    "<take> a shot at the [basket|hoop]",
+    "<make> a basketball shot",
+    "<shoot> [a ball|] at the [basket|hoop]",
+    "<throw> a [ball|basketball] [up|] at the [basket|hoop]",
+    "<shoot> a ball with both hands",
+    "<throw> a ball up [high|] with both hands",
+)
+THROW = (
+    *BASKET_SHOT[:4],
+    "<throw> a ball",
+    "<throw> a ball with both hands",
     "<throw> something [|with both hands]",
     "<toss> a ball [forward|]",
     "<hurl> [something|a ball|an object] [|forward|away]",
     "<fling> [something|a ball] forward",
     "<pitch> a ball",
     "<throw> [an object|something] [forward|away|to a friend]",
-    "<take> a shot at the [basket|hoop]",
     "<pass> a ball [|with both hands]",
     "<make> a throw",
     "<throw> something with force",
     "<lob> [something|a ball] [forward|]",
     "<toss> [something|an object] [away|ahead|forward]",
     "<hurl> [something|an object] [ahead|with force]",
-    "<make> a basketball shot",
     "<throw> a ball [at the hoop|to somebody|as far as possible]",
     "<launch> a ball [forward|into the air]",
 )
@@ -839,21 +871,27 @@ BOX = (
     "<box>",
     "<box>",
     "<shadowbox>",
+    "<do> some boxing",
+    "<do> boxing moves",
+    "<fight> like a boxer",
+    "<move> like a boxer",
+    "<practise> boxing",
+    "<spar> like a boxer",
+    "<fight> with ~ fists",
+)
+BOX_PUNCHES = (
+    "<box>",
+    "<shadowbox>",
     "<throw> punches",
     "<punch>",
     "<punch> like a boxer",
-    "<do> some boxing",
-    "<fight> like a boxer",
     "<throw> [jabs|a few jabs|a combination of punches|hooks and jabs]",
     "<jab> with [both|~] fists",
     "<hit> [a punching bag|an invisible opponent]",
-    "<practise> boxing",
-    "<spar> like a boxer",
     "<punch> the air [|with both fists]",
     "<land> [some punches|a few punches|jabs]",
     "<punch> [again and again|repeatedly|with both hands]",
-    "<fight> with ~ fists",
-    "<do> [boxing moves|some punches]",
+    "<do> some punches",
     "<deliver> [some|a few|several] punches",
 )
 SWORD = (
