@@ -41,6 +41,8 @@ VARIANTS = {
     ),
     "random-masks": Variant("random masks", ("masking.strategy=random",)),
     "confidence-masks": Variant("confidence masks", ("masking.strategy=confidence",)),
+    "key-frame-30": Variant("key-frame masks, always 30 % (as published)", ("masking.ratio=0.3",)),
+    "random-30": Variant("random masks, always 30 %", ("masking.strategy=random", "masking.ratio=0.3")),
     "sentence-alignment": Variant("sentence alignment", ("aligner.level=sentence",)),
     "no-alignment": Variant("no alignment", ("aligner.level=none",)),
     "mamba-1": Variant("Mamba-1", ("generator.trunk=mamba1",)),

@@ -19,6 +19,8 @@ NAME = "ablation_table"
 # What stands before is expected to be better: by the paper, or, for the last, by this project.
 EXPECTED = {
     "masking": (DEFAULT, "confidence-masks", "random-masks"),
+    "masking at 30 %": ("key-frame-30", "random-30"),
+    "mask ratio": (DEFAULT, "key-frame-30"),
     "alignment": (DEFAULT, "sentence-alignment", "no-alignment"),
     "trunk": (DEFAULT, "mamba-1", "transformer"),
     "text encoder": (DEFAULT, "frozen-text"),
@@ -27,6 +29,7 @@ EXPECTED = {
 # What the default is called among the variants of one factor.
 DEFAULT_PART = {
     "masking": "key-frame masks",
+    "mask ratio": "key-frame masks at the ratios of the schedule",
     "alignment": "segment alignment",
     "trunk": "Mamba-2",
     "text encoder": "learned text layers",
@@ -82,8 +85,8 @@ def _ordering(
     return Ordering(factor, better, worse, metric, gain, pooled, verdict)
 
 
-def write_page(runs: Sequence[Run], out: Path, images: Path) -> Path:
-    """``ablation_table.md`` and ``.json`` in ``out``, ``ablation_table.png`` in ``images``.
+def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME) -> Path:
+    """``<name>.md`` and ``.json`` in ``out``, ``<name>.png`` in ``images``.
 
     Returns:
         The page.
@@ -96,7 +99,7 @@ def write_page(runs: Sequence[Run], out: Path, images: Path) -> Path:
         images.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    picture, page = images / f"{NAME}.png", out / f"{NAME}.md"
+    picture, page = images / f"{name}.png", out / f"{name}.md"
     _plot(runs, picture)
     link = Path(os.path.relpath(picture, out)).as_posix()
     found = orderings(runs)

@@ -210,6 +210,7 @@ def ablate(
     clips: Annotated[int, typer.Option(min=32, help="Held-out clips that each is asked for.")] = 320,
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
     images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
+    name: Annotated[str, typer.Option(help="Of the page's files.")] = "ablation_table",
     device: Device = "auto",
 ) -> None:
     """Train small generators that differ in one setting, measure them, and say which of the paper's orderings hold."""
@@ -227,6 +228,7 @@ def ablate(
         clips=clips,
         out=out,
         images=images,
+        name=name,
     )
     if not finished:
         print("kmm-train: stopped; the same command goes on from there.", file=sys.stderr)

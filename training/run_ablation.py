@@ -32,6 +32,7 @@ def run_ablation(
     clips: int,
     out: Path,
     images: Path,
+    name: str,
 ) -> bool:
     """Runs what is not finished; the page is written anew after each run, with all that ``folder`` holds.
 
@@ -60,7 +61,7 @@ def run_ablation(
 
     def note(text: str) -> None:
         print(f"[{time.perf_counter() - started:.0f} s] {text}", file=sys.stderr, flush=True)
-        write_page(read_runs(folder), out, images)
+        write_page(read_runs(folder), out, images, name)
 
     key = json.dumps([hashlib.sha256(evaluator.read_bytes()).hexdigest(), clips])
     finished = ablate(
@@ -74,5 +75,5 @@ def run_ablation(
         note=note,
     )
     if finished:
-        print(f"Wrote {write_page(read_runs(folder), out, images)}.")
+        print(f"Wrote {write_page(read_runs(folder), out, images, name)}.")
     return finished

@@ -20,9 +20,23 @@ class MaskingSettings:
     Attributes:
         strategy: ``key_frame`` is the paper's; ``random`` and ``confidence`` are its ablations. ``confidence`` hides what
             the model itself is least sure of, see ``train.confidence``.
+        ratio: hides the same share of every sample, and key frames alone; the paper's is 0.3. At 0 each sample's share is
+            drawn from the mask schedule.
+
+    Raises:
+        KmmError: ``bad_settings`` where the ratio is not a share.
     """
 
     strategy: Literal["key_frame", "random", "confidence"] = "key_frame"
+    ratio: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.ratio <= 1:
+            raise KmmError(
+                "bad_settings",
+                f"masking.ratio={self.ratio} is not a share of the tokens.",
+                "Give a number from 0 (drawn from the schedule) to 1.",
+            )
 
 
 class KeyFrameMasker:
@@ -51,13 +65,14 @@ class KeyFrameMasker:
             KmmError: ``no_confidence`` where ``confidence`` is given latents.
         """
         batch, length = valid.shape
-        ratio = random_mask_ratio(batch, rng)
+        fixed = self.settings.ratio
+        ratio = torch.full((batch,), fixed) if fixed else random_mask_ratio(batch, rng)
         noise = torch.rand(batch, length, generator=rng).to(valid.device)
         count = valid.sum(-1)
         masked = (ratio.to(valid.device) * count).ceil().long().clamp(min=1)
         priority = noise
         if self.settings.strategy != "random":
-            share = (1 - ratio.square()).to(valid.device)
+            share = (torch.ones(batch) if fixed else 1 - ratio.square()).to(valid.device)
             rank = _rank(self._scores(latents, valid))
             is_key = rank < (share * masked).round()[:, None]
             priority = noise + is_key  # key frames outrank every random pick

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from kmm_core.errors import KmmError
 from kmm_core.masking.key_frames import key_frame_scores
 from kmm_core.masking.masker import KeyFrameMasker, MaskingSettings
 from kmm_core.masking.schedule import mask_ratio, random_mask_ratio
@@ -87,3 +88,24 @@ def test_key_frames_are_masked_more_often_than_the_rest():
 
     assert share("key_frame") > 0.15
     assert abs(share("random")) < 0.05
+
+
+@pytest.mark.parametrize("strategy", ["key_frame", "random"])
+def test_a_fixed_ratio_hides_that_share_of_every_sample(strategy):
+    valid = torch.arange(20)[None] < torch.tensor([[1], [10], [20]])
+    latents = torch.randn(3, 20, 8, generator=torch.Generator().manual_seed(0))
+    masked = KeyFrameMasker(MaskingSettings(strategy, 0.3))(latents, valid, torch.Generator().manual_seed(0))
+    assert masked.sum(-1).tolist() == [1, 3, 6]
+    best = torch.stack(
+        [
+            row >= row.topk(n).values[-1]
+            for row, n in zip(key_frame_scores(latents, valid), (1, 3, 6), strict=True)
+        ]
+    )
+    assert (masked == best).all() == (strategy == "key_frame")
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.5, float("nan")])
+def test_a_ratio_that_is_no_share_is_refused(ratio):
+    with pytest.raises(KmmError, match=r"masking\.ratio=.* is not a share"):
+        MaskingSettings(ratio=ratio)

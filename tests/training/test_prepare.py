@@ -189,9 +189,9 @@ def standing(frames=60) -> MotionClip:
     return MotionClip(root, local, 30.0)
 
 
-def raising(side: str, frames=60) -> MotionClip:
+def raising(side: str, frames=60, top=1.3) -> MotionClip:
     clip = standing(frames)
-    angle = np.interp(np.arange(frames), [0, 10, 25, 40, 55], [-1.4, -1.4, 1.3, 1.3, -1.4])
+    angle = np.interp(np.arange(frames), [0, 10, 25, 40, 55], [-1.4, -1.4, top, top, -1.4])
     sign = 1 if side == "left" else -1
     local = clip.local_rotations.copy()
     local[:, JOINT_INDEX[f"{side}_shoulder"]] = rotations.from_axis_angle(
@@ -456,6 +456,30 @@ def test_a_wave_whose_hand_is_up_already_goes_on():
     whole, middle = captions(clip), captions(clip.slice(clip.num_frames // 2, clip.num_frames))
     assert whole and sum(map(goes_on, whole)) < len(whole) / 2  # "waves the raised hand" is said of both
     assert middle and all(map(goes_on, middle))
+
+
+@pytest.mark.parametrize("source", ["bandai_namco", "ui_prmd"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_arm_raised_to_the_shoulder_is_not_asked_for_as_a_raised_arm(source, side):
+    details = {
+        "bandai_namco": {"set": "1", "content": f"raise-up-{side}-hand", "style": "elderly"},
+        "ui_prmd": {
+            "movement": "standing shoulder scaption",
+            "side": side,
+            "description": "",
+            "note": "",
+        },
+    }[source]
+    low = re.compile(r"shoulder|half|a little|not very high|diagonally|forward and out|in front of")
+
+    def captions(top):
+        cuts = load_recipe(source).cuts(Take("take_001", (), details=details), raising(side, 75, top))
+        cuts = [cut for cut in cuts if isinstance(cut, Cut) and cut.labels["action"] == "raise_arm"]
+        assert len(cuts) >= 2 and {cut.labels["side"] for cut in cuts} == {side}
+        return [text for cut in cuts for text in cut.captions if text]
+
+    assert all(map(low.search, captions(0.1)))
+    assert sum(map(bool, map(low.search, captions(1.3)))) < len(captions(1.3)) / 3
 
 
 def test_windows_cover_a_take():

@@ -9,6 +9,9 @@ import numpy as np
 from kmm_core.clip import MotionClip
 from kmm_core.skeleton import JOINT_INDEX
 
+# A wrist that stays this low (metres over the shoulder) is before the face at most: an arm held out, or a bent elbow.
+LOW_RAISE = 0.18
+
 
 @dataclass(frozen=True)
 class ArmRaise:

@@ -15,13 +15,13 @@ from kmm_core.clip import MotionClip
 from ..captions import Style, write_captions
 from ..data_checks import CLEAR_RISE, Measurements, Sides, measure
 from . import phrases
-from .arms import wrist_heights
+from .arms import LOW_RAISE, wrist_heights
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
 
 _NAME = re.compile(r"dataset-(\d)_(.+)_([a-z-]+)_(\d+)\.bvh$")
-_HIGH = 0.2
+_HIGH = 0.3  # over the head
 # Who asks for a wave means a hand up high; one that stays before the chest (metres over the shoulder) needs its style named.
 _LOW_WAVE = 0.2
 # Half of these cuts begin in the middle of a wave. Asked for a wave in the same words as for whole ones, the hand was up
@@ -33,7 +33,7 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 5
+    version = 6
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
@@ -110,23 +110,31 @@ class BandaiNamco:
             yield Dropped("label", f"named {named}, raises {side}: corrected", take.id)
         frames = clip.num_frames
         both = side == "both"
-        high = max(measured.wrist_top.left, measured.wrist_top.right) > _HIGH
-        up = (
-            (phrases.RAISE_BOTH_HIGH if high else phrases.RAISE_BOTH)
+        tops = measured.wrist_top
+        top = min(tops.left, tops.right) if both else getattr(tops, side)
+        up, down_again = (
+            (phrases.RAISE_BOTH, phrases.RAISE_BOTH_AND_LOWER)
             if both
-            else (phrases.RAISE_ONE_HIGH if high else phrases.RAISE_ONE)
+            else (phrases.RAISE_ONE, phrases.RAISE_ONE_AND_LOWER)
         )
-        whole = (*up, *(phrases.RAISE_BOTH_AND_LOWER if both else phrases.RAISE_ONE_AND_LOWER))
+        manner = phrases.STYLES[style]
+        if top > _HIGH:
+            up = phrases.RAISE_BOTH_HIGH if both else phrases.RAISE_ONE_HIGH
+        elif top < LOW_RAISE:  # done by two styles alone, with the elbow bent
+            up = phrases.RAISE_BOTH_BENT if both else phrases.RAISE_ONE_BENT
+            down_again = phrases.RAISE_BOTH_LOW_AND_LOWER if both else phrases.RAISE_ONE_LOW_AND_LOWER
+            manner = replace(manner, named=1.0)
         lower = phrases.LOWER_BOTH if both else phrases.LOWER_ONE
-        description = Description(whole, "raise_arm", side=side)
-        yield self._cut(take, 0, frames, description, style)
+        description = Description((*up, *down_again), "raise_arm", side=side)
+        yield self._cut(take, 0, frames, description, style, manner=manner)
         if int(take.id[-1]) % 3 == 0:
             yield self._cut(take, 0, frames, description, style, stretch=1.7)
         heights = wrist_heights(clip)
         height = heights.min(axis=1) if both else heights[:, 0 if side == "left" else 1]
         held = np.flatnonzero(height > height.max() - 0.12 * np.ptp(height))
         if held[-1] + 1 >= 30:
-            yield self._cut(take, 0, int(held[-1]) + 1, Description(up, "raise_arm", side=side), style)
+            description = Description(up, "raise_arm", side=side)
+            yield self._cut(take, 0, int(held[-1]) + 1, description, style, manner=manner)
         if frames - held[-1] >= 30:
             start = max(int(held[0]), int(held[-1]) - 15)
             yield self._cut(take, start, frames, Description(lower, "lower_arm", side=side), style)

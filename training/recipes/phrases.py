@@ -44,6 +44,25 @@ RAISE_ONE_AND_LOWER = (
     f"<put> ~ SIDE {_LIMB} up and [then|] [down|back down] again",
     f"<raise> ~ SIDE {_LIMB} [|up] and <bring> it [back down|down again]",
 )
+# For wrists that stay below LOW_RAISE: who asks for a raised arm means one that goes up.
+RAISE_ONE_LOW = (
+    f"!the SIDE {_LIMB} [rises|moves up|is lifted|is raised|comes up] to shoulder height",
+    f"<raise> ~ SIDE {_LIMB} [to shoulder height|to the height of the shoulder|halfway|only halfway up|a little]",
+    f"<lift> ~ SIDE {_LIMB} [to shoulder height|halfway|not very high|no higher than the shoulder]",
+    f"<bring> ~ SIDE {_LIMB} up to [shoulder height|the shoulder]",
+    f"<move> ~ SIDE {_LIMB} up to shoulder height",
+    f"<hold> ~ SIDE {_LIMB} [at shoulder height|up at the height of the shoulder]",
+    f"[<stand> and <raise>|<stand> still and <raise>|<stand> in place and <lift>] ~ SIDE {_LIMB} to shoulder height",
+)
+RAISE_ONE_BENT = (
+    *RAISE_ONE_LOW,
+    "<raise> ~ SIDE hand to shoulder height with [a bent elbow|the elbow bent]",
+    "<bend> ~ SIDE [arm|elbow] and <bring> the hand up to the shoulder",
+)
+RAISE_ONE_LOW_AND_LOWER = (
+    f"<raise> ~ SIDE {_LIMB} [to shoulder height|halfway] and <lower> it [|again]",
+    f"<lift> ~ SIDE {_LIMB} to shoulder height[ and then <lower> it| and <put> it [down|back down]|, then <lower> it again]",
+)
 LOWER_ONE = (
     f"!the SIDE {_LIMB} [comes down|is lowered|sinks]",
     f"<lower> ~ SIDE {_LIMB}",
@@ -79,6 +98,24 @@ RAISE_BOTH_HIGH = (
 RAISE_BOTH_AND_LOWER = (
     f"<raise> {_BOTH} [|up] and <lower> them [|again]",
     f"<lift> {_BOTH} [|up][, then <lower> them| and <put> them [down|back down]| and <bring> them down again]",
+)
+RAISE_BOTH_LOW = (
+    "!both [arms|hands] [rise|go up|are raised|are lifted] to shoulder height",
+    f"<raise> {_BOTH} [to shoulder height|to the height of the shoulders|halfway|only halfway up|a little]",
+    f"<lift> {_BOTH} [to shoulder height|halfway|not very high|no higher than the shoulders]",
+    f"<bring> {_BOTH} up to [shoulder height|the shoulders]",
+    f"<move> {_BOTH} up to shoulder height",
+    f"<hold> {_BOTH} [at shoulder height|up at the height of the shoulders]",
+    f"<stand> and <raise> {_BOTH} to shoulder height",
+)
+RAISE_BOTH_BENT = (
+    *RAISE_BOTH_LOW,
+    "<raise> both hands to shoulder height with [bent elbows|the elbows bent]",
+    "<bend> both [arms|elbows] and <bring> the hands up to the shoulders",
+)
+RAISE_BOTH_LOW_AND_LOWER = (
+    f"<raise> {_BOTH} [to shoulder height|halfway] and <lower> them [|again]",
+    f"<lift> {_BOTH} to shoulder height[, then <lower> them| and <put> them [down|back down]| and <bring> them down again]",
 )
 LOWER_BOTH = (
     f"<lower> {_BOTH}",
@@ -699,11 +736,20 @@ ABDUCT_ARM = (
     "<lift> ~ straight SIDE arm [out to the side|sideways] [|and <lower> it again]",
     "<swing> ~ SIDE arm up at ~ side",
 )
+_SCAPTION = (
+    "<raise> ~ SIDE arm [diagonally|in front of ~ body|forward and out|to shoulder height]",
+    "<lift> ~ straight SIDE arm to shoulder height [|and <lower> it again]",
+    "<hold> ~ straight SIDE arm out at shoulder height",
+)
 SCAPTION_ARM = (
     *RAISE_ONE,
     *RAISE_ONE_AND_LOWER,
-    "<raise> ~ SIDE arm [diagonally|in front of ~ body|forward and out|to shoulder height]",
-    "<lift> ~ straight SIDE arm to shoulder height [|and <lower> it again]",
+    *_SCAPTION,
+)
+SCAPTION_ARM_LOW = (
+    *RAISE_ONE_LOW,
+    *RAISE_ONE_LOW_AND_LOWER,
+    *_SCAPTION,
 )
 EXTEND_ARM = (
     "<swing> ~ SIDE arm [back|backward|backwards] [|behind ~ body]",

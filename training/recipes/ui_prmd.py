@@ -15,7 +15,7 @@ from kmm_core.errors import KmmError
 from ..captions import write_captions
 from ..data_checks import Measurements, measure
 from . import phrases
-from .arms import wrist_heights
+from .arms import LOW_RAISE, wrist_heights
 from .locomotion import Description
 from .recipe import Cut, Dropped, Take
 
@@ -37,7 +37,7 @@ class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 4
+    version = 5
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"
@@ -94,6 +94,9 @@ class UiPrmd:
             )
             return
         clauses, action = _MOVEMENTS[movement]
+        up = phrases.RAISE_ONE
+        if action == "raise_arm" and wrist_heights(clip)[:, 0 if side == "left" else 1].max() < LOW_RAISE:
+            clauses, up = phrases.SCAPTION_ARM_LOW, phrases.RAISE_ONE_LOW
         described = Description(clauses, action, side=side)
         whole = (0, min(clip.num_frames, 300))
         if "other arm" in note:
@@ -107,7 +110,7 @@ class UiPrmd:
             top = height > height.max() - 0.1 * np.ptp(height)
             first, last = int(np.argmax(top)), int(len(top) - 1 - np.argmax(top[::-1]))
             for start, stop, name, templates in (
-                (0, last + 1, "raise_arm", phrases.RAISE_ONE),
+                (0, last + 1, "raise_arm", up),
                 (first, clip.num_frames, "lower_arm", phrases.LOWER_ONE),
             ):
                 if 30 <= stop - start <= 300:
