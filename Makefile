@@ -123,11 +123,17 @@ benchmarks: $(VENV)/develop.stamp
 PREPARED ?= prepared
 EVALUATOR := runs/starter-nc/evaluator/evaluator.safetensors
 MEASURE = --folder $(PREPARED) --evaluator $(EVALUATOR)
+MASKS = --set data.prepared=$(PREPARED) --set train.generator.steps=600 --set train.generator.validate_every=600 \
+	--name ablation_masks --title "Ablation of the masks, three times the steps"
 $(EVALUATOR): | $(VENV)/develop.stamp
 	@$(BIN)/kmm-train evaluator starter-nc --run runs/starter-nc --set data.prepared=$(PREPARED)
 results: $(VENV)/develop.stamp $(EVALUATOR)
 	@$(BIN)/kmm-train ablate ablation --run runs/ablation --tokenizer-from starter-nc --evaluator $(EVALUATOR) \
 		--clips 128 --set data.prepared=$(PREPARED)
+	@$(BIN)/kmm-train ablate ablation --run runs/ablation-masks --tokenizer-from starter-nc --evaluator $(EVALUATOR) $(MASKS) \
+		--variants default,random-masks
+	@$(BIN)/kmm-train ablate ablation --run runs/ablation-masks --tokenizer-from starter-nc --evaluator $(EVALUATOR) $(MASKS) \
+		--variants key-frame-30,random-30 --seeds 0
 	@$(BIN)/kmm-train evaluate starter-nc $(MEASURE)
 	@$(BIN)/kmm-train evaluate starter $(MEASURE)
 	@$(BIN)/kmm-train decay starter-nc $(MEASURE)

@@ -15,6 +15,7 @@ from .ablate import DEFAULT, VARIANTS, Run
 from .ablation_scores import METRICS
 
 NAME = "ablation_table"
+TITLE = "Ablations"
 
 # What stands before is expected to be better: by the paper, or, for the last, by this project.
 EXPECTED = {
@@ -85,7 +86,7 @@ def _ordering(
     return Ordering(factor, better, worse, metric, gain, pooled, verdict)
 
 
-def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME) -> Path:
+def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME, title: str = TITLE) -> Path:
     """``<name>.md`` and ``.json`` in ``out``, ``<name>.png`` in ``images``.
 
     Returns:
@@ -105,7 +106,7 @@ def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME) -
     found = orderings(runs)
     content = {"runs": [asdict(run) for run in runs], "orderings": [asdict(item) for item in found]}
     bodies = {
-        page: _page(runs, found, link),
+        page: _page(runs, found, title, link),
         page.with_suffix(".json"): json.dumps(content, indent=1) + "\n",
     }
     for path, body in bodies.items():
@@ -114,7 +115,7 @@ def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME) -
     return page
 
 
-def _page(runs: Sequence[Run], found: Sequence[Ordering], picture: str) -> str:
+def _page(runs: Sequence[Run], found: Sequence[Ordering], title: str, picture: str) -> str:
     present = [name for name in VARIANTS if any(run.variant == name for run in runs)]
     budgets = "; ".join(dict.fromkeys(run.budget for run in runs))
     heads = ["variant", "seeds", "parameters", *(metric.label for metric in METRICS.values())]
@@ -125,7 +126,7 @@ def _page(runs: Sequence[Run], found: Sequence[Ordering], picture: str) -> str:
         rows.append([VARIANTS[name].label, str(len(mine)), f"{mine[0].parameters / 1e6:.2f} M", *cells])
     return "\n\n".join(
         [
-            "# Ablations",
+            f"# {title}",
             f"Written by `kmm-train ablate`; do not edit. Small generators at equal budget: {budgets}. Each variant differs "
             "from the default in one setting. Mean ± standard deviation over seeds; of losses, FID and MM-Dist less is "
             "better, of the rest more. Token loss and restored tokens: held-out rows, hidden at random, the same for all. "

@@ -211,6 +211,7 @@ def ablate(
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
     images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
     name: Annotated[str, typer.Option(help="Of the page's files.")] = "ablation_table",
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Ablations",
     device: Device = "auto",
 ) -> None:
     """Train small generators that differ in one setting, measure them, and say which of the paper's orderings hold."""
@@ -229,6 +230,7 @@ def ablate(
         out=out,
         images=images,
         name=name,
+        title=title,
     )
     if not finished:
         print("kmm-train: stopped; the same command goes on from there.", file=sys.stderr)

@@ -33,6 +33,7 @@ def run_ablation(
     out: Path,
     images: Path,
     name: str,
+    title: str,
 ) -> bool:
     """Runs what is not finished; the page is written anew after each run, with all that ``folder`` holds.
 
@@ -61,7 +62,7 @@ def run_ablation(
 
     def note(text: str) -> None:
         print(f"[{time.perf_counter() - started:.0f} s] {text}", file=sys.stderr, flush=True)
-        write_page(read_runs(folder), out, images, name)
+        write_page(read_runs(folder), out, images, name, title)
 
     key = json.dumps([hashlib.sha256(evaluator.read_bytes()).hexdigest(), clips])
     finished = ablate(
@@ -75,5 +76,5 @@ def run_ablation(
         note=note,
     )
     if finished:
-        print(f"Wrote {write_page(read_runs(folder), out, images, name)}.")
+        print(f"Wrote {write_page(read_runs(folder), out, images, name, title)}.")
     return finished

@@ -215,8 +215,10 @@ def test_the_page_shows_table_plot_and_verdicts(tmp_path):
 
 def test_a_page_of_masks_at_the_published_ratio_has_its_own_name(tmp_path):
     found = made_up(default=[1.0, 1.2], key_frame_30=[3.0, 3.1], random_30=[2.0, 2.2])
-    text = ablation_page.write_page(found, tmp_path, tmp_path, "masks").read_text()
-    assert "(masks.png)" in text and (tmp_path / "masks.json").is_file()
+    text = ablation_page.write_page(found, tmp_path, tmp_path, "masks", "Masks alone").read_text()
+    assert (
+        text.startswith("# Masks alone\n") and "(masks.png)" in text and (tmp_path / "masks.json").is_file()
+    )
     assert (
         "* Key-frame masks, always 30 % (as published) over random masks, always 30 %: reversed in 2" in text
     )
