@@ -24,6 +24,8 @@ HOLD = 0.2
 
 # Arm elevation: -1 hangs straight down, 0 is level with the shoulder, +1 is straight up.
 RAISED_ARM = -0.2
+# The wrist 0.3 m over the shoulder is over the head; under 0.2 m it is before the face at most.
+HIGH_ARM, LOW_ARM = 0.59, 0.4
 ARM_RISE = 0.45
 HELD_ARM = 0.2
 # An arm that went up at least this much less than the other one does not count beside it.

@@ -97,6 +97,16 @@ def action_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
     )
 
 
+def height_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
+    """Sentences that say how high the named arm goes, or only that it does; left and right by turns."""
+    return tuple(
+        PromptSpec(line.format(side=side), judge, 3.0, side)
+        for judge, block in words.HEIGHTS.items()
+        for line in _lines(block)
+        for side in SIDES
+    )
+
+
 def normalized(text: str) -> str:
     """Lower case, words only, so that a full stop or a capital makes no new sentence."""
     return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
@@ -118,5 +128,5 @@ def _held_out() -> frozenset[str]:
     return frozenset(
         normalized(prompt.text)
         for words in (report_prompts, tuning_prompts)
-        for prompt in (*side_prompts(words), *action_prompts(words))
+        for prompt in (*side_prompts(words), *action_prompts(words), *height_prompts(words))
     )

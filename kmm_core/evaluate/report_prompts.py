@@ -256,3 +256,19 @@ a person lies down
 the man is lying down on the floor
 """,
 }
+
+# How high, by the judge that looks at it.
+HEIGHTS = {
+    "raises high": """
+a person stretches the {side} arm up over the head
+the man puts his {side} hand far above his head
+she holds the {side} arm up as high as she can
+somebody lifts the {side} hand to the ceiling
+""",
+    "raises to the shoulder": """
+a person lifts the {side} hand as high as the shoulder
+the man raises his {side} arm to shoulder level
+she brings the {side} arm up, no higher than her shoulder
+somebody raises the {side} arm only to the shoulder
+""",
+}

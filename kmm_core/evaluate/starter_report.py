@@ -22,7 +22,7 @@ from ..errors import KmmError
 from ..motion.foot_contact import detect_contacts, foot_slide
 from ..timeline import Prompt, Timeline
 from . import geometry
-from .prompt_sets import PromptSpec, action_prompts, captions_among, side_prompts
+from .prompt_sets import PromptSpec, action_prompts, captions_among, height_prompts, side_prompts
 from .verdicts import JUDGES, Verdict, judge
 
 FPS = 30.0
@@ -202,6 +202,35 @@ def other_lengths_figure(pipeline, specs: Sequence[PromptSpec], bundle: str) -> 
         )
         shares[f"{times:g}"] = {"all": _share(judged), "covered": _share(covered), "wrong": dict(wrong)}
     return Figure("the same paraphrases at other lengths", "", "; ".join(said), None, shares)
+
+
+HEIGHT_SAMPLES = 8  # of each prompt
+# What stands before a raised arm in a timeline: alone, an arm goes higher.
+BEFORE = (("a person walks forward", 4.0), ("a person turns left", 3.0))
+
+
+def height_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
+    """How often an arm goes as high as asked, alone, and how often it goes up high after other prompts."""
+    right: dict[str, list[bool]] = {}
+    for seed, spec in enumerate(specs):
+        made = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed, samples=HEIGHT_SAMPLES)
+        right.setdefault(spec.judge, []).extend(judge(spec, clip).correct for clip in made.clips)
+    texts, seconds = zip(*BEFORE)
+    for seed, side in enumerate(geometry.SIDES):
+        spec = PromptSpec(f"a person raises the {side} arm", "raises high", 3.0, side)
+        timeline = timeline_of([*texts, spec.text], [*seconds, spec.seconds])
+        made = pipeline.generate(timeline, seed=seed, samples=2 * HEIGHT_SAMPLES)
+        last = (clip.slice(timeline.prompts[-1].start, timeline.num_frames) for clip in made.clips)
+        right.setdefault("last of three prompts, no height named: high", []).extend(
+            judge(spec, clip).correct for clip in last
+        )
+    return Figure(
+        "arms as high as asked",
+        "",
+        "; ".join(f"{name} {np.mean(found):.0%} of {len(found)} samples" for name, found in right.items()),
+        None,
+        {name: float(np.mean(found)) for name, found in right.items()},
+    )
 
 
 def tokenizer_figure(pipeline, clips: Sequence[MotionClip]) -> list[Figure]:
@@ -582,7 +611,7 @@ def measure_bundle(
     Raises:
         KmmError: ``prompt_is_caption`` where a prompt is a caption; whatever loading and generating raise.
     """
-    known = captions_among([*side_prompts(), *action_prompts()], captions)
+    known = captions_among([*side_prompts(), *action_prompts(), *height_prompts()], captions)
     if known:
         raise KmmError(
             "prompt_is_caption",
@@ -607,6 +636,7 @@ def measure_bundle(
     figures.append(action_figure(actions, covers))
     progress(f"{name}: other lengths")
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
+    figures.append(height_figure(pipeline, height_prompts()))
     progress(f"{name}: sequences")
     made = sequences(pipeline, [*side_prompts(), *action_prompts()])
     uncleaned = [

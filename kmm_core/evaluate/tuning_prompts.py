@@ -256,3 +256,19 @@ someone gets onto the floor and lies flat
 a man lays himself down on the ground
 """,
 }
+
+# How high, by the judge that looks at it.
+HEIGHTS = {
+    "raises high": """
+a man gets his {side} arm up above the head
+somebody stretches the {side} hand way up high
+the {side} arm is lifted right over the head
+she points the {side} hand at the ceiling
+""",
+    "raises to the shoulder": """
+a man gets his {side} hand up to shoulder level
+somebody lifts the {side} arm up to the shoulders only
+the {side} arm is raised, but no higher than the shoulder
+she holds the {side} hand at the level of the shoulder
+""",
+}

@@ -39,6 +39,22 @@ def raises_hand(clip: MotionClip, side: str = "") -> Verdict:
     return _one_side(geometry.raised_hands(clip), side, "raised hand", _hands(clip))
 
 
+def raises_high(clip: MotionClip, side: str = "") -> Verdict:
+    """As ``raises_hand``, with the raised wrists over the head."""
+    return _at_height(clip, side, lambda peak: peak >= geometry.HIGH_ARM, "over the head")
+
+
+def raises_to_shoulder(clip: MotionClip, side: str = "") -> Verdict:
+    """As ``raises_hand``, with the raised wrists below the top of the head."""
+    return _at_height(clip, side, lambda peak: peak <= geometry.LOW_ARM, "to the shoulder")
+
+
+def _at_height(clip: MotionClip, side: str, fits: Callable[[float], bool], what: str) -> Verdict:
+    raised, peaks = raises_hand(clip, side), geometry.arm_rise(clip)
+    fitting = all(fits(peaks[name][0]) for name in geometry.raised_hands(clip))
+    return Verdict(raised.correct and fitting, f"{what}: {'yes' if fitting else 'no'}; {raised.reason}")
+
+
 def waves(clip: MotionClip, side: str = "") -> Verdict:
     """The named hand is lifted and swings back and forth; the other is not lifted."""
     waving, raised = geometry.waving_hands(clip), geometry.raised_hands(clip)
@@ -292,6 +308,8 @@ JUDGES: dict[str, Judge] = {
     "raises hand": raises_hand,
     "raises an arm": raises_hand,
     "raises both arms": raises_both,
+    "raises high": raises_high,
+    "raises to the shoulder": raises_to_shoulder,
     "waves": waves,
     "waves either hand": waves,
     "raises leg": raises_leg,

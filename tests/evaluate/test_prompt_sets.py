@@ -13,6 +13,7 @@ from kmm_core.evaluate.prompt_sets import (
     PromptSpec,
     action_prompts,
     captions_among,
+    height_prompts,
     normalized,
     not_held_out,
     side_prompts,
@@ -46,9 +47,18 @@ def test_100_action_prompts_name_no_side(words):
     assert all(STARTER_NC in prompt.covered for prompt in prompts)
 
 
+@both_wordings
+def test_height_prompts_ask_both_sides_for_both_heights(words):
+    asked = Counter((prompt.judge, prompt.side) for prompt in height_prompts(words))
+    assert len(asked) == 4 and set(asked.values()) == {4}
+
+
 def test_no_sentence_is_in_both_wordings():
     reported, tuned = (
-        {normalized(prompt.text) for prompt in (*side_prompts(words), *action_prompts(words))}
+        {
+            normalized(prompt.text)
+            for prompt in (*side_prompts(words), *action_prompts(words), *height_prompts(words))
+        }
         for words in (report_prompts, tuning_prompts)
     )
     assert not reported & tuned
@@ -72,5 +82,5 @@ def test_a_prompt_that_is_a_caption_is_found():
 
 @both_wordings
 def test_no_clip_is_trained_with_a_prompt(words):
-    asked = action_prompts(words)[0].text
-    assert not_held_out([asked.upper() + ".", "hops twice on the moon"]) == ("hops twice on the moon",)
+    for asked in (action_prompts(words)[0].text, height_prompts(words)[0].text):
+        assert not_held_out([asked.upper() + ".", "hops twice on the moon"]) == ("hops twice on the moon",)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import geometry, results_page, starter_report
-from kmm_core.evaluate.prompt_sets import PromptSpec
+from kmm_core.evaluate.prompt_sets import PromptSpec, height_prompts
 from kmm_core.evaluate.starter_report import BundleFigures, Figure
 from kmm_core.evaluate.verdicts import judge
 from kmm_core.motion import representation_272
@@ -25,10 +27,10 @@ class ObedientPipeline:
     def __init__(self, obeys: bool = True, extra_frames: int = 0):
         self.obeys, self.extra_frames = obeys, extra_frames
 
-    def generate(self, timeline, *, seed=0, foot_cleanup=True):
-        side = "right" if self.obeys and "right" in timeline.prompts[0].text else "left"
+    def generate(self, timeline, *, seed=0, samples=1, foot_cleanup=True):
+        side = "right" if self.obeys and "right" in timeline.prompts[-1].text else "left"
         clip = bodies.raise_arm(side, frames=timeline.num_frames + self.extra_frames)
-        return SimpleNamespace(clips=[clip], seconds={})
+        return SimpleNamespace(clips=[clip] * samples, seconds={})
 
 
 SPECS = [PromptSpec(f"a man raises the {side} hand", "raises hand", 3.0, side) for side in geometry.SIDES]
@@ -62,6 +64,30 @@ def test_other_lengths_are_half_and_twice_the_prompts_own():
     assert figure.values["0.5"] == {"all": 1.0, "covered": 1.0, "wrong": {}}
     assert figure.values["2"] == {"all": 0.5, "covered": 0.5, "wrong": {"raises hand": 1}}
     assert figure.passed is None
+
+
+class HighInTime(ObedientPipeline):
+    """Raises the arm of the last prompt within that prompt, overhead whatever is asked."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        last = timeline.prompts[-1]
+        raised = bodies.raise_arm("left" if "left" in last.text else "right", 170, last.end - last.start)
+        clip = concatenated(bodies.still(last.start), raised) if last.start else raised
+        return SimpleNamespace(clips=[clip] * samples)
+
+
+def concatenated(first, second):
+    rows = (
+        (getattr(clip, name) for clip in (first, second)) for name in ("root_positions", "local_rotations")
+    )
+    return MotionClip(*(np.concatenate(list(pair)) for pair in rows), first.fps)
+
+
+def test_heights_are_judged_alone_and_after_other_prompts():
+    figure = starter_report.height_figure(HighInTime(), height_prompts())
+    high, shoulder, last = figure.values.values()
+    assert (high, shoulder, last) == (1.0, 0.0, 1.0)
+    assert "raises high 100% of 64 samples" in figure.measured and "100% of 32 samples" in figure.measured
 
 
 def test_a_wrong_length_is_a_miss():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmm_core.errors import KmmError
-from kmm_core.evaluate.prompt_sets import PromptSpec, action_prompts, side_prompts
+from kmm_core.evaluate.prompt_sets import PromptSpec, action_prompts, height_prompts, side_prompts
 from kmm_core.evaluate.verdicts import JUDGES, judge, named_side_correct
 
 from . import bodies
@@ -74,6 +74,16 @@ def test_the_wrong_side_is_wrong(name, body, side):
     assert other in verdict.reason
 
 
+@pytest.mark.parametrize("degrees, fits", [(170, "raises high"), (85, "raises to the shoulder"), (115, None)])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_how_high_an_arm_goes(degrees, fits, side):
+    clip, other = bodies.raise_arm(side, degrees), "right" if side == "left" else "left"
+    for name in ("raises high", "raises to the shoulder"):
+        assert named_side_correct(PromptSpec("", name, 3.0, side), clip).correct == (name == fits)
+        assert not named_side_correct(PromptSpec("", name, 3.0, other), clip).correct
+        assert not named_side_correct(PromptSpec("", name, 3.0, side), bodies.still()).correct
+
+
 def test_a_named_side_is_wrong_where_both_move():
     assert not named_side_correct(PromptSpec("", "raises hand", 3.0, "left"), BODIES["both"]).correct
 
@@ -86,7 +96,7 @@ def test_turns(degrees, side):
 
 
 def test_every_prompt_has_a_judge():
-    for spec in side_prompts() + action_prompts():
+    for spec in side_prompts() + action_prompts() + height_prompts():
         assert spec.judge in JUDGES
 
 
