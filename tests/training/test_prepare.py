@@ -482,6 +482,39 @@ def test_an_arm_raised_to_the_shoulder_is_not_asked_for_as_a_raised_arm(source, 
     assert sum(map(bool, map(low.search, captions(1.3)))) < len(captions(1.3)) / 3
 
 
+@pytest.mark.parametrize("source", ["bandai_namco", "ui_prmd"])
+def test_an_arm_that_comes_down_is_asked_for_as_one(source):
+    details = {
+        "bandai_namco": {"set": "1", "content": "raise-up-left-hand", "style": "normal"},
+        "ui_prmd": {"movement": "standing shoulder abduction", "side": "left", "description": "", "note": ""},
+    }[source]
+    clip = raising("left", 90)
+    found = load_recipe(source).cuts(Take("take_001", (), details=details), clip)
+    cuts = [cut for cut in found if isinstance(cut, Cut) and cut.labels["action"] == "raise_arm"]
+    lowers = re.compile(r"lower|down|sideways|to the side|out to|at (the|their|his|her|your|its) side")
+    whole = [text for cut in cuts if cut.stop == clip.num_frames for text in cut.captions if text]
+    held = [text for cut in cuts if cut.stop < clip.num_frames for text in cut.captions]
+    assert whole and all(map(lowers.search, whole))
+    assert held and not any(re.search("lower|down", text) for text in held)
+    high = [text for text in held if re.search("overhead|high|head|in the air|ceiling|sky|all the way", text)]
+    assert len(high) > len(held) / 6
+
+
+def test_waves_begin_in_cuts_of_every_length():
+    from training.recipes import bandai_namco, synthetic
+
+    clip = synthetic.make_clip("wave", "right", "none", random.Random(0))
+    clip = clip.resample(30.0 * 240 / clip.num_frames)
+    clip = MotionClip(clip.root_positions, clip.local_rotations, 30.0)
+    details = {"set": "2", "content": "wave-right-hand", "style": "normal"}
+    stops = set()
+    for number in range(40):
+        take = Take(f"dataset-2_wave-right-hand_normal_{number:03d}", (), details=details)
+        cuts = [cut for cut in bandai_namco.BandaiNamco().cuts(take, clip) if isinstance(cut, Cut)]
+        stops |= {cut.stop for cut in cuts if cut.start == 0 and cut.stop < clip.num_frames}
+    assert min(stops) < 60 and max(stops) > 150 and max(np.diff(sorted(stops))) < 10
+
+
 def test_windows_cover_a_take():
     assert windows(31, 100, 32) == []
     assert windows(100, 100, 32) == [(0, 100)]

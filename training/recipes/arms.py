@@ -11,6 +11,7 @@ from kmm_core.skeleton import JOINT_INDEX
 
 # A wrist that stays this low (metres over the shoulder) is before the face at most: an arm held out, or a bent elbow.
 LOW_RAISE = 0.18
+HIGH_RAISE = 0.3  # over the head
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,17 @@ from kmm_core.clip import MotionClip
 from ..captions import Style, write_captions
 from ..data_checks import CLEAR_RISE, Measurements, Sides, measure
 from . import phrases
-from .arms import LOW_RAISE, wrist_heights
+from .arms import HIGH_RAISE, LOW_RAISE, wrist_heights
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
 
 _NAME = re.compile(r"dataset-(\d)_(.+)_([a-z-]+)_(\d+)\.bvh$")
-_HIGH = 0.3  # over the head
 # Who asks for a wave means a hand up high; one that stays before the chest (metres over the shoulder) needs its style named.
 _LOW_WAVE = 0.2
+# Frames of the cuts from a wave's beginning, spread evenly. Where there was none of 100 to 165, a wave of four seconds
+# stopped after one of them in some samples.
+_WAVE_STARTS = (45, 165)
 # Half of these cuts begin in the middle of a wave. Asked for a wave in the same words as for whole ones, the hand was up
 # from the first frame on in half of what was generated.
 _UP_ALREADY = -0.25  # metres over the shoulder; hanging hands are at -0.5
@@ -33,7 +35,7 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 6
+    version = 7
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
@@ -118,23 +120,30 @@ class BandaiNamco:
             else (phrases.RAISE_ONE, phrases.RAISE_ONE_AND_LOWER)
         )
         manner = phrases.STYLES[style]
-        if top > _HIGH:
+        if top > HIGH_RAISE:
             up = phrases.RAISE_BOTH_HIGH if both else phrases.RAISE_ONE_HIGH
+            down_again = phrases.RAISE_BOTH_HIGH_AND_LOWER if both else phrases.RAISE_ONE_HIGH_AND_LOWER
         elif top < LOW_RAISE:  # done by two styles alone, with the elbow bent
             up = phrases.RAISE_BOTH_BENT if both else phrases.RAISE_ONE_BENT
             down_again = phrases.RAISE_BOTH_LOW_AND_LOWER if both else phrases.RAISE_ONE_LOW_AND_LOWER
             manner = replace(manner, named=1.0)
         lower = phrases.LOWER_BOTH if both else phrases.LOWER_ONE
-        description = Description((*up, *down_again), "raise_arm", side=side)
-        yield self._cut(take, 0, frames, description, style, manner=manner)
-        if int(take.id[-1]) % 3 == 0:
-            yield self._cut(take, 0, frames, description, style, stretch=1.7)
         heights = wrist_heights(clip)
         height = heights.min(axis=1) if both else heights[:, 0 if side == "left" else 1]
         held = np.flatnonzero(height > height.max() - 0.12 * np.ptp(height))
-        if held[-1] + 1 >= 30:
-            description = Description(up, "raise_arm", side=side)
-            yield self._cut(take, 0, int(held[-1]) + 1, description, style, manner=manner)
+        # Asked for a raised arm, nobody expects it down again at the end: who lowers it is said to.
+        comes_down = height[-1] < height.max() - 0.5 * np.ptp(height)
+        whole = Description(down_again if comes_down else up, "raise_arm", side=side)
+        raised = Description(up, "raise_arm", side=side)
+        top_ends = int(held[-1]) + 1
+        number = int(take.id[-1])
+        yield self._cut(take, 0, frames, whole, style, manner=manner)
+        if number % 3 == 0:
+            yield self._cut(take, 0, frames, whole, style, stretch=1.7)
+        if top_ends >= 30:
+            yield self._cut(take, 0, top_ends, raised, style, manner=manner)
+            if number % 3 == 1:
+                yield self._cut(take, 0, top_ends, raised, style, stretch=1.7)
         if frames - held[-1] >= 30:
             start = max(int(held[0]), int(held[-1]) - 15)
             yield self._cut(take, start, frames, Description(lower, "lower_arm", side=side), style)
@@ -178,9 +187,12 @@ class BandaiNamco:
             yield cut(start, stop)
         if clip.num_frames >= 150:
             number = int(re.sub(r"\D", "", take.id)[-3:])
-            yield cut(0, 75 + 6 * (number % 5))
-            middle = clip.num_frames // 2
-            yield cut(middle - 30 - 5 * (number % 4), middle + 35)
+            shortest, longest = _WAVE_STARTS
+            length = shortest + (37 * number) % (longest - shortest + 1)
+            yield cut(0, min(length, clip.num_frames))
+            if number % 3 == 0:  # fewer are asked to go on than to begin
+                middle = clip.num_frames // 2
+                yield cut(middle - 30 - 5 * (number % 4), middle + 35)
 
     def _locomotion(self, take: Take, clip: MotionClip, content: str, style: str) -> Iterable[Cut | Dropped]:
         gait = "run" if content in ("run", "dash") else "walk"

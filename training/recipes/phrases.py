@@ -31,18 +31,22 @@ RAISE_ONE = (
     f"<lift> up ~ SIDE {_LIMB}",
 )
 # Only where the wrist rises over the head.
-RAISE_ONE_HIGH = (
-    *RAISE_ONE,
+_ONE_HIGH = (
     f"<raise> ~ SIDE {_LIMB} [high|in the air|overhead|above ~ head|all the way up|toward the ceiling]",
     f"<lift> ~ SIDE {_LIMB} [high|in the air|over ~ head]",
     f"<reach> [up high|for the sky|for the ceiling] with ~ SIDE {_LIMB}",
 )
+RAISE_ONE_HIGH = (*RAISE_ONE, *_ONE_HIGH, *_ONE_HIGH)
 # For takes in which the arm also comes down again.
 RAISE_ONE_AND_LOWER = (
     f"<raise> ~ SIDE {_LIMB} [|up] and <lower> it [|again]",
     f"<lift> ~ SIDE {_LIMB} [|up] [and then <lower> it|and <put> it [down|back down]|, then <lower> it [|again]]",
     f"<put> ~ SIDE {_LIMB} up and [then|] [down|back down] again",
     f"<raise> ~ SIDE {_LIMB} [|up] and <bring> it [back down|down again]",
+)
+RAISE_ONE_HIGH_AND_LOWER = (
+    *RAISE_ONE_AND_LOWER,
+    f"<raise> ~ SIDE {_LIMB} [high|overhead|above ~ head] and <lower> it [|again]",
 )
 # For wrists that stay below LOW_RAISE: who asks for a raised arm means one that goes up.
 RAISE_ONE_LOW = (
@@ -89,15 +93,19 @@ RAISE_BOTH = (
     "<throw> [both|~] arms up [|in the air]",
     "<stretch> both arms [up|upward]",
 )
-RAISE_BOTH_HIGH = (
-    *RAISE_BOTH,
+_BOTH_HIGH = (
     f"<raise> {_BOTH} [high|in the air|overhead|above ~ head]",
     f"<lift> {_BOTH} [high|in the air|over ~ head]",
     "![the|both] [arms|hands] [go up|come up|rise] [over the head|into the air|above the head]",
 )
+RAISE_BOTH_HIGH = (*RAISE_BOTH, *_BOTH_HIGH, *_BOTH_HIGH)
 RAISE_BOTH_AND_LOWER = (
     f"<raise> {_BOTH} [|up] and <lower> them [|again]",
     f"<lift> {_BOTH} [|up][, then <lower> them| and <put> them [down|back down]| and <bring> them down again]",
+)
+RAISE_BOTH_HIGH_AND_LOWER = (
+    *RAISE_BOTH_AND_LOWER,
+    f"<raise> {_BOTH} [high|overhead|above ~ head] and <lower> them [|again]",
 )
 RAISE_BOTH_LOW = (
     "!both [arms|hands] [rise|go up|are raised|are lifted] to shoulder height",
@@ -729,27 +737,20 @@ STAND_UP = (
     "<get> up from a chair",
     "<stand> up from sitting",
 )
+# Of an exercise whose arm goes up and comes down again.
 ABDUCT_ARM = (
-    *RAISE_ONE,
-    *RAISE_ONE_AND_LOWER,
     "<raise> ~ SIDE arm [out to the side|sideways|to the side] [|until it is overhead]",
     "<lift> ~ straight SIDE arm [out to the side|sideways] [|and <lower> it again]",
     "<swing> ~ SIDE arm up at ~ side",
 )
-_SCAPTION = (
+SCAPTION_ARM = (
+    "<raise> ~ SIDE arm [diagonally|in front of ~ body|forward and out]",
+    "<lift> ~ straight SIDE arm [diagonally|forward and out] [|and <lower> it again]",
+)
+SCAPTION_ARM_LOW = (
     "<raise> ~ SIDE arm [diagonally|in front of ~ body|forward and out|to shoulder height]",
     "<lift> ~ straight SIDE arm to shoulder height [|and <lower> it again]",
     "<hold> ~ straight SIDE arm out at shoulder height",
-)
-SCAPTION_ARM = (
-    *RAISE_ONE,
-    *RAISE_ONE_AND_LOWER,
-    *_SCAPTION,
-)
-SCAPTION_ARM_LOW = (
-    *RAISE_ONE_LOW,
-    *RAISE_ONE_LOW_AND_LOWER,
-    *_SCAPTION,
 )
 EXTEND_ARM = (
     "<swing> ~ SIDE arm [back|backward|backwards] [|behind ~ body]",
