@@ -98,7 +98,7 @@ def action_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
 
 
 def height_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
-    """Sentences that say how high the named arm goes, or only that it does; left and right by turns."""
+    """Sentences that say how high the named arm goes; left and right by turns."""
     return tuple(
         PromptSpec(line.format(side=side), judge, 3.0, side)
         for judge, block in words.HEIGHTS.items()

@@ -205,7 +205,7 @@ def other_lengths_figure(pipeline, specs: Sequence[PromptSpec], bundle: str) -> 
 
 
 HEIGHT_SAMPLES = 8  # of each prompt
-# What stands before a raised arm in a timeline: alone, an arm goes higher.
+# What stands before a raised arm: the demo's timeline, in which weights differed that did not alone (docs/decisions/0023).
 BEFORE = (("a person walks forward", 4.0), ("a person turns left", 3.0))
 
 

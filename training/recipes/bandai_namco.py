@@ -23,8 +23,8 @@ from .skeletal_files import read_skeletal
 _NAME = re.compile(r"dataset-(\d)_(.+)_([a-z-]+)_(\d+)\.bvh$")
 # Who asks for a wave means a hand up high; one that stays before the chest (metres over the shoulder) needs its style named.
 _LOW_WAVE = 0.2
-# Frames of the cuts from a wave's beginning, spread evenly. Where there was none of 100 to 165, a wave of four seconds
-# stopped after one of them in some samples.
+# Frames of the cuts from a wave's beginning, spread evenly. Where there were hardly any of 100 to 165, waves that were
+# asked for as long as that stopped after a second in some samples.
 _WAVE_STARTS = (45, 165)
 # Half of these cuts begin in the middle of a wave. Asked for a wave in the same words as for whole ones, the hand was up
 # from the first frame on in half of what was generated.
