@@ -200,6 +200,8 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
         value = getattr(shot, name)
         if value is not None:
             setattr(settings, name, value)
+    if shot.guidance is not None:
+        settings.set_guidance = True
     chosen = preferences()
     return build_plan(
         bpy.context,

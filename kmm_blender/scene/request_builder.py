@@ -135,7 +135,7 @@ def build_plan(
         model=model,
         seed=settings.seed if seed is None else seed,
         samples=settings.num_takes,
-        guidance_scale=settings.guidance,
+        guidance_scale=settings.guidance if settings.set_guidance else None,
         steps=QUALITY_STEPS[settings.quality],
         foot_cleanup=settings.foot_cleanup,
         keep_clip=keep.clip if keep else None,

@@ -178,7 +178,11 @@ class KMM_PT_generate_options(_Panel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column()
-        column.prop(settings, "guidance")
+        row = column.row(heading="Guidance")
+        row.prop(settings, "set_guidance", text="")
+        value = row.row()
+        value.active = settings.set_guidance
+        value.prop(settings, "guidance", text="")
         column.prop(settings, "root")
         column.prop(settings, "foot_cleanup")
         column.prop(settings, "reduce_keys")

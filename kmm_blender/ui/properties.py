@@ -173,6 +173,11 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
         ),
         default="STANDARD",
     )
+    set_guidance: BoolProperty(
+        name="Set Guidance",
+        description="Follow the words as closely as said here; otherwise each model does as it was tuned for, and fastest",
+        default=False,
+    )
     guidance: FloatProperty(
         name="Guidance",
         description="How closely the motion follows the words: low is loose and varied, high is literal",

@@ -410,6 +410,22 @@ def test_without_a_backend_no_other_shot_is_tried(prompts, char_blend, tmp_path,
     assert session.get().python is None
 
 
+def test_guidance_is_the_models_own_unless_a_shot_names_it(
+    made_up, monkeypatch, prompts, char_blend, tmp_path
+):
+    asked, generate = [], run._generate
+
+    def note(plan, *rest):
+        asked.append(plan.request.guidance_scale)
+        generate(plan, *rest)
+
+    monkeypatch.setattr(run, "_generate", note)
+    for words in ([], ["--guidance", "3"]):
+        out = str(tmp_path / f"{len(words)}.blend")
+        assert run.main(["--timeline", str(prompts), "--armature", "Rig", "--save", out, *words]) == 0
+    assert asked == [None, 3.0]
+
+
 def test_the_script_finds_the_extension_and_exits_with_the_code(prompts, char_blend, monkeypatch, capfd):
     script = Path(run.__file__).parents[1] / "kmm_batch.py"
     monkeypatch.setattr(sys, "argv", ["blender", "-b", "--python", str(script), "--", "--takes", "99"])

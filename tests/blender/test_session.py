@@ -215,6 +215,14 @@ def test_start_from_pose_reads_the_first_frame_and_comes_back(character):
     assert plan.floor == pytest.approx(0.5) == again.floor
 
 
+def test_guidance_is_the_models_own_until_it_is_set(character):
+    settings = bpy.context.scene.kmm
+    settings.guidance = 3.5
+    assert build_plan(bpy.context).request.guidance_scale is None
+    settings.set_guidance = True
+    assert build_plan(bpy.context).request.guidance_scale == 3.5
+
+
 def test_regenerate_pins_the_other_prompts(character, worker):
     worker(GOOD)
     scene = bpy.context.scene
