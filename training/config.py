@@ -23,6 +23,7 @@ from kmm_core.masking.masker import MaskingSettings
 from kmm_core.sampling.masked_decoding import SamplingSettings
 from kmm_core.text.encoder import TextSettings
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
+from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.motion_data import DataSettings
 from kmm_core.train.token_data import RowSettings
 from kmm_core.train.train_settings import TrainSettings
@@ -91,6 +92,7 @@ class RunSettings:
     aligner: AlignerSettings = field(default_factory=AlignerSettings)
     text: TextSettings = field(default_factory=TextSettings)
     masking: MaskingSettings = field(default_factory=MaskingSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     train: StageSettings = field(default_factory=StageSettings)

@@ -175,6 +175,13 @@ def train_generator_on(
     resume: bool,
 ) -> TrainResult:
     """A generator in ``folder``; its rows are only asked for where there is something left to do."""
+    if settings.learning.distil_guidance and not settings.generator_start:
+        raise KmmError(
+            "bad_settings",
+            f"learning.distil_guidance={settings.learning.distil_guidance:g} needs a trained generator to learn from, "
+            "and generator_start is empty.",
+            'Name one (generator_start = "starter", or a checkpoint), or leave distil_guidance at 0.',
+        )
 
     def make_stage() -> Stage:
         stage = generator_stage.build(
@@ -185,9 +192,12 @@ def train_generator_on(
             aligner=settings.aligner,
             masking=settings.masking,
             rows=rows(),
+            learning=settings.learning,
         )
         if settings.generator_start:
             _start_with(stage.objective, settings.generator_start)
+        if settings.learning.distil_guidance:
+            stage.objective.learn_from_start()
         return stage
 
     return _train(make_stage, settings, settings.train.generator, folder, resume)

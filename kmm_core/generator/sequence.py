@@ -56,6 +56,10 @@ class SequenceLayout:
         picked[_real_tokens(counts, longest)] = values[self.is_motion]
         return picked
 
+    def first(self, count: int) -> SequenceLayout:
+        """That of the first rows; L stays."""
+        return SequenceLayout(self.is_motion[:count], self.is_text[:count], self.prompt[:count])
+
     def to(self, device: torch.device) -> SequenceLayout:
         return SequenceLayout(self.is_motion.to(device), self.is_text.to(device), self.prompt.to(device))
 

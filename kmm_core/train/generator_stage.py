@@ -1,11 +1,15 @@
 """The generator with the learned text layers and the alignment loss, on a frozen tokenizer; then its residual codebooks alone.
 
+A trained one can also be taught its own guidance: ``LearningSettings.distil_guidance``.
+
 Shapes: B rows, T tokens, L places, K codebooks, V codes, P prompts of the batch, S prompts of a row, E text width.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..aligner.text_motion_aligner import AlignerSettings, TextMotionAligner
+from ..errors import KmmError
 from ..generator.motion_generator import GeneratorSettings, MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID
 from ..masking.masker import KeyFrameMasker, MaskingSettings
@@ -39,6 +44,35 @@ from .variants import variants
 # Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
 VALIDATION_ROWS = 256
+MAX_DISTILLED = 10.0
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """What the generator learns from.
+
+    Attributes:
+        residual_share: share of a batch's rows that also train the residual codebooks, a third of a step's work; 0 leaves
+            them as they are.
+        distil_guidance: 0 learns the recordings' tokens. Above 0, the generator learns to give in one pass what
+            ``generator_start`` gives in two with this guidance (Meng et al. 2023, arXiv 2210.03142, 3.1, for one scale);
+            it is then decoded with ``sampling.guidance_scale = 1``.
+
+    Raises:
+        KmmError: ``bad_settings``, with every problem named.
+    """
+
+    residual_share: float = 1.0
+    distil_guidance: float = 0.0
+
+    def __post_init__(self):
+        problems = []
+        if not 0 <= self.residual_share <= 1:
+            problems.append(f"residual_share={self.residual_share!r} must be in [0, 1]")
+        if not 0 <= self.distil_guidance <= MAX_DISTILLED:
+            problems.append(f"distil_guidance={self.distil_guidance!r} must be in [0, {MAX_DISTILLED:g}]")
+        if problems:
+            raise KmmError("bad_settings", "; ".join(problems) + ".")
 
 
 class GeneratorObjective(nn.Module):
@@ -56,10 +90,19 @@ class GeneratorObjective(nn.Module):
         aligner: TextMotionAligner,
         masker: KeyFrameMasker,
         word_dropout: float = 0.0,
+        learning: LearningSettings = LearningSettings(),
     ):
         super().__init__()
         self.word_dropout = word_dropout
+        self.learning = learning
+        # In a list, so that it is no part of the weights that are trained, averaged and saved.
+        self.teacher: list[GeneratorObjective] = []
         self.generator, self.prompt_head, self.aligner, self.masker = generator, prompt_head, aligner, masker
+
+    def learn_from_start(self) -> None:
+        """The weights it has now become the teacher of ``learning.distil_guidance``."""
+        teacher = copy.deepcopy(self).eval().requires_grad_(False)
+        self.teacher = [teacher]
 
     def forward(self, batch: TokenBatch, rng: torch.Generator) -> dict[str, Tensor]:
         valid = batch.places.pick(batch.places.is_motion[..., None])[..., 0]
@@ -78,11 +121,28 @@ class GeneratorObjective(nn.Module):
         with torch.no_grad():
             losses["accuracy"] = (logits.argmax(-1) == true).float().mean()
         total = losses["masked"] + losses["residual"]
+        if self.training and self.teacher:
+            taught = self.teacher[0].to(logits.device).guided(batch, visible, dropped)[wanted]
+            losses["distilled"] = functional.cross_entropy(logits, taught.float().softmax(-1))
+            total = losses["distilled"] + losses["residual"]
         if self.aligner.settings.level != "none":
             restored = self._restored_latents(logits, visible, wanted)
             losses["alignment"] = self._alignment_loss(text, restored, valid, batch, dropped)
             total = total + self.aligner.settings.weight * losses["alignment"]
         return {"loss": total, **losses}
+
+    @torch.no_grad()
+    def guided(self, batch: TokenBatch, visible: Tensor, dropped: Tensor) -> Tensor:
+        """Logits of the first codebook with the guidance to be distilled, every word of the prompts read. [B, T, V]."""
+        text = self.prompt_head(batch.text)
+        prompts = self._text_rows(text, dropped, batch)
+        free = self._text_rows(text, torch.ones_like(dropped), batch)
+        placed = batch.places.place(visible, PAD_ID)
+        prompted, free = (
+            self.generator.base_logits(batch.places.pick(self.generator.restore(placed, rows, batch.places)))
+            for rows in (prompts, free)
+        )
+        return free + self.learning.distil_guidance * (prompted - free)
 
     def _hide(self, batch: TokenBatch, valid: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """First-codebook tokens with some masked and some wrong, and which of them to restore. [B, T] each."""
@@ -119,9 +179,16 @@ class GeneratorObjective(nn.Module):
     ) -> Tensor:
         """Cross-entropy of one residual codebook a row, drawn anew each time, the true earlier codes given."""
         count, _, codebooks = batch.tokens.shape
+        if self.training and not self.residual_only:
+            count = math.ceil(count * self.learning.residual_share)  # the first ones: rows come in no order
         levels = torch.randint(1, codebooks, (count,), generator=rng).to(valid.device)
-        logits = self.generator.residual(batch.tokens, levels, prompts, batch.places)
-        wanted = batch.tokens[torch.arange(count, device=levels.device), :, levels]
+        if not count:
+            return prompts.new_zeros(())
+        tokens, valid, places = batch.tokens[:count], valid[:count], batch.places.first(count)
+        logits = self.generator.residual(tokens, levels, prompts[:count], places)
+        # Without these rows' padding beyond the longest of them.
+        tokens, valid = tokens[:, : logits.shape[1]], valid[:, : logits.shape[1]]
+        wanted = tokens[torch.arange(count, device=levels.device), :, levels]
         return functional.cross_entropy(logits[valid].float(), wanted[valid])
 
     def _restored_latents(self, logits: Tensor, visible: Tensor, wanted: Tensor) -> Tensor:
@@ -230,11 +297,11 @@ def build(
     aligner: AlignerSettings,
     masking: MaskingSettings,
     rows: GeneratorRows,
+    learning: LearningSettings = LearningSettings(),
 ) -> Stage:
     """The generator stage on these rows."""
-    return _stage(
-        "generator", make_objective(tokenizer, encoder, text, generator, aligner, masking), rows, "masked"
-    )
+    objective = make_objective(tokenizer, encoder, text, generator, aligner, masking, learning)
+    return _stage("generator", objective, rows, "masked")
 
 
 def residual_stage(objective: GeneratorObjective, rows: GeneratorRows) -> Stage:
@@ -268,6 +335,7 @@ def make_objective(
     generator: GeneratorSettings,
     aligner: AlignerSettings,
     masking: MaskingSettings,
+    learning: LearningSettings = LearningSettings(),
 ) -> GeneratorObjective:
     """New, untrained modules that fit each other."""
     objective = GeneratorObjective(
@@ -276,6 +344,7 @@ def make_objective(
         TextMotionAligner(tokenizer.settings.code_width, text.width, aligner),
         KeyFrameMasker(masking),
         text.word_dropout,
+        learning,
     )
     if masking.strategy == "confidence":
         mask_by_confidence(objective)

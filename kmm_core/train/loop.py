@@ -23,6 +23,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import parse_flag_from_env, send_to_device
 
+from ..allocator import keep_freed_memory
 from ..atomic_write import write_error
 from ..errors import KmmError
 from . import checkpoint
@@ -79,6 +80,7 @@ def train(
             where the folder can't be written.
     """
     last, best = folder / "last.safetensors", folder / "best.safetensors"
+    keep_freed_memory()
     accelerator = _accelerator(settings)
     main, rank = accelerator.is_main_process, accelerator.process_index
     objective = stage.objective.to(accelerator.device)

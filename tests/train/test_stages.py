@@ -10,6 +10,7 @@ from kmm_core.aligner.text_motion_aligner import AlignerSettings
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.generator.motion_generator import GeneratorSettings
+from kmm_core.generator.sequence import MASK_ID, PAD_ID
 from kmm_core.masking.masker import MaskingSettings
 from kmm_core.motion import rotations
 from kmm_core.motion.representation import representation
@@ -17,6 +18,7 @@ from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
+from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from kmm_core.train.token_data import (
@@ -29,6 +31,7 @@ from kmm_core.train.token_data import (
     with_one_sentence,
 )
 
+AS_EVER = LearningSettings()
 SMALL = TokenizerSettings(width=16, code_width=8, num_codebooks=3, codebook_size=16)
 
 
@@ -81,7 +84,7 @@ class LetterEncoder:
         return TokenOutputs(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
 
 
-def generator_stage_on(data, folder, level="segment", strategy="key_frame"):
+def generator_stage_on(data, folder, level="segment", strategy="key_frame", learning=AS_EVER, dropout=0.1):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
     tokenizer.quantize(
         tokenizer.latents(torch.from_numpy(data.clips[0].features[:64])[None]), torch.Generator()
@@ -90,9 +93,10 @@ def generator_stage_on(data, folder, level="segment", strategy="key_frame"):
         tokenizer=tokenizer,
         encoder=LetterEncoder(),
         text=TextSettings(width=16, layers=1, heads=2),
-        generator=GeneratorSettings(d_model=32, layers=1, d_state=8, head_width=16),
+        generator=GeneratorSettings(d_model=32, layers=1, d_state=8, head_width=16, dropout=dropout),
         aligner=AlignerSettings(level=level, width=16),
         masking=MaskingSettings(strategy),
+        learning=learning,
         rows=generator_stage.load_rows(
             tokenizer=tokenizer,
             data=lambda: data,
@@ -132,6 +136,78 @@ def test_generator_stage_learns(data, tmp_path, level):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     report = stage.validate(stage.objective.eval(), None)
     assert ("alignment" in report) == (level != "none") and report["masked"] > 0
+
+
+def test_wrong_learning_settings_are_all_named():
+    with pytest.raises(KmmError, match=r"residual_share=1.5 must be in \[0, 1\]; distil_guidance=-1"):
+        LearningSettings(residual_share=1.5, distil_guidance=-1.0)
+
+
+def test_only_a_share_of_the_rows_trains_the_residual_codebooks(data, tmp_path):
+    asked = {}
+    for share in (1.0, 0.25, 0.0):
+        objective = generator_stage_on(data, tmp_path, learning=LearningSettings(share)).objective
+        stage = generator_stage_on(data, tmp_path)
+        batch = stage.make_batch(torch.Generator().manual_seed(3), 8)
+        seen = []
+        objective.generator.residual.register_forward_pre_hook(
+            lambda _, inputs, seen=seen: seen.append(inputs)
+        )
+        losses = objective(batch, torch.Generator().manual_seed(0))
+        losses["loss"].backward()
+        asked[share] = [(len(tokens), len(levels), len(text)) for tokens, levels, text, _ in seen]
+        gradient = objective.generator.residual.heads.grad
+        assert (share > 0) == (gradient is not None and bool(gradient.abs().sum() > 0))
+        assert (losses["residual"].item() > 0) == (share > 0)
+        # What is reported in validation is of all rows, whatever trains.
+        assert objective.eval()(batch, torch.Generator())["residual"] > 0
+    rows = len(batch.tokens)
+    quarter = -(-rows // 4)
+    assert rows > 4 and asked == {1.0: [(rows,) * 3], 0.25: [(quarter,) * 3], 0.0: []}
+
+
+def test_guidance_is_learned_into_one_pass(data, tmp_path):
+    torch.manual_seed(0)
+    # Little dropout: what the student can reach is to be seen, not how it is disturbed.
+    stage = generator_stage_on(data, tmp_path, "none", learning=LearningSettings(0.0, 3.0), dropout=0.0)
+    objective = stage.objective
+    losses_over(stage, 60)
+    names = set(objective.state_dict())
+    objective.learn_from_start()
+    (teacher,) = objective.teacher
+    before = {name: weight.clone() for name, weight in teacher.state_dict().items()}
+    assert set(objective.state_dict()) == names  # the teacher is neither trained nor saved
+
+    batch = stage.make_batch(torch.Generator().manual_seed(99), 8)
+    valid = batch.places.pick(batch.places.is_motion[..., None])[..., 0]
+    visible = torch.where(valid, MASK_ID, PAD_ID)
+    kept = torch.zeros(len(batch.prompt_row), dtype=torch.bool)
+
+    def alone(objective, scale=1.0):
+        """Guided by hand: [N, V] log-probabilities."""
+        text = objective.prompt_head(batch.text)
+        parts = []
+        for dropped in (kept, ~kept):
+            rows = objective._text_rows(text, dropped, batch)
+            hidden = objective.generator.restore(batch.places.place(visible, PAD_ID), rows, batch.places)
+            parts.append(objective.generator.base_logits(batch.places.pick(hidden)))
+        return (parts[1] + scale * (parts[0] - parts[1]))[valid].log_softmax(-1)
+
+    def distance() -> float:
+        wanted = alone(teacher, 3.0)
+        return float((wanted.exp() * (wanted - alone(objective))).sum(-1).mean())
+
+    with torch.no_grad():
+        torch.testing.assert_close(
+            teacher.guided(batch, visible, kept)[valid].log_softmax(-1), alone(teacher, 3.0)
+        )
+        first = distance()
+    losses_over(stage, 80)
+    with torch.no_grad():
+        assert first > 0.02 and distance() < 0.5 * first
+    assert all(torch.equal(weight, before[name]) for name, weight in teacher.state_dict().items())
+    # Validation tells how well the recordings are restored, as without a teacher.
+    assert "distilled" not in stage.validate(objective.eval(), None)
 
 
 def test_confidence_hides_what_the_model_doubts(data, tmp_path):

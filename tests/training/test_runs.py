@@ -3,6 +3,7 @@
 Run as a script it trains one stage of such a run and kills itself, for the test of that.
 """
 
+import json
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from kmm_core.errors import KmmError
 from kmm_core.formats.npz import read_npz
 from kmm_core.text.encoder import TokenOutputs
 from kmm_core.train import checkpoint
+from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from training import config, runs
 from training.recipes.synthetic import make_clip
@@ -186,6 +188,33 @@ def test_a_generator_may_start_with_another_ones_weights(trained, prepared, tmp_
     weights = checkpoint.load(runs.train_generator(settings, run, resume=True).best).weights
     for name, tensor in checkpoint.load(start).weights.items():
         torch.testing.assert_close(weights[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_guidance_is_distilled_from_the_start_and_resumed(trained, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "load_text_encoder", lambda settings: LetterEncoder())
+    settings = tiny_settings(prepared)
+    settings = replace(settings, learning=LearningSettings(0.5, 2.0))
+    with pytest.raises(KmmError, match="generator_start is empty") as caught:
+        runs.train_generator(settings, trained[0], resume=True)
+    assert "distil_guidance at 0" in caught.value.hint
+
+    settings = replace(settings, generator_start=str(trained[1]["generator"].best))
+    how = replace(settings.train.generator, steps=4, checkpoint_every=2, ema_decay=0.0)
+    ends = []
+    for name, parts in (("whole", [4]), ("resumed", [2, 4])):
+        run = tmp_path / name
+        shutil.copytree(trained[0] / "tokenizer", run / "tokenizer")
+        for steps in parts:
+            part = replace(
+                settings, train=replace(settings.train, generator=replace(how, steps=steps, decay="constant"))
+            )
+            result = runs.train_generator(part, run, resume=True)
+        rows = [json.loads(line) for line in (run / "generator" / "metrics.jsonl").read_text().splitlines()]
+        assert any("train/distilled" in row for row in rows)
+        ends.append(checkpoint.load(result.last).weights)
+    assert ends[0].keys() == ends[1].keys() and not any("teacher" in name for name in ends[0])
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=0, atol=0)
 
 
 def test_a_bundle_is_trained_further(trained, prepared, tmp_path, monkeypatch):
