@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from kmm_core.evaluate import results_page
-from kmm_core.evaluate.decay import DecayPlan, measure_decay, one_pass, piece_by_piece
+from kmm_core.evaluate.decay import DecayPlan, measure_decay, one_pass, piece_by_piece, recordings_joined
 from kmm_core.evaluate.decay_page import NAME, TITLE, write_decay
 from kmm_core.evaluate.evaluator import load_evaluator
 
@@ -57,6 +57,7 @@ def run_decay(
         other, reference = load_model(baseline, device)
         methods[f"{other} (baseline), one pass"] = one_pass(reference, data.fps)
     methods[f"{measured}, piece by piece"] = piece_by_piece(pipeline, data.fps)
+    methods["recordings, joined"] = recordings_joined(pipeline.representation)
     with stage_bars() as report:
         decay = measure_decay(methods, data, measuring, plan, report)
     about = results_page.machine() | {"evaluator": evaluator.name, "held-out clips": str(len(data.clips))}

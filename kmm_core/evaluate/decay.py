@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
 
 from ..clip import MotionClip
 from ..errors import KmmError
+from ..motion.representation import Representation
 from ..pipeline import TextToMotion
+from ..train.compositions import join
 from . import metrics
 from .directional import directions
-from .evaluation_set import EvaluationSet
+from .evaluation_set import EvaluationSet, Features
 from .evaluator import FrozenEvaluator
 from .scores import Embedded, embedded_scores, generate_timeline
 from .sequences import FADE_SECONDS, MadeSequence, pieces, stitch, sub_sequences
@@ -33,15 +35,30 @@ ORDERS = 10  # of the pools of R-precision
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Prompts: what is asked for, what the evaluator reads, what it means, and the recordings, each of ``frames``."""
+
+    texts: tuple[str, ...]
+    tagged: tuple[str, ...]
+    frames: tuple[int, ...]
+    meanings: tuple[str, ...]
+    recorded: tuple[Features, ...]
+
+    def pick(self, chosen: Sequence[int]) -> Asked:
+        """Some of them, in that order."""
+        return Asked(*(tuple(getattr(self, part.name)[index] for index in chosen) for part in fields(self)))
+
+
+@dataclass(frozen=True)
 class Method:
     """A way to make timelines.
 
     Attributes:
-        make: texts, frames of each, seed -> the sub-sequences, one a text.
+        make: prompts in order, seed -> the sub-sequences, one a prompt.
         alone: whether a prompt is made without those before its neighbour; they need not be made then.
     """
 
-    make: Callable[[Sequence[str], Sequence[int], int], list[MotionClip]]
+    make: Callable[[Asked, int], list[MotionClip]]
     alone: bool = False
 
 
@@ -74,16 +91,6 @@ class DecayPlan:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The prompts of every bin: what is asked for, what the evaluator reads, and what it means."""
-
-    texts: tuple[str, ...]
-    tagged: tuple[str, ...]
-    frames: tuple[int, ...]
-    meanings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Decay:
     """What was measured.
 
@@ -101,8 +108,8 @@ class Decay:
 def one_pass(pipeline: TextToMotion, fps: float) -> Method:
     """All prompts of a timeline through the model at once."""
 
-    def make(texts: Sequence[str], frames: Sequence[int], seed: int) -> list[MotionClip]:
-        clip, boundaries = generate_timeline(pipeline, texts, frames, seed, fps=fps)
+    def make(asked: Asked, seed: int) -> list[MotionClip]:
+        clip, boundaries = generate_timeline(pipeline, asked.texts, asked.frames, seed, fps=fps)
         return sub_sequences(MadeSequence(clip, tuple(boundaries)))
 
     return Method(make)
@@ -112,9 +119,23 @@ def piece_by_piece(pipeline: TextToMotion, fps: float) -> Method:
     """Every prompt alone, the pieces cross-faded."""
     fade = 2 * round(FADE_SECONDS * fps / 2)
 
-    def make(texts: Sequence[str], frames: Sequence[int], seed: int) -> list[MotionClip]:
-        clip = stitch(pieces(pipeline, texts, frames, seed, fps=fps, fade=fade), fade)
-        return sub_sequences(MadeSequence(clip, tuple(np.cumsum(frames)[:-1].tolist())))
+    def make(asked: Asked, seed: int) -> list[MotionClip]:
+        clip = stitch(pieces(pipeline, asked.texts, asked.frames, seed, fps=fps, fade=fade), fade)
+        return sub_sequences(MadeSequence(clip, tuple(np.cumsum(asked.frames)[:-1].tolist())))
+
+    return Method(make, alone=True)
+
+
+def recordings_joined(form: Representation) -> Method:
+    """The recordings of the prompts, joined as training timelines are: what a figure loses by the joins alone."""
+
+    def make(asked: Asked, seed: int) -> list[MotionClip]:
+        rows, boundaries = asked.recorded[0], []
+        for following in asked.recorded[1:]:
+            end = len(rows)
+            rows, lost, _ = join(rows, following, form)
+            boundaries.append(end - lost)
+        return sub_sequences(MadeSequence(form.decode(rows, form.fps), tuple(boundaries)))
 
     return Method(make, alone=True)
 
@@ -145,9 +166,9 @@ def measure_decay(
     real: dict[str, list[float]] = {score: [] for score in SCORES}
     for repetition in range(plan.repetitions):
         rng = np.random.default_rng([plan.seed, repetition])
-        asked, recorded = draw_prompts(data, plan.count, rng)
+        asked = draw_prompts(data, plan.count, rng)
         score = partial(_scores, evaluator=evaluator, asked=asked, everything=everything)
-        _append(real, score(evaluator.embed_motions(recorded)))
+        _append(real, score(evaluator.embed_motions(asked.recorded)))
         for place, (first, last) in enumerate(plan.bins):
             timelines = plan_timelines(plan.count, first, last, rng)
             for name, method in methods.items():
@@ -157,8 +178,7 @@ def measure_decay(
                     seed = plan.seed + 1000 * (repetition * len(plan.bins) + place) + number
                     before = min(first - 1, 1) if method.alone else first - 1
                     chosen = timeline[first - 1 - before :]
-                    frames = [asked.frames[index] for index in chosen]
-                    clips = method.make([asked.texts[index] for index in chosen], frames, seed)
+                    clips = method.make(asked.pick(chosen), seed)
                     for index, clip in list(zip(chosen, clips, strict=True))[before:]:
                         motions[index] = data.encode(clip)
                     advance()
@@ -168,8 +188,8 @@ def measure_decay(
     return Decay(plan, found, real)
 
 
-def draw_prompts(data: EvaluationSet, count: int, rng: np.random.Generator) -> tuple[Asked, list[np.ndarray]]:
-    """``count`` held-out clips with a caption of each; clips come again where there are fewer. Also their features.
+def draw_prompts(data: EvaluationSet, count: int, rng: np.random.Generator) -> Asked:
+    """``count`` held-out clips with a caption of each; clips come again where there are fewer.
 
     Raises:
         KmmError: ``too_few_clips``.
@@ -186,13 +206,13 @@ def draw_prompts(data: EvaluationSet, count: int, rng: np.random.Generator) -> t
     clips = [usable[index] for index in order]
     picks = [int(rng.integers(len(clip.captions))) for clip in clips]
     frames = [min(len(clip.features), round(MAX_SECONDS * data.fps)) for clip in clips]
-    asked = Asked(
+    return Asked(
         tuple(clip.captions[pick] for clip, pick in zip(clips, picks, strict=True)),
         tuple(clip.tagged[pick] for clip, pick in zip(clips, picks, strict=True)),
         tuple(frames),
         tuple(clip.meaning for clip in clips),
+        tuple(clip.features[:length] for clip, length in zip(clips, frames, strict=True)),
     )
-    return asked, [clip.features[:length] for clip, length in zip(clips, frames, strict=True)]
 
 
 def plan_timelines(count: int, first: int, last: int, rng: np.random.Generator) -> list[list[int]]:

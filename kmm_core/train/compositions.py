@@ -10,11 +10,55 @@ import torch
 from numpy.typing import NDArray
 
 from ..motion.representation import Representation
+from ..skeleton import JOINT_INDEX
 
 OVERLAP_FRAMES = 24  # 0.8 s at 30 fps: long enough to lower a raised arm without a jolt
+HALF_OVERLAP = OVERLAP_FRAMES // 2
 CANDIDATES = 12  # clips tried as the next one; the one whose start is most like the end so far wins
 
+# A body stands where neither pelvis nor feet move faster, over so many frames; its arms may.
+STANDING_JOINTS = [
+    JOINT_INDEX[name] for name in ("pelvis", "left_ankle", "right_ankle", "left_foot", "right_foot")
+]
+STANDING_METRES_A_SECOND, STANDING_FRAMES = 0.5, 5
+EASE = 0.75  # share of the speed that is left after each frame of coming to rest
+
 Features = NDArray[np.float32]
+
+
+def join(first: Features, second: Features, form: Representation) -> tuple[Features, int, int]:
+    """Two motions as one, and how many frames of the end of the first and of the start of the second the fade has eaten.
+
+    A body that stands at that end comes to rest in its half of the fade, and the motion is shown whole: an arm that was
+    recorded to go up after half a second does so in a timeline, too. One that moves on, a walk, cannot stop there and loses
+    its half.
+
+    Args:
+        first: [Fa, D], at least OVERLAP_FRAMES.
+        second: [Fb, D], likewise.
+        form: see ``cross_fade``.
+
+    Returns:
+        The joined features, [Fa + Fb - frames lost, D]; frames lost by the first, by the second: 0 or HALF_OVERLAP.
+    """
+    lost_first = lost_second = HALF_OVERLAP
+    if stands(first[-STANDING_FRAMES:], form):
+        first, lost_first = _come_to_rest(first), 0
+    if stands(second[:STANDING_FRAMES], form):
+        second, lost_second = _come_to_rest(second[::-1])[::-1], 0
+    return cross_fade(first, second, form), lost_first, lost_second
+
+
+def stands(rows: Features, form: Representation) -> bool:
+    """Whether pelvis and feet hardly move in these few rows [n, D]."""
+    joints = form.decode(rows, form.fps).joint_positions()[:, STANDING_JOINTS]
+    return bool(np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() * form.fps < STANDING_METRES_A_SECOND)
+
+
+def _come_to_rest(rows: Features) -> Features:
+    """HALF_OVERLAP rows more, in which what changed in the last one changes ever less. [F, D] -> [F + HALF_OVERLAP, D]."""
+    reach = np.cumsum(EASE ** (1 + np.arange(HALF_OVERLAP)), dtype=np.float32)
+    return np.concatenate([rows, rows[-1] + reach[:, None] * (rows[-1] - rows[-2])])
 
 
 def cross_fade(first: Features, second: Features, form: Representation) -> Features:

@@ -23,13 +23,13 @@ from ..generator.sequence import SequenceLayout, layout
 from ..text.encoder import TextEncoder, TokenOutputs
 from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
-from .compositions import CANDIDATES, OVERLAP_FRAMES, cross_fade, pick_next
+from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next
 from .motion_data import FeatureClip, MotionData, WeightedPicker
 
 MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
 BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
 
-ROWS_VERSION = "6"  # raised when the same data and settings give other rows, so that kept ones are made anew
+ROWS_VERSION = "7"  # raised when the same data and settings give other rows, so that kept ones are made anew
 
 
 @dataclass(frozen=True)
@@ -195,20 +195,19 @@ def _as_one(prompts: Sequence[Prompting]) -> Prompting:
 
 def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
     """A timeline of two to four clips that fits a row, and its prompts."""
-    form, half = data.representation, OVERLAP_FRAMES // 2 // step
+    form = data.representation
     features, prompting, _ = joinable[pick(1, rng)[0]]
     prompts = [prompting]
     for _ in range(int(torch.randint(1, 4, (), generator=rng))):
         candidates = [joinable[index] for index in pick(CANDIDATES, rng)]
-        room = MAX_ROW_TOKENS * step - len(features) + OVERLAP_FRAMES
+        room = MAX_ROW_TOKENS * step - len(features)
         candidates = [candidate for candidate in candidates if len(candidate[0]) <= room]
         if not candidates:
             break
         following, prompting, _ = candidates[pick_next(features, [c[0] for c in candidates], form, rng)]
-        features = cross_fade(features, following, form)
-        last = prompts.pop()
-        prompts.append(Prompting(last.tokens - half, last.captions, last.meaning))
-        prompts.append(Prompting(prompting.tokens - half, prompting.captions, prompting.meaning))
+        features, *lost = join(features, following, form)
+        for item, frames in zip((prompts.pop(), prompting), lost, strict=True):
+            prompts.append(Prompting(item.tokens - frames // step, item.captions, item.meaning))
     return features, tuple(prompts)
 
 

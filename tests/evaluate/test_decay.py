@@ -11,6 +11,7 @@ from kmm_core.errors import KmmError
 from kmm_core.evaluate import decay_page
 from kmm_core.evaluate.decay import (
     BINS,
+    Asked,
     DecayPlan,
     Method,
     draw_prompts,
@@ -18,12 +19,15 @@ from kmm_core.evaluate.decay import (
     one_pass,
     piece_by_piece,
     plan_timelines,
+    recordings_joined,
     swap_sides,
 )
 from kmm_core.evaluate.evaluation_set import EvaluationClip, EvaluationSet
+from kmm_core.motion import rotations
+from kmm_core.motion.representation import representation
 
+from .bodies import bump, standing, turn_joint
 from .bodies import clip as body
-from .bodies import standing
 
 FPS = 30.0
 WIDTH = 6
@@ -61,9 +65,9 @@ def evaluation_set(lengths=(90, 200, 20)) -> EvaluationSet:
 def worse_by(noise: float, side: bool = True) -> Method:
     """Motion that strays further from its text the later it stands."""
 
-    def make(texts, frames, seed):
+    def make(asked, seed):
         rng = np.random.default_rng(seed)
-        points = [meaning_vector(text) * ([1] + [1] * 5 if side else [0] + [1] * 5) for text in texts]
+        points = [meaning_vector(text) * ([1] + [1] * 5 if side else [0] + [1] * 5) for text in asked.texts]
         return [
             np.tile(point + noise * place * rng.normal(size=WIDTH), (4, 1))
             for place, point in enumerate(points)
@@ -82,8 +86,8 @@ def test_every_bin_holds_every_prompt_once():
 
 
 def test_prompts_last_two_to_five_seconds_and_come_again_where_they_are_few():
-    asked, recorded = draw_prompts(evaluation_set(), 60, np.random.default_rng(0))
-    assert set(asked.frames) == {90, 150} and [len(rows) for rows in recorded] == list(asked.frames)
+    asked = draw_prompts(evaluation_set(), 60, np.random.default_rng(0))
+    assert set(asked.frames) == {90, 150} and [len(rows) for rows in asked.recorded] == list(asked.frames)
     usable = 27  # of 40 clips, those of 90 and 200 frames
     assert len(set(asked.texts[:usable])) == usable and len(set(asked.texts)) == usable
     with pytest.raises(KmmError, match="No held-out clip lasts 2 s"):
@@ -137,6 +141,26 @@ def test_decay_is_seen_where_there_is_some_and_only_there(tmp_path):
     assert json.loads(page.with_suffix(".json").read_text())["scores"] == found.scores
 
 
+def asked_for(frames, recorded=()) -> Asked:
+    texts = tuple("abc"[: len(frames)])
+    return Asked(texts, texts, tuple(frames), texts, tuple(recorded) or texts)
+
+
+def test_joined_recordings_are_the_recordings_but_for_the_fades():
+    form, frames = representation("272"), [70, 90, 60]
+    raised = [body(*standing(count)) for count in frames]
+    for number, clip in enumerate(raised):  # one arm goes up, each time another way
+        turn_joint(
+            clip.local_rotations, "left_shoulder", np.array([0, 0, 1.0]), (number - 1) * bump(clip.num_frames)
+        )
+    recorded = [form.encode(clip) for clip in raised]
+    clips = recordings_joined(form).make(asked_for(frames, recorded), 0)
+    assert [clip.num_frames for clip in clips] == frames  # they stand: nothing is lost
+    for made, clip in zip(clips, raised, strict=True):
+        inner = slice(12, clip.num_frames - 12)
+        assert rotations.angle_between(made.local_rotations[inner], clip.local_rotations[inner]).max() < 1e-3
+
+
 def test_methods_give_one_piece_a_prompt_as_long_as_asked():
     made = []
 
@@ -149,16 +173,16 @@ def test_methods_give_one_piece_a_prompt_as_long_as_asked():
     frames = [70, 90, 60]
     for method, passes in ((one_pass, [3]), (piece_by_piece, [1, 1, 1])):
         made.clear()
-        clips = method(Pipeline(), FPS).make(["a", "b", "c"], frames, 0)
+        clips = method(Pipeline(), FPS).make(asked_for(frames), 0)
         assert [clip.num_frames for clip in clips] == frames and made == passes
 
 
 def test_only_what_is_needed_is_made_piece_by_piece():
     lengths = []
 
-    def make(texts, frames, seed):
-        lengths.append(len(texts))
-        return [np.tile(meaning_vector(text), (4, 1)) for text in texts]
+    def make(asked, seed):
+        lengths.append(len(asked.texts))
+        return [np.tile(meaning_vector(text), (4, 1)) for text in asked.texts]
 
     plan = DecayPlan(count=32, repetitions=1, bins=((1, 1), (3, 4)))
     found = measure_decay({"alone": Method(make, alone=True)}, evaluation_set(), PointEvaluator(), plan)

@@ -17,7 +17,7 @@ from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
-from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade
+from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade, join
 from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
@@ -294,6 +294,28 @@ def test_cross_fades_are_as_smooth_as_their_clips():
     assert turn.max() < 0.12  # the arms come down and go up within the fade, without a jump
     speed = np.linalg.norm(np.diff(joined.root_positions, axis=0), axis=-1) * 30
     assert 0.49 < speed[1:].min() and speed.max() < 1.01
+
+
+def test_who_stands_is_shown_whole_and_who_walks_loses_half_the_fade():
+    form, half = representation("272"), OVERLAP_FRAMES // 2
+    stands, walks = ([form.encode(made_clip(70, side, speed)) for side in (1, -1)] for speed in (0.0, 1.0))
+    for first, second, lost in (
+        (stands[0], stands[1], (0, 0)),
+        (walks[0], stands[1], (half, 0)),
+        (stands[0], walks[1], (0, half)),
+        (walks[0], walks[1], (half, half)),
+    ):
+        rows, *found = join(first, second, form)
+        assert tuple(found) == lost and len(rows) == 140 - sum(lost)
+        joined, boundary = form.decode(rows, 30.0), 70 - lost[0]
+        # Out of the fade each arm is where it was recorded so long after its own prompt began.
+        after, before = slice(boundary + half, None), slice(0, boundary - half)
+        recorded = form.decode(second, 30.0).local_rotations[half + lost[1] :]
+        assert rotations.angle_between(joined.local_rotations[after], recorded).max() < 1e-3
+        recorded = form.decode(first, 30.0).local_rotations[: boundary - half]
+        assert rotations.angle_between(joined.local_rotations[before], recorded).max() < 1e-3
+        turn = rotations.angle_between(joined.local_rotations[1:], joined.local_rotations[:-1]).max(axis=1)
+        assert turn.max() < 0.12
 
 
 def test_statistics_scale_left_and_right_alike(data):
