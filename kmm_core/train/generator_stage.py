@@ -121,7 +121,7 @@ class GeneratorObjective(nn.Module):
         with torch.no_grad():
             losses["accuracy"] = (logits.argmax(-1) == true).float().mean()
         total = losses["masked"] + losses["residual"]
-        if self.training and self.teacher:
+        if self.teacher:
             taught = self.teacher[0].to(logits.device).guided(batch, visible, dropped)[wanted]
             losses["distilled"] = functional.cross_entropy(logits, taught.float().softmax(-1))
             total = losses["distilled"] + losses["residual"]
@@ -301,7 +301,8 @@ def build(
 ) -> Stage:
     """The generator stage on these rows."""
     objective = make_objective(tokenizer, encoder, text, generator, aligner, masking, learning)
-    return _stage("generator", objective, rows, "masked")
+    # Against the recordings a generator that learns its guidance gets worse: it becomes surer than they are.
+    return _stage("generator", objective, rows, "distilled" if learning.distil_guidance else "masked")
 
 
 def residual_stage(objective: GeneratorObjective, rows: GeneratorRows) -> Stage:

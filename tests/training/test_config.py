@@ -179,7 +179,7 @@ def test_unknown_names_list_the_packaged_configs():
         config.load("startr")
 
 
-@pytest.mark.parametrize("name", ["tiny", "starter", "starter-nc", "humanml3d", "babel"])
+@pytest.mark.parametrize("name", ["tiny", "starter", "distilled", "starter-nc", "humanml3d", "babel"])
 def test_packaged_configs_are_valid(name):
     settings = config.load(name)
     assert settings.export.licence != "unknown" and settings.export.credits
