@@ -26,7 +26,7 @@ def run_decay(
     name: str = NAME,
     title: str = TITLE,
 ) -> Path:
-    """Measures a model in one pass and piece by piece, and a baseline in one pass.
+    """Measures a model in one pass and piece by piece, a baseline in one pass, and joined recordings.
 
     Args:
         model: see ``evaluate.load_model``.
