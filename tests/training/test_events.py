@@ -1,6 +1,9 @@
 """Events that geometry finds in a take: sitting down, short and with the time on the seat."""
 
+import re
+
 import numpy as np
+import pytest
 
 from kmm_core.clip import MotionClip
 from kmm_core.evaluate import geometry
@@ -70,3 +73,31 @@ def test_a_fight_is_cut_where_its_punches_are():
     (start, stop), (later, end) = punches(fight)
     assert 40 <= start < 58 and 80 < stop < 110 and 180 <= later < 198 and 205 < end <= 240
     assert punches(reaching(np.zeros(240))) == []
+
+
+@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize(("degrees", "height"), [(10, "low"), (25, ""), (60, "high")])
+def test_a_raised_arm_is_said_to_go_as_high_as_it_does_and_to_come_down_only_if_it_does(
+    degrees, height, stays
+):
+    up = np.concatenate(
+        [np.zeros(40), np.linspace(0, 1, 30), np.ones(60), np.linspace(1, 0, 30), np.zeros(40)]
+    )
+    turned = np.deg2rad(-75 + (75 + degrees) * (up[:130] if stays else up))  # a T where it is 0
+    rotations_of = np.tile(rotations.IDENTITY, (len(turned), 22, 1))
+    axis = np.array([0.0, 0, 1])
+    rotations_of[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle(axis, turned)
+    rotations_of[:, JOINT_INDEX["right_shoulder"]] = rotations.from_axis_angle(
+        axis, np.full(len(turned), 1.3)
+    )
+    clip = MotionClip(np.tile([0, 0.95, 0.0], (len(turned), 1)), rotations_of, 30.0)
+
+    (cut,) = [cut for cut in find_events("take", clip, arms=True) if cut.labels["action"] == "raise_arm"]
+    lowered = [text for text in cut.captions if re.search(r"lower|down|again", text)]
+    assert cut.labels["side"] == "left" and len(cut.captions) > 3
+    assert lowered == ([] if stays else list(cut.captions))
+    assert any(re.search(r"overhead|(?<!very )\bhigh\b|in the air|above", text) for text in cut.captions) == (
+        height == "high"
+    )
+    shoulder = [text for text in cut.captions if re.search(r"shoulder|halfway|a little|not very", text)]
+    assert shoulder == (list(cut.captions) if height == "low" else [])

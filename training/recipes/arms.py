@@ -9,9 +9,23 @@ import numpy as np
 from kmm_core.clip import MotionClip
 from kmm_core.skeleton import JOINT_INDEX
 
+from . import phrases
+
 # A wrist that stays this low (metres over the shoulder) is before the face at most: an arm held out, or a bent elbow.
 LOW_RAISE = 0.18
 HIGH_RAISE = 0.3  # over the head
+
+# By height: of an arm that stays up, of one that comes down again.
+_RAISE_ONE = {
+    "low": (phrases.RAISE_ONE_LOW, phrases.RAISE_ONE_LOW_AND_LOWER),
+    "": (phrases.RAISE_ONE, phrases.RAISE_ONE_AND_LOWER),
+    "high": (phrases.RAISE_ONE_HIGH, phrases.RAISE_ONE_HIGH_AND_LOWER),
+}
+_RAISE_BOTH = {
+    "low": (phrases.RAISE_BOTH_LOW, phrases.RAISE_BOTH_LOW_AND_LOWER),
+    "": (phrases.RAISE_BOTH, phrases.RAISE_BOTH_AND_LOWER),
+    "high": (phrases.RAISE_BOTH_HIGH, phrases.RAISE_BOTH_HIGH_AND_LOWER),
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,27 @@ def wrist_heights(clip: MotionClip) -> np.ndarray:
     height = clip.joint_positions()[..., 1]
     names = [(JOINT_INDEX[f"{side}_wrist"], JOINT_INDEX[f"{side}_shoulder"]) for side in ("left", "right")]
     return np.stack([height[:, wrist] - height[:, shoulder] for wrist, shoulder in names], axis=1)
+
+
+def raise_clauses(
+    top: float, *, both: bool = False, comes_down: bool = False, bent: bool = False
+) -> tuple[str, ...]:
+    """Templates for a raised arm, or both, that say how high it rises and whether it stays.
+
+    Args:
+        top: the highest that the wrist comes over its shoulder, metres; of both arms, the lower one's.
+        both: both arms rise.
+        comes_down: it is lowered again. Asked for a raised arm, nobody expects it down at the end: who lowers it is said to.
+        bent: arms that stay low have a bent elbow.
+    """
+    stays, lowered = (_RAISE_BOTH if both else _RAISE_ONE)[
+        "high" if top > HIGH_RAISE else "low" if top < LOW_RAISE else ""
+    ]
+    if comes_down:
+        return lowered
+    if bent and top < LOW_RAISE:
+        return phrases.RAISE_BOTH_BENT if both else phrases.RAISE_ONE_BENT
+    return stays
 
 
 def arm_raises(

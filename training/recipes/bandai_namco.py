@@ -15,7 +15,7 @@ from kmm_core.clip import MotionClip
 from ..captions import Style, write_captions
 from ..data_checks import CLEAR_RISE, Measurements, Sides, measure
 from . import phrases
-from .arms import HIGH_RAISE, LOW_RAISE, wrist_heights
+from .arms import LOW_RAISE, raise_clauses, wrist_heights
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
@@ -114,26 +114,17 @@ class BandaiNamco:
         both = side == "both"
         tops = measured.wrist_top
         top = min(tops.left, tops.right) if both else getattr(tops, side)
-        up, down_again = (
-            (phrases.RAISE_BOTH, phrases.RAISE_BOTH_AND_LOWER)
-            if both
-            else (phrases.RAISE_ONE, phrases.RAISE_ONE_AND_LOWER)
-        )
         manner = phrases.STYLES[style]
-        if top > HIGH_RAISE:
-            up = phrases.RAISE_BOTH_HIGH if both else phrases.RAISE_ONE_HIGH
-            down_again = phrases.RAISE_BOTH_HIGH_AND_LOWER if both else phrases.RAISE_ONE_HIGH_AND_LOWER
-        elif top < LOW_RAISE:  # done by two styles alone, with the elbow bent
-            up = phrases.RAISE_BOTH_BENT if both else phrases.RAISE_ONE_BENT
-            down_again = phrases.RAISE_BOTH_LOW_AND_LOWER if both else phrases.RAISE_ONE_LOW_AND_LOWER
+        if top < LOW_RAISE:  # done by two styles alone, with the elbow bent
             manner = replace(manner, named=1.0)
         lower = phrases.LOWER_BOTH if both else phrases.LOWER_ONE
         heights = wrist_heights(clip)
         height = heights.min(axis=1) if both else heights[:, 0 if side == "left" else 1]
         held = np.flatnonzero(height > height.max() - 0.12 * np.ptp(height))
-        # Asked for a raised arm, nobody expects it down again at the end: who lowers it is said to.
-        comes_down = height[-1] < height.max() - 0.5 * np.ptp(height)
-        whole = Description(down_again if comes_down else up, "raise_arm", side=side)
+        comes_down = bool(height[-1] < height.max() - 0.5 * np.ptp(height))
+        up = raise_clauses(top, both=both, bent=True)
+        to_the_end = raise_clauses(top, both=both, comes_down=comes_down, bent=True)
+        whole = Description(to_the_end, "raise_arm", side=side)
         raised = Description(up, "raise_arm", side=side)
         top_ends = int(held[-1]) + 1
         number = int(take.id[-1])

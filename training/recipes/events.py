@@ -12,7 +12,7 @@ from kmm_core.skeleton import JOINT_INDEX
 from ..captions import write_captions
 from ..data_checks import heading
 from . import phrases
-from .arms import arm_raises
+from .arms import arm_raises, raise_clauses, wrist_heights
 from .locomotion import Description
 from .recipe import Cut
 
@@ -54,7 +54,8 @@ def find_events(take_id: str, clip: MotionClip, *, arms: bool = False, seats: bo
         for event in arm_raises(clip):
             moved = np.linalg.norm(floor_way[event.stop - 1] - floor_way[event.start])
             if upright[event.start : event.stop].all() and moved < 0.6:
-                clauses = phrases.RAISE_ONE + (phrases.RAISE_ONE_AND_LOWER if event.comes_down else ())
+                top = wrist_heights(clip)[event.start : event.stop, 0 if event.side == "left" else 1].max()
+                clauses = raise_clauses(top, comes_down=event.comes_down)
                 found.append((event.start, event.stop, Description(clauses, "raise_arm", side=event.side)))
     found += _turns_on_the_spot(clip, upright)
     found += _seat_changes(clip) if seats else []

@@ -739,10 +739,11 @@ STAND_UP = (
 )
 # Of an exercise whose arm goes up and comes down again.
 ABDUCT_ARM = (
-    "<raise> ~ SIDE arm [out to the side|sideways|to the side] [|until it is overhead]",
+    "<raise> ~ SIDE arm [out to the side|sideways|to the side]",
     "<lift> ~ straight SIDE arm [out to the side|sideways] [|and <lower> it again]",
     "<swing> ~ SIDE arm up at ~ side",
 )
+ABDUCT_ARM_HIGH = ("<raise> ~ SIDE arm [out to the side|sideways|to the side] until it is overhead",)
 SCAPTION_ARM = (
     "<raise> ~ SIDE arm [diagonally|in front of ~ body|forward and out]",
     "<lift> ~ straight SIDE arm [diagonally|forward and out] [|and <lower> it again]",

@@ -15,7 +15,7 @@ from kmm_core.errors import KmmError
 from ..captions import write_captions
 from ..data_checks import Measurements, measure
 from . import phrases
-from .arms import HIGH_RAISE, LOW_RAISE, wrist_heights
+from .arms import HIGH_RAISE, LOW_RAISE, raise_clauses, wrist_heights
 from .locomotion import Description
 from .recipe import Cut, Dropped, Take
 
@@ -37,7 +37,7 @@ class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 6
+    version = 7
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"
@@ -97,13 +97,12 @@ class UiPrmd:
         up: tuple[str, ...] = ()
         if action == "raise_arm":
             top = wrist_heights(clip)[:, 0 if side == "left" else 1].max()
-            up, down_again = phrases.RAISE_ONE, phrases.RAISE_ONE_AND_LOWER
+            up = raise_clauses(top)
             if top < LOW_RAISE:
                 clauses = phrases.SCAPTION_ARM_LOW
-                up, down_again = phrases.RAISE_ONE_LOW, phrases.RAISE_ONE_LOW_AND_LOWER
-            elif top > HIGH_RAISE:
-                up, down_again = phrases.RAISE_ONE_HIGH, phrases.RAISE_ONE_HIGH_AND_LOWER
-            clauses = (*clauses, *down_again)
+            elif top > HIGH_RAISE and "abduction" in movement:
+                clauses = (*clauses, *phrases.ABDUCT_ARM_HIGH)
+            clauses = (*clauses, *raise_clauses(top, comes_down=True))
         described = Description(clauses, action, side=side)
         whole = (0, min(clip.num_frames, 300))
         if "other arm" in note:
