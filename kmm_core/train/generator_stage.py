@@ -122,7 +122,7 @@ class GeneratorObjective(nn.Module):
             losses["accuracy"] = (logits.argmax(-1) == true).float().mean()
         total = losses["masked"] + losses["residual"]
         if self.teacher:
-            taught = self.teacher[0].to(logits.device).guided(batch, visible, dropped)[wanted]
+            taught = self.teacher[0].to(logits.device).guided(batch, visible, wanted, dropped)
             losses["distilled"] = functional.cross_entropy(logits, taught.float().softmax(-1))
             total = losses["distilled"] + losses["residual"]
         if self.aligner.settings.level != "none":
@@ -132,14 +132,16 @@ class GeneratorObjective(nn.Module):
         return {"loss": total, **losses}
 
     @torch.no_grad()
-    def guided(self, batch: TokenBatch, visible: Tensor, dropped: Tensor) -> Tensor:
-        """Logits of the first codebook with the guidance to be distilled, every word of the prompts read. [B, T, V]."""
+    def guided(self, batch: TokenBatch, visible: Tensor, wanted: Tensor, dropped: Tensor) -> Tensor:
+        """Logits of the N wanted first tokens with the guidance to be distilled, every word of the prompts read. [N, V]."""
         text = self.prompt_head(batch.text)
         prompts = self._text_rows(text, dropped, batch)
         free = self._text_rows(text, torch.ones_like(dropped), batch)
         placed = batch.places.place(visible, PAD_ID)
         prompted, free = (
-            self.generator.base_logits(batch.places.pick(self.generator.restore(placed, rows, batch.places)))
+            self.generator.base_logits(
+                batch.places.pick(self.generator.restore(placed, rows, batch.places))[wanted]
+            )
             for rows in (prompts, free)
         )
         return free + self.learning.distil_guidance * (prompted - free)
