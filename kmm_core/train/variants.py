@@ -1,5 +1,5 @@
-"""More training clips out of recorded ones (ours): rare actions at other tempos, short actions made longer by going on or by
-standing before and after, arms raised slowly, and both arms raised where one was.
+"""More training clips out of recorded ones (ours): rare actions at other tempos, short actions made longer by going on (waves to
+and fro) or by standing before and after, arms raised slowly, and both arms raised where one was.
 
 A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
 seconds or an arm that takes its time, and hardly any both arms going up.
@@ -38,7 +38,6 @@ LOOPED_ON_THE_SPOT = {
     "punch",
     "squat",
     "stand",
-    "wave",
 }
 RESTED_ACTIONS = {
     "bend_down",
@@ -51,7 +50,6 @@ RESTED_ACTIONS = {
     "reach_up",
     "squat",
     "throw",
-    "wave",
 }
 SHORT_SECONDS = 3.5  # longer clips are not made longer
 LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
@@ -69,6 +67,10 @@ LARGEST_JUMP = (
     1.5  # at a joint, in the clip's own changes from frame to frame: from 2 on, joints jerk visibly more
 )
 SMALL_JUMP = 0.1  # over all joints, metres: 2 cm each. Who stands changes less than that from frame to frame.
+
+WAVING = -0.1  # metres over its shoulder, the hand that is up
+TURNS = 0.8  # m/s, the fastest joint where a wave turns around
+SWING = 0.3  # metres that the hand goes between two turns
 
 REST_JOINT_SECONDS = 0.4
 STILL = 0.6  # m/s, the fastest joint of somebody who stands
@@ -88,7 +90,7 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     tempos = list(_tempos(form, clips))
     known = _seldom_long([*clips, *tempos])
     on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
-    yield from _as_heavy([*tempos, *on_the_spot, *_rested(form, known)], clips)
+    yield from _as_heavy([*tempos, *on_the_spot, *_waves(form, known), *_rested(form, known)], clips)
     yield from _loops(form, clips, LOOPED_ACTIONS, travels=True)
     raised = _raised_arms(clips)
     yield from _rare(_slow_arms(data, raised), clips)
@@ -253,6 +255,56 @@ def _loops(
         features = looped(clip.features, form, _between(clip, *LONG_SECONDS), travels=travels)
         if features is not None:
             yield _made_from(clip, features, "looped", **said)
+
+
+def to_and_fro(features: Features, form: Representation, seconds: float) -> Features | None:
+    """A wave that goes on: forward, backward and forward again between two moments at which the raised hand turns around.
+
+    There it rests, so nothing jumps; and a hand on its way back looks like one that goes. (Short waves seldom come back to a
+    pose, so ``looped`` does not find where.)
+
+    Args:
+        features: [F, D].
+        form: of the features.
+        seconds: about how long the result lasts.
+
+    Returns:
+        [more than F, D]; None where the clip is that long already or the hand does not turn around twice while it is up.
+    """
+    clip = form.decode(features, form.fps)
+    positions = clip.joint_positions()
+    speed = np.linalg.norm(np.gradient(positions, axis=0), axis=-1).max(axis=-1) * form.fps
+    heights = [
+        positions[:, JOINT_INDEX[f"{side}_wrist"], 1] - positions[:, JOINT_INDEX[f"{side}_shoulder"], 1]
+        for side in ARM_JOINTS
+    ]
+    slowest = (speed[1:-1] <= speed[:-2]) & (speed[1:-1] <= speed[2:]) & (speed[1:-1] < TURNS)
+    turns = 1 + np.flatnonzero(slowest & (np.maximum(*heights) > WAVING)[1:-1])
+    if len(features) >= seconds * form.fps or len(turns) < 2:
+        return None
+    start, end = int(turns[0]), int(turns[-1])
+    swung = np.linalg.norm(np.diff(positions[start : end + 1], axis=0), axis=-1).sum(axis=0).max()
+    if swung < SWING:
+        return None
+    times = max(1, round((seconds * form.fps - len(features)) / (2 * (end - start))))
+    there_and_back = [*range(end, start, -1), *range(start, end)]
+    order = [*range(end), *there_and_back * times, *range(end, clip.num_frames)]
+    return clip_features(
+        replace(clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]),
+        form,
+    )
+
+
+def _waves(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    for clip in clips:
+        if clip.about.labels.get("action") != "wave" or clip.about.seconds >= SHORT_SECONDS:
+            continue
+        said = _without(clip, _ONCE)
+        features = (
+            to_and_fro(clip.features, form, _between(clip, *LONG_SECONDS)) if said["captions"] else None
+        )
+        if features is not None:
+            yield _made_from(clip, features, "to_and_fro", **said)
 
 
 # -- actions between two rests ----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from kmm_core.train.variants import (
     looped,
     rested,
     slowed,
+    to_and_fro,
     variants,
 )
 
@@ -217,6 +218,55 @@ def test_who_stands_or_kicks_again_is_looped_on_the_spot():
     assert (np.diff(up.astype(int)) == 1).sum() >= 2
 
 
+def waving(frames: int = 60, swing: float = 0.4, height: float = 0.8) -> MotionClip:
+    """The right hand goes up in 15 frames, from side to side twice a second, and down in the last 15."""
+    t = np.arange(frames)
+    up = np.clip(np.minimum(t, frames - 1 - t) / 15, 0, 1)
+    local = standing(frames).local_rotations.copy()
+    axis = np.array([0.0, 0, 1])
+    angle = 1.3 - (1.3 + height) * up - swing * (up == 1) * np.sin(2 * np.pi * (t - 15) / 15)
+    local[:, JOINT_INDEX["right_shoulder"]] = rotations.from_axis_angle(axis, angle)
+    return MotionClip(np.tile([0, 0.95, 0.0], (frames, 1)), local, 30)
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_a_wave_goes_to_and_fro_with_the_hand_up_and_without_a_jump(name):
+    form = representation(name)
+    wave = clip_features(waving(), form)
+    longer = form.decode(to_and_fro(wave, form, 4.0), form.fps)
+    assert longer.seconds == pytest.approx(4.0, abs=0.8)
+    positions, own = (clip.joint_positions() for clip in (longer, form.decode(wave, form.fps)))
+    wrist, shoulder = (positions[:, JOINT_INDEX[f"right_{joint}"]] for joint in ("wrist", "shoulder"))
+    up = wrist[:, 1] > shoulder[:, 1]
+    assert (np.diff(up.astype(int)) != 0).sum() == 2 and up.mean() > 0.7  # up once, down once
+    turns = np.diff(np.sign(np.diff(wrist[up, 0])))
+    assert (turns != 0).sum() >= 10
+    steps = [np.linalg.norm(np.diff(where, axis=0), axis=-1).max() for where in (positions, own)]
+    assert steps[0] < 1.05 * steps[1]
+
+
+def test_what_does_not_go_to_and_fro():
+    form = representation("272")
+
+    def waves(clip: MotionClip, seconds: float = 4.0):
+        return to_and_fro(clip_features(clip, form), form, seconds)
+
+    assert waves(waving()) is not None
+    assert waves(waving(), seconds=1.5) is None  # long enough
+    assert waves(waving(height=-0.8)) is None  # below the shoulder
+    assert waves(waving(swing=0.02)) is None  # held up
+
+
+def test_short_waves_are_made_to_go_on_and_never_stand_instead():
+    data = data_of("272")
+    wave = made(waving(), 0, data.representation, ("waves", "waves twice"), action="wave")
+    stand = made(standing(), 1, data.representation, ("stands",), action="stand")
+    others = {clip.about.id: clip for clip in variants(data, [wave, stand])}
+    assert others["clip0_to_and_fro"].about.captions == ("waves",)
+    assert 2.5 < others["clip0_to_and_fro"].about.seconds < 6.8
+    assert not any("clip0" in name and "rested" in name for name in others)
+
+
 def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_recordings():
     data = data_of("272")
     form = data.representation
@@ -238,8 +288,8 @@ def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_rec
     throw = made(kicking(), 0, form, ("a person throws",), action="throw")
     assert [clip.about.id for clip in variants(data, [throw])] == ["clip0_times_0.8"]
     wings = made(standing(turned=0.0), 1, form, ("stands like an aeroplane",), action="stand")
-    wave = made(standing(turned=0.0), 2, form, ("waves",), action="wave")
-    assert not any("rested" in clip.about.id for clip in variants(data, [wave, wings]))
+    held_out = made(standing(turned=0.0), 2, form, ("kicks",), action="kick")
+    assert not any("rested" in clip.about.id for clip in variants(data, [held_out, wings]))
     long = [made(kicking(110), 2 + number, form, ("kicks",), action="kick") for number in range(COMMON_CLIPS)]
     assert "clip0_looped" not in {clip.about.id for clip in variants(data, [*clips, *long])}
     many = [made(kicking(), number, form, ("kicks",), action="kick") for number in range(RARE_CLIPS)]

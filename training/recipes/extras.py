@@ -21,10 +21,11 @@ class _Clip:
     described: Description
     first_useful_frame: int  # of the file; a T-pose comes before
     window: int  # frames at 30 fps
+    useful: int = 10**6  # of the frames at 30 fps; later ones do not show it
 
 
 _CLIPS = {
-    "wave_hello": _Clip(Description(phrases.WAVE_ONE, "wave", side="right"), 415, 150),
+    "wave_hello": _Clip(Description(phrases.WAVE_ONE, "wave", side="right"), 415, 150, useful=54),
     "dab": _Clip(Description(phrases.DAB, "dab"), 39, 300),
     "jumping": _Clip(Description(phrases.JUMP_FORWARD, "jump"), 159, 300),
     "zombie": _Clip(Description(phrases.ZOMBIE, "zombie_walk"), 35, 150),
@@ -35,7 +36,7 @@ class Extras:
     """The ``fair1`` folder of facebookresearch/AnimatedDrawings, examples/bvh."""
 
     name = "extras"
-    version = 6
+    version = 7
     licence = "MIT"
     noncommercial = False
     credit = "AnimatedDrawings, Meta"
@@ -54,7 +55,7 @@ class Extras:
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
         """The clip, or windows of it."""
         known = _CLIPS[take.id]
-        for start, stop in windows(clip.num_frames, known.window, 32):
+        for start, stop in windows(min(clip.num_frames, known.useful), known.window, 32):
             captions = write_captions(
                 known.described.clauses, seed=f"{take.id}_{start}", side=known.described.named
             )
