@@ -45,6 +45,12 @@ def wrist_heights(clip: MotionClip) -> np.ndarray:
     return np.stack([height[:, wrist] - height[:, shoulder] for wrist, shoulder in names], axis=1)
 
 
+def wrist_height(clip: MotionClip, side: str) -> np.ndarray:
+    """``wrist_heights`` of side "left" or "right", or the lower one's of "both", [F] metres."""
+    heights = wrist_heights(clip)
+    return heights.min(axis=1) if side == "both" else heights[:, 0 if side == "left" else 1]
+
+
 def raise_clauses(
     top: float, *, both: bool = False, comes_down: bool = False, bent: bool = False
 ) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from kmm_core.clip import MotionClip
 from ..captions import Style, write_captions
 from ..data_checks import CLEAR_RISE, Measurements, Sides, measure
 from . import phrases
-from .arms import LOW_RAISE, raise_clauses, wrist_heights
+from .arms import LOW_RAISE, raise_clauses, wrist_height
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
@@ -118,8 +118,7 @@ class BandaiNamco:
         if top < LOW_RAISE:  # done by two styles alone, with the elbow bent
             manner = replace(manner, named=1.0)
         lower = phrases.LOWER_BOTH if both else phrases.LOWER_ONE
-        heights = wrist_heights(clip)
-        height = heights.min(axis=1) if both else heights[:, 0 if side == "left" else 1]
+        height = wrist_height(clip, side)
         held = np.flatnonzero(height > height.max() - 0.12 * np.ptp(height))
         comes_down = bool(height[-1] < height.max() - 0.5 * np.ptp(height))
         up = raise_clauses(top, both=both, bent=True)
@@ -155,11 +154,10 @@ class BandaiNamco:
             return
         if side != named:
             yield Dropped("label", f"named {named}, waves {side}: corrected", take.id)
-        heights = wrist_heights(clip)
+        height = wrist_height(clip, side)
         if side == "both":
-            height, begun, going_on = heights.min(axis=1), phrases.WAVE_BOTH, phrases.KEEP_WAVING_BOTH
+            begun, going_on = phrases.WAVE_BOTH, phrases.KEEP_WAVING_BOTH
         else:
-            height = heights[:, 0 if side == "left" else 1]
             begun, going_on = phrases.WAVE_ONE + phrases.WAVE_SOME[:1], phrases.KEEP_WAVING_ONE
         top = (
             min(measured.wrist_top.left, measured.wrist_top.right)

@@ -12,7 +12,7 @@ from kmm_core.skeleton import JOINT_INDEX
 from ..captions import write_captions
 from ..data_checks import heading
 from . import phrases
-from .arms import arm_raises, raise_clauses, wrist_heights
+from .arms import arm_raises, raise_clauses, wrist_height
 from .locomotion import Description
 from .recipe import Cut
 
@@ -54,7 +54,7 @@ def find_events(take_id: str, clip: MotionClip, *, arms: bool = False, seats: bo
         for event in arm_raises(clip):
             moved = np.linalg.norm(floor_way[event.stop - 1] - floor_way[event.start])
             if upright[event.start : event.stop].all() and moved < 0.6:
-                top = wrist_heights(clip)[event.start : event.stop, 0 if event.side == "left" else 1].max()
+                top = wrist_height(clip, event.side)[event.start : event.stop].max()
                 clauses = raise_clauses(top, comes_down=event.comes_down)
                 found.append((event.start, event.stop, Description(clauses, "raise_arm", side=event.side)))
     found += _turns_on_the_spot(clip, upright)

@@ -15,7 +15,7 @@ from kmm_core.errors import KmmError
 from ..captions import write_captions
 from ..data_checks import Measurements, measure
 from . import phrases
-from .arms import HIGH_RAISE, LOW_RAISE, raise_clauses, wrist_heights
+from .arms import HIGH_RAISE, LOW_RAISE, raise_clauses, wrist_height
 from .locomotion import Description
 from .recipe import Cut, Dropped, Take
 
@@ -96,7 +96,7 @@ class UiPrmd:
         clauses, action = _MOVEMENTS[movement]
         up: tuple[str, ...] = ()
         if action == "raise_arm":
-            top = wrist_heights(clip)[:, 0 if side == "left" else 1].max()
+            top = wrist_height(clip, side).max()
             up = raise_clauses(top)
             if top < LOW_RAISE:
                 clauses = phrases.SCAPTION_ARM_LOW
@@ -112,7 +112,7 @@ class UiPrmd:
         captions = write_captions(clauses, seed=take.id, side=side, count=23)
         yield Cut(*whole, (*captions, description), described.labels())
         if action == "raise_arm":
-            height = wrist_heights(clip)[:, 0 if side == "left" else 1]
+            height = wrist_height(clip, side)
             top = height > height.max() - 0.1 * np.ptp(height)
             first, last = int(np.argmax(top)), int(len(top) - 1 - np.argmax(top[::-1]))
             for start, stop, name, templates in (
