@@ -106,7 +106,9 @@ def evaluate(
     repetitions: Annotated[
         int, typer.Option(min=1, help="Each generates everything anew; the published protocol has 20.")
     ] = 3,
-    clips: Annotated[int, typer.Option(help="At most so many held-out clips, at least 32.")] = 512,
+    clips: Annotated[
+        int | None, typer.Option(help="At most so many held-out clips, at least 32; all by default.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the page; pictures go into images beside it.")] = Path(
         "docs/benchmarks"
     ),

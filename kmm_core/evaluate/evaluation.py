@@ -57,7 +57,7 @@ class EvaluationPlan:
     """
 
     repetitions: int = 3
-    clips: int | None = 512
+    clips: int | None = None
     directional: int | None = 256
     compositions: int = 6
     samples: int = 12
