@@ -91,6 +91,14 @@ def remade(rows: Features, form: Representation) -> Features:
     return features
 
 
+def starting_at(rows: Features, frame: int, form: Representation) -> Features:
+    """The features of the same motion, [F, D], from ``frame`` on, [F - frame, D]."""
+    first = form.encode(form.decode(rows[frame : frame + 2], form.fps)).astype(np.float32)
+    if len(first) < 2:  # 263: velocities look ahead
+        return rows[frame:]
+    return np.concatenate([first[:1], rows[frame + 1 :]])  # 272: a first frame has none
+
+
 def closest_start(last: Features, starts: list[Features], form: Representation) -> int:
     """Which of the motions starts in the pose and speed most like the last frames. ``last`` and each start: [n, D]."""
     scale = np.concatenate([np.full(group.stop - group.start, 1.0) for group in form.groups])

@@ -272,7 +272,7 @@ def load_rows(
         cache / "train_rows.safetensors",
         lambda: encode_rows(tokenizer, loaded(), _training_clips(loaded(), settings), settings),
     )
-    fewer = replace(settings, compositions=settings.compositions // 20, seed=settings.seed + 1)
+    fewer = replace(settings, compositions=settings.compositions // 20, seed=settings.seed + 1, shifted=False)
     held_out = cached_rows(
         cache / "held_out_rows.safetensors",
         lambda: encode_rows(tokenizer, loaded(), loaded().held_out(), fewer),

@@ -23,7 +23,7 @@ from ..generator.sequence import SequenceLayout, layout
 from ..text.encoder import TextEncoder, TokenOutputs
 from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
-from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next
+from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next, starting_at
 from .motion_data import FeatureClip, MotionData, WeightedPicker
 
 MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
@@ -109,6 +109,8 @@ class RowSettings:
         variants: also clips made out of the training clips, see ``variants``.
         text_tokens: ``prompt``: each prompt of a timeline has its own text token, behind its motion; ``sentence``: one for
             the whole timeline, at its end, as the paper has it.
+        shifted: each clip of a second or more begins up to a token later, so that another seed gives other tokens of the
+            same motion; held-out clips stay.
     """
 
     compositions: int = 3000
@@ -117,6 +119,7 @@ class RowSettings:
     balance: float = 0.0
     variants: bool = False
     text_tokens: Literal["prompt", "sentence"] = "prompt"
+    shifted: bool = False
 
 
 def encode_rows(
@@ -138,6 +141,9 @@ def encode_rows(
             chosen = torch.randperm(len(captions), generator=rng)[: settings.captions].tolist()
             captions = tuple(captions[index] for index in sorted(chosen))
             features = data.mirrored(clip.features) if mirrored else clip.features
+            if settings.shifted and len(features) >= data.representation.fps:
+                later = int(torch.randint(step, (), generator=rng))
+                features = starting_at(features, later, data.representation) if later else features
             length = min(len(features) // step, MAX_ROW_TOKENS)
             if length:
                 prompting = Prompting(length, captions, meaning_of(clip, mirrored))

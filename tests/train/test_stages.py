@@ -269,6 +269,24 @@ def test_mirrored_rows_carry_mirrored_captions(data):
     assert [row.prompts[0].meaning for row in rows] == ["raise_arm/right/none", "raise_arm/left/none"]
 
 
+def test_shifted_rows_are_the_same_clips_begun_up_to_a_token_later(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    plain, shifted, again, other = (
+        encode_rows(tokenizer, data, data.clips, RowSettings(compositions=0, seed=seed, shifted=late))
+        for seed, late in ((0, False), (0, True), (0, True), (1, True))
+    )
+    assert [row.prompts[0].meaning for row in shifted] == [row.prompts[0].meaning for row in plain]
+    shorter = [len(row.tokens) - len(late.tokens) for row, late in zip(plain, shifted, strict=True)]
+    assert set(shorter) == {0, 1}
+    assert all(torch.equal(one.latents, two.latents) for one, two in zip(shifted, again, strict=True))
+    for late in (shifted, other):  # one of four begins where it did
+        same = [torch.equal(one.latents[0], two.latents[0]) for one, two in zip(plain, late, strict=True)]
+        assert 0 < sum(same) < len(same) / 2
+    assert any(
+        not torch.equal(one.latents[0], two.latents[0]) for one, two in zip(shifted, other, strict=True)
+    )
+
+
 def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
     tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
     rows = cached_rows(

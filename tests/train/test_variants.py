@@ -9,6 +9,7 @@ from kmm_core.clip import MotionClip
 from kmm_core.motion import rotations
 from kmm_core.motion.representation import representation
 from kmm_core.skeleton import JOINT_INDEX
+from kmm_core.train.compositions import starting_at
 from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
 from kmm_core.train.variants import (
@@ -83,6 +84,14 @@ def test_a_loop_goes_on_as_its_clip_does(name):
     own = form.decode(features, form.fps)
     jumps = [np.abs(np.diff(clip.joint_positions(), n=2, axis=0)).max() for clip in (motion, own)]
     assert jumps[0] < 1.5 * jumps[1]
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_a_clip_that_starts_later_is_encoded_as_the_motion_from_there(name):
+    form = representation(name)
+    clip = walking(60).resample(form.fps, 40)
+    later = starting_at(form.encode(clip).astype(np.float32), 3, form)
+    np.testing.assert_allclose(later, form.encode(clip.slice(3, clip.num_frames)), atol=1e-4)
 
 
 def test_columns_of_a_loop_agree():

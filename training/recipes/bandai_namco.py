@@ -35,7 +35,7 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 7
+    version = 8
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
