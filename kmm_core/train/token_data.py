@@ -103,7 +103,7 @@ class RowSettings:
     Attributes:
         compositions: timelines joined from training clips, beside the single clips.
         captions: at most so many sentences a clip, drawn from all it has: each is encoded and held in memory.
-        seed: of both draws.
+        seed: of all draws.
         balance: evens out how often actions are drawn: an action's share s of the draws becomes proportional to
             s^(1 - balance). 0 leaves the shares as prepared, 1 draws all actions equally often.
         variants: also clips made out of the training clips, see ``variants``.

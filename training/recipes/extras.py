@@ -36,7 +36,7 @@ class Extras:
     """The ``fair1`` folder of facebookresearch/AnimatedDrawings, examples/bvh."""
 
     name = "extras"
-    version = 8
+    version = 7
     licence = "MIT"
     noncommercial = False
     credit = "AnimatedDrawings, Meta"
