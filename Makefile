@@ -121,18 +121,15 @@ benchmarks: $(VENV)/develop.stamp
 
 # docs/results.md, whole, from the bundles and the prepared clips. Hours on two cores; an ablation goes on where it stopped.
 PREPARED ?= prepared
-EVALUATOR := runs/starter-nc/evaluator/evaluator.safetensors
-MEASURE = --folder $(PREPARED) --evaluator $(EVALUATOR)
+MEASURE = --folder $(PREPARED)
 MASKS = --set data.prepared=$(PREPARED) --set train.generator.steps=600 --set train.generator.validate_every=600 \
 	--name ablation_masks --title "Ablation of the masks, three times the steps"
-$(EVALUATOR): | $(VENV)/develop.stamp
-	@$(BIN)/kmm-train evaluator starter-nc --run runs/starter-nc --set data.prepared=$(PREPARED)
-results: $(VENV)/develop.stamp $(EVALUATOR)
-	@$(BIN)/kmm-train ablate ablation --run runs/ablation --tokenizer-from starter-nc --evaluator $(EVALUATOR) \
+results: $(VENV)/develop.stamp
+	@$(BIN)/kmm-train ablate ablation --run runs/ablation --tokenizer-from starter-nc \
 		--clips 128 --set data.prepared=$(PREPARED)
-	@$(BIN)/kmm-train ablate ablation --run runs/ablation-masks --tokenizer-from starter-nc --evaluator $(EVALUATOR) $(MASKS) \
+	@$(BIN)/kmm-train ablate ablation --run runs/ablation-masks --tokenizer-from starter-nc $(MASKS) \
 		--variants default,random-masks
-	@$(BIN)/kmm-train ablate ablation --run runs/ablation-masks --tokenizer-from starter-nc --evaluator $(EVALUATOR) $(MASKS) \
+	@$(BIN)/kmm-train ablate ablation --run runs/ablation-masks --tokenizer-from starter-nc $(MASKS) \
 		--variants key-frame-30,random-30 --seeds 0
 	@$(BIN)/kmm-train evaluate starter-nc $(MEASURE)
 	@$(BIN)/kmm-train evaluate starter $(MEASURE)

@@ -1,6 +1,6 @@
 """TextToMotion: a timeline of prompts in, motion clips out. Read this file first.
 
-    timeline -> plan (which tokens belong to which prompt)
+    timeline -> plan (which tokens belong to which prompt; "A, then B" is two)
              -> text embeddings (frozen encoder, learned head)
              -> tokens (iterative masked decoding by the bidirectional Mamba generator)
              -> features (tokenizer's decoder) -> soft seams -> MotionClip -> clean feet -> the timeline's frame rate
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +34,8 @@ from .motion.representation import representation
 from .motion.seams import soften_seams
 from .sampling.masked_decoding import decode
 from .text.one_sentence import one_sentence
-from .timeline import Timeline
+from .text.steps import in_steps
+from .timeline import Prompt, Timeline
 
 MAX_SAMPLES = 64
 MAX_STEPS = 100
@@ -160,7 +161,10 @@ class TextToMotion:
         settings = self._settings(seed, samples, guidance_scale, steps)
         report = progress or (lambda _: None)
         seconds: dict[str, float] = {}
-        plan, prompts = self._plan(timeline), [segment.text for segment in timeline.segments()]
+        segments = timeline.segments()
+        if settings.split_steps:
+            segments = in_steps(segments, timeline.fps)
+        plan, prompts = self._plan(segments, timeline), [segment.text for segment in segments]
         if self.bundle.config.text_tokens == "sentence":
             plan, prompts = [sum(plan)], [one_sentence(prompts)]
         with _timed(seconds, "text"):
@@ -212,11 +216,11 @@ class TextToMotion:
                 )
         return settings
 
-    def _plan(self, timeline: Timeline) -> list[int]:
+    def _plan(self, segments: Iterable[Prompt], timeline: Timeline) -> list[int]:
         """How many tokens each segment spans. Boundaries fall on the nearest token; each segment has at least one."""
         tokens_per_frame = self.representation.fps / timeline.fps / self._frames_per_token
         ends, last = [], 0
-        for segment in timeline.segments():
+        for segment in segments:
             last = max(last + 1, round(segment.end * tokens_per_frame))
             ends.append(last)
         ends[-1] = max(ends[-1], math.ceil(timeline.num_frames * tokens_per_frame - 1e-9))

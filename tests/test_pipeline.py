@@ -1,5 +1,7 @@
 """The pipeline on an untrained model: exact lengths, seeds, kept frames, errors. Motion quality is measured elsewhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,21 @@ def test_lengths_are_exact(pipeline, fps, lengths):
 
 
 def test_prompts_take_their_share_of_the_tokens(pipeline):
-    assert pipeline._plan(WALK_AND_WAVE) == [15, 4, 6]  # the gap is a segment of its own
+    assert pipeline._plan(WALK_AND_WAVE.segments(), WALK_AND_WAVE) == [
+        15,
+        4,
+        6,
+    ]  # the gap is a segment of its own
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_sentence_of_two_steps_is_two_prompts_where_the_model_asks_for_it(pipeline, monkeypatch, split):
+    config = pipeline.bundle.config
+    changed = replace(config, sampling=replace(config.sampling, split_steps=split))
+    monkeypatch.setattr(pipeline.bundle, "config", changed)
+    said = pipeline.generate(Timeline(30, (Prompt("walk, then wave", 10, 90),)), seed=2).clips[0]
+    asked = pipeline.generate(Timeline(30, (Prompt("walk", 10, 50), Prompt("wave", 50, 90))), seed=2).clips[0]
+    assert np.array_equal(said.local_rotations, asked.local_rotations) == split
 
 
 def test_same_seed_same_motion(pipeline):

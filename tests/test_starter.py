@@ -69,3 +69,12 @@ def test_a_timeline_walks_then_stands(pipeline):
     speed = np.linalg.norm(np.diff(clip.root_positions[:, [0, 2]], axis=0), axis=-1) * 30
     assert speed[15:105].mean() > 0.4 and speed[-45:].mean() < 0.2
     assert foot_slide(clip) < 0.1
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_one_sentence_may_tell_two_actions(pipeline, side):
+    timeline = Timeline.from_seconds(30, [(f"a person walks forward and then raises the {side} arm", 6)])
+    for clip in pipeline.generate(timeline, samples=2).clips:
+        walked = clip.root_positions[80] - clip.root_positions[0]
+        assert np.linalg.norm(walked[[0, 2]]) > 0.8
+        assert geometry.raised_hands(clip.slice(80, 180)) == {side}

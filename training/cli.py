@@ -34,7 +34,16 @@ Overrides = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Device = Annotated[str, typer.Option(help="auto or cpu.")]
+EvaluatorFile = Annotated[
+    Path,
+    typer.Option(
+        "--evaluator",
+        help="What kmm-train evaluator left: evaluator.safetensors.",
+        show_default="that of the starters' data",
+    ),
+]
 
+EVALUATOR = Path(__file__).parent / "evaluators" / "starter-nc.safetensors"
 STOPPED = 130  # The exit code of a program ended by Ctrl-C.
 
 
@@ -97,8 +106,11 @@ def evaluate(
     ),
     evaluator: Annotated[
         Path,
-        typer.Option(help="File of kmm-train evaluator; with --released the folder of the released one."),
-    ] = Path("runs/starter-nc/evaluator/evaluator.safetensors"),
+        typer.Option(
+            help="File of kmm-train evaluator; with --released the folder of the released one.",
+            show_default="that of the starters' data",
+        ),
+    ] = EVALUATOR,
     released: Annotated[
         bool, typer.Option("--released", help="The evaluator is the one its authors published.")
     ] = False,
@@ -138,9 +150,7 @@ def evaluate(
 @app.command()
 def decay(
     model: Annotated[str, typer.Argument(help="As for evaluate.")],
-    evaluator_file: Annotated[
-        Path, typer.Option("--evaluator", help="What kmm-train evaluator left: evaluator.safetensors.")
-    ],
+    evaluator_file: EvaluatorFile = EVALUATOR,
     baseline: Annotated[str, typer.Option(help="The masked Transformer to compare with.")] = "",
     folder: Annotated[Path, typer.Option(help="Prepared clips.")] = Path("prepared"),
     count: Annotated[int, typer.Option(help="Sub-sequences at each range of places; times 96.")] = 192,
@@ -200,9 +210,7 @@ def ablate(
     tokenizer_from: Annotated[
         str, typer.Option("--tokenizer-from", help="The run or bundle whose tokenizer all generators use.")
     ],
-    evaluator_file: Annotated[
-        Path, typer.Option("--evaluator", help="What kmm-train evaluator left: evaluator.safetensors.")
-    ],
+    evaluator_file: EvaluatorFile = EVALUATOR,
     run: RunFolder = None,
     seeds: Annotated[str, typer.Option(help="One generator of each variant for each: 0,1,2.")] = "0,1,2",
     variants: Annotated[

@@ -270,7 +270,7 @@ def padded(motions: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
 
 
 def save_evaluator(path: Path, evaluator: Evaluator, *, encoder: str, representation: str) -> None:
-    """Weights and normalisation as one safetensors file; sizes, text encoder and representation in its header.
+    """Weights (16 bits) and normalisation (32) as one safetensors file; sizes, text encoder, representation in its header.
 
     Raises:
         KmmError: where it can't be written.
@@ -281,7 +281,9 @@ def save_evaluator(path: Path, evaluator: Evaluator, *, encoder: str, representa
         "encoder": encoder,
         "representation": representation,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in evaluator.state_dict().items()}
+    tensors = {name: tensor.detach().half() for name, tensor in evaluator.named_parameters()}
+    tensors |= dict(evaluator.named_buffers())
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_write(path) as temporary:
         temporary.write_bytes(safetensors.torch.save(tensors, {_HEADER_KEY: json.dumps(header)}))
 

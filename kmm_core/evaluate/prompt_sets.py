@@ -107,6 +107,25 @@ def height_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
     )
 
 
+def together_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
+    """Sentences with two actions, one after the other: the same text with the judge of each; left and right by turns."""
+    lines = [[part.strip() for part in line.split("|")] for line in _lines(words.TOGETHER)]
+    return tuple(
+        (
+            PromptSpec(text.format(side=side), first, 6.0, side),
+            PromptSpec(text.format(side=side), second, 6.0, side),
+        )
+        for text, first, second in lines
+        for side in SIDES
+    )
+
+
+def every_prompt(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
+    """All sentences that motion is judged by."""
+    together = (first for first, _ in together_prompts(words))
+    return (*side_prompts(words), *action_prompts(words), *height_prompts(words), *together)
+
+
 def normalized(text: str) -> str:
     """Lower case, words only, so that a full stop or a capital makes no new sentence."""
     return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
@@ -128,5 +147,5 @@ def _held_out() -> frozenset[str]:
     return frozenset(
         normalized(prompt.text)
         for words in (report_prompts, tuning_prompts)
-        for prompt in (*side_prompts(words), *action_prompts(words), *height_prompts(words))
+        for prompt in every_prompt(words)
     )

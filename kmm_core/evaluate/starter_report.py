@@ -22,7 +22,15 @@ from ..errors import KmmError
 from ..motion.foot_contact import detect_contacts, foot_slide
 from ..timeline import Prompt, Timeline
 from . import geometry
-from .prompt_sets import PromptSpec, action_prompts, captions_among, height_prompts, side_prompts
+from .prompt_sets import (
+    PromptSpec,
+    action_prompts,
+    captions_among,
+    every_prompt,
+    height_prompts,
+    side_prompts,
+    together_prompts,
+)
 from .verdicts import JUDGES, Verdict, judge
 
 FPS = 30.0
@@ -230,6 +238,36 @@ def height_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
         "; ".join(f"{name} {np.mean(found):.0%} of {len(found)} samples" for name, found in right.items()),
         None,
         {name: float(np.mean(found)) for name, found in right.items()},
+    )
+
+
+TOGETHER_SAMPLES = 4  # of each sentence
+TOGETHER_SHARE = (
+    0.6  # of the clip in which the first must be seen, from its start, and the second, up to its end
+)
+
+
+def together_figure(pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]]) -> Figure:
+    """How often one sentence with two actions shows the first, then the second."""
+    found = []
+    for seed, (first, second) in enumerate(pairs):
+        timeline = timeline_of([first.text], [first.seconds])
+        for clip in pipeline.generate(timeline, seed=seed, samples=TOGETHER_SAMPLES).clips:
+            window = round(TOGETHER_SHARE * clip.num_frames)
+            shown = (
+                judge(first, clip.slice(0, window)),
+                judge(second, clip.slice(clip.num_frames - window, clip.num_frames)),
+            )
+            found.append([verdict.correct for verdict in shown])
+    firsts, seconds = np.array(found).T
+    shares = {"both": firsts & seconds, "the first": firsts, "the second": seconds}
+    return Figure(
+        "two actions in one sentence",
+        "",
+        ", ".join(f"{name} {share.mean():.0%}" for name, share in shares.items())
+        + f" of {len(found)} samples",
+        None,
+        {name: float(share.mean()) for name, share in shares.items()},
     )
 
 
@@ -611,7 +649,7 @@ def measure_bundle(
     Raises:
         KmmError: ``prompt_is_caption`` where a prompt is a caption; whatever loading and generating raise.
     """
-    known = captions_among([*side_prompts(), *action_prompts(), *height_prompts()], captions)
+    known = captions_among(every_prompt(), captions)
     if known:
         raise KmmError(
             "prompt_is_caption",
@@ -637,6 +675,7 @@ def measure_bundle(
     progress(f"{name}: other lengths")
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
     figures.append(height_figure(pipeline, height_prompts()))
+    figures.append(together_figure(pipeline, together_prompts()))
     progress(f"{name}: sequences")
     made = sequences(pipeline, [*side_prompts(), *action_prompts()])
     uncleaned = [

@@ -36,6 +36,7 @@ class SamplingSettings:
             hardly to be predicted, and cost a pass each.
         seam_seconds: width of the bell that smooths prompt boundaries afterwards; 0 for none. Models of recordings that
             jerk more need less of it.
+        split_steps: "A, then B" is decoded as two prompts, see ``text.steps``: for models whose captions tell one action.
     """
 
     steps: int = 10
@@ -46,6 +47,7 @@ class SamplingSettings:
     residual_temperature: float = 0.0
     codebooks: int = 0
     seam_seconds: float = BELL_SECONDS
+    split_steps: bool = False
 
 
 def decode(

@@ -134,7 +134,7 @@ def build(
     def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:
         return report(objective.evaluator, held_out, data, outputs)
 
-    return Stage("evaluator", EvaluatorObjective(evaluator), make_batch, validate, "top3_error")
+    return Stage("evaluator", EvaluatorObjective(evaluator), make_batch, validate, "loss")
 
 
 def pairs_of_examples(

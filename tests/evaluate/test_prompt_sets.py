@@ -7,16 +7,18 @@ from collections import Counter
 
 import pytest
 
-from kmm_core.evaluate import report_prompts, tuning_prompts
+from kmm_core.evaluate import report_prompts, tuning_prompts, verdicts
 from kmm_core.evaluate.prompt_sets import (
     STARTER_NC,
     PromptSpec,
     action_prompts,
     captions_among,
+    every_prompt,
     height_prompts,
     normalized,
     not_held_out,
     side_prompts,
+    together_prompts,
 )
 
 both_wordings = pytest.mark.parametrize("words", [report_prompts, tuning_prompts])
@@ -53,12 +55,17 @@ def test_height_prompts_ask_both_sides_for_both_heights(words):
     assert len(asked) == 4 and set(asked.values()) == {4}
 
 
+@both_wordings
+def test_sentences_of_two_actions_name_judges_and_one_side(words):
+    pairs = together_prompts(words)
+    assert len(pairs) == 24 and all(first.text == second.text for first, second in pairs)
+    for spec in (spec for pair in pairs for spec in pair):
+        assert spec.judge in verdicts.JUDGES and re.findall(r"\b(left|right)\b", spec.text) == [spec.side]
+
+
 def test_no_sentence_is_in_both_wordings():
     reported, tuned = (
-        {
-            normalized(prompt.text)
-            for prompt in (*side_prompts(words), *action_prompts(words), *height_prompts(words))
-        }
+        {normalized(prompt.text) for prompt in every_prompt(words)}
         for words in (report_prompts, tuning_prompts)
     )
     assert not reported & tuned

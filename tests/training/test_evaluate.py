@@ -6,15 +6,17 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import evaluation
 from kmm_core.evaluate.evaluation import EvaluationPlan
-from kmm_core.evaluate.evaluator import Evaluator, EvaluatorSettings, save_evaluator
+from kmm_core.evaluate.evaluator import Evaluator, EvaluatorSettings, load_evaluator, save_evaluator
 from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
 from kmm_core.pipeline import TextToMotion
+from kmm_core.timeline import Timeline
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from training import cli
 from training.evaluate import load_model
@@ -151,3 +153,21 @@ def test_a_model_may_be_a_run_or_a_checkpoint(tmp_path):
     with pytest.raises(KmmError) as raised:
         load_model(str(tmp_path / "nothing"), "cpu")
     assert "nothing" in raised.value.message
+
+
+def test_the_packaged_evaluator_finds_what_the_starter_was_asked_for():
+    asked = (
+        "a person walks forward",
+        "a person raises the left arm",
+        "a person raises the right arm",
+        "a person sits down",
+    )
+    pipeline = TextToMotion.load("starter", "cpu")
+    measuring = load_evaluator(cli.EVALUATOR, pipeline.bundle.encoder, pipeline.representation.name)
+    made = [
+        pipeline.generate(Timeline.from_seconds(30, [(text, 3)]), seed=seed).clips[0]
+        for seed, text in enumerate(asked)
+    ]
+    motion = measuring.embed_motions([pipeline.representation.encode(clip) for clip in made])
+    distance = np.linalg.norm(measuring.embed_texts(asked)[:, None] - motion, axis=-1)
+    assert (distance.argmin(axis=1) == np.arange(len(asked))).all()

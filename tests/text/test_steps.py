@@ -1,0 +1,58 @@
+"""Sentences of several steps: where they are cut, what stays together, and that no frame is lost."""
+
+import pytest
+
+from kmm_core.text.steps import in_steps, steps_of
+from kmm_core.timeline import Prompt
+
+
+@pytest.mark.parametrize(
+    ("sentence", "steps"),
+    [
+        ("walks forward, then waves", ["walks forward", "waves"]),
+        ("a man jumps and then turns left", ["a man jumps", "turns left"]),
+        ("Turn right, then kick, after that sit down", ["Turn right", "kick", "sit down"]),
+        ("He walks. Then she waves.", ["He walks", "she waves."]),
+        ("he bows before walking ahead", ["he bows", "walking ahead"]),
+        ("walk ahead; afterwards, lower into a squat", ["walk ahead", "lower into a squat"]),
+        ("walk, then raise an arm and then lower it", ["walk", "raise an arm and then lower it"]),
+    ],
+)
+def test_steps_are_found(sentence, steps):
+    assert steps_of(sentence) == steps
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "a person walks forward",
+        "he walks.",
+        "He squats. The back stays straight.",
+        "turns left, then right",
+        "sits down and then stands up",
+        "raises the left arm, then lowers the arm",
+        "squats and then gets up again",
+        "the man jumps, then he lands",
+        "every now and then she jumps",
+        "waits until then and waves",
+        "she stands before the mirror",
+        "then walks",
+        "walks, then",
+        "walk, then ...",
+        "... then walks",
+    ],
+)
+def test_what_belongs_together_stays(sentence):
+    assert steps_of(sentence) == [sentence]
+
+
+def test_steps_share_the_frames_of_their_prompt():
+    segments = [Prompt("", 0, 7), Prompt("walk, then jump, then wave", 7, 108), Prompt("sit", 108, 120)]
+    steps = in_steps(segments, 30)
+    assert [step.text for step in steps] == ["", "walk", "jump", "wave", "sit"]
+    assert [step.start for step in steps] == [0, 7, 41, 74, 108] and [step.end for step in steps][-1] == 120
+
+
+@pytest.mark.parametrize(("frames", "count"), [(59, 1), (60, 2)])
+def test_steps_of_less_than_a_second_stay_one_prompt(frames, count):
+    assert len(in_steps([Prompt("walk, then jump", 0, frames)], 30)) == count
