@@ -109,14 +109,14 @@ def height_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
 
 def together_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
     """Sentences with two actions, one after the other: the same text with the judge of each; left and right by turns."""
-    lines = [[part.strip() for part in line.split("|")] for line in _lines(words.TOGETHER)]
+
+    def spec(text: str, judge: str, side: str) -> PromptSpec:
+        name = judge.removesuffix(" {side}")
+        return PromptSpec(text.format(side=side), name, 6.0, side if name != judge else "")
+
+    lines = [line.split(" | ") for line in _lines(words.TOGETHER)]
     return tuple(
-        (
-            PromptSpec(text.format(side=side), first, 6.0, side),
-            PromptSpec(text.format(side=side), second, 6.0, side),
-        )
-        for text, first, second in lines
-        for side in SIDES
+        (spec(text, first, side), spec(text, second, side)) for text, first, second in lines for side in SIDES
     )
 
 

@@ -273,18 +273,18 @@ somebody raises the {side} arm only to the shoulder
 """,
 }
 
-# Two actions in one sentence: the judges of the first and of the second; the side is that of whichever has one.
+# Two actions in one sentence, and the judges of the first and of the second.
 TOGETHER = """
-a person walks a few steps and then raises the {side} arm | walks forward | raises hand
-the man squats, then waves with his {side} hand | squats | waves
-she jumps once and then turns to the {side} | jumps | turns
-somebody bows and after that lifts the {side} leg | bows | raises leg
-turn to the {side}, then kick | turns | kicks
-wave the {side} hand, then sit down | waves | sits
-a woman lifts the {side} arm, lowers it and then jumps | raises hand | jumps
-he picks something up from the floor, then puts up the {side} hand | bends down | raises hand
-raise the {side} knee, then walk ahead | raises leg | walks forward
-someone walks backward and then waves the {side} hand | walks backward | waves
-a figure turns {side} before squatting down | turns | squats
-the man throws both arms up, then turns {side} | raises both arms | turns
+a person walks a few steps and then raises the {side} arm | walks forward | raises hand {side}
+the man squats, then waves with his {side} hand | squats | waves {side}
+she jumps once and then turns to the {side} | jumps | turns {side}
+somebody bows and after that lifts the {side} leg | bows | raises leg {side}
+turn to the {side}, then kick | turns {side} | kicks
+wave the {side} hand, then sit down | waves {side} | sits
+a woman lifts the {side} arm, lowers it and then jumps | raises hand {side} | jumps
+he picks something up from the floor, then puts up the {side} hand | bends down | raises hand {side}
+raise the {side} knee, then walk ahead | raises leg {side} | walks forward
+someone walks backward and then waves the {side} hand | walks backward | waves {side}
+a figure turns {side} before squatting down | turns {side} | squats
+the man throws both arms up, then turns {side} | raises both arms | turns {side}
 """

@@ -275,16 +275,16 @@ she holds the {side} hand at the level of the shoulder
 
 # Two actions in one sentence, as in ``report_prompts``.
 TOGETHER = """
-someone strolls ahead, then puts the {side} hand up | walks forward | raises hand
-a woman does a squat and then gives a wave with the {side} hand | squats | waves
-he hops up, and after that rotates to the {side} | jumps | turns
-a guy takes a bow, then raises his {side} leg | bows | raises leg
-make a {side} turn and then throw a kick | turns | kicks
-she waves her {side} arm and then takes a seat | waves | sits
-put the {side} arm up and down, then jump | raises hand | jumps
-a man stoops to the ground, afterwards he lifts the {side} arm | bends down | raises hand
-lifting the {side} leg, then walking on | raises leg | walks forward
-the person goes backwards, then waves using the {side} hand | walks backward | waves
-a person turns around to the {side} and then crouches low | turns | squats
-both hands go up, then she turns to her {side} | raises both arms | turns
+someone strolls ahead, then puts the {side} hand up | walks forward | raises hand {side}
+a woman does a squat and then gives a wave with the {side} hand | squats | waves {side}
+he hops up, and after that rotates to the {side} | jumps | turns {side}
+a guy takes a bow, then raises his {side} leg | bows | raises leg {side}
+make a {side} turn and then throw a kick | turns {side} | kicks
+she waves her {side} arm and then takes a seat | waves {side} | sits
+put the {side} arm up and down, then jump | raises hand {side} | jumps
+a man stoops to the ground, afterwards he lifts the {side} arm | bends down | raises hand {side}
+lifting the {side} leg, then walking on | raises leg {side} | walks forward
+the person goes backwards, then waves using the {side} hand | walks backward | waves {side}
+a person turns around to the {side} and then crouches low | turns {side} | squats
+both hands go up, then she turns to her {side} | raises both arms | turns {side}
 """

@@ -59,8 +59,9 @@ def test_height_prompts_ask_both_sides_for_both_heights(words):
 def test_sentences_of_two_actions_name_judges_and_one_side(words):
     pairs = together_prompts(words)
     assert len(pairs) == 24 and all(first.text == second.text for first, second in pairs)
-    for spec in (spec for pair in pairs for spec in pair):
-        assert spec.judge in verdicts.JUDGES and re.findall(r"\b(left|right)\b", spec.text) == [spec.side]
+    assert {spec.judge for pair in pairs for spec in pair} <= set(verdicts.JUDGES)
+    for first, second in pairs:
+        assert re.findall(r"\b(left|right)\b", first.text) == [first.side or second.side]
 
 
 def test_no_sentence_is_in_both_wordings():
