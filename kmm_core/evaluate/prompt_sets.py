@@ -109,12 +109,20 @@ def height_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
 
 def together_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
     """Sentences with two actions, one after the other: the same text with the judge of each; left and right by turns."""
+    return _pairs(words.TOGETHER, 6.0)
 
+
+def at_once_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
+    """The same of two actions at once."""
+    return _pairs(words.AT_ONCE, 4.0)
+
+
+def _pairs(block: str, seconds: float) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
     def spec(text: str, judge: str, side: str) -> PromptSpec:
         name = judge.removesuffix(" {side}")
-        return PromptSpec(text.format(side=side), name, 6.0, side if name != judge else "")
+        return PromptSpec(text.format(side=side), name, seconds, side if name != judge else "")
 
-    lines = [line.split(" | ") for line in _lines(words.TOGETHER)]
+    lines = [line.split(" | ") for line in _lines(block)]
     return tuple(
         (spec(text, first, side), spec(text, second, side)) for text, first, second in lines for side in SIDES
     )
@@ -122,7 +130,7 @@ def together_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSp
 
 def every_prompt(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
     """All sentences that motion is judged by."""
-    together = (first for first, _ in together_prompts(words))
+    together = (first for first, _ in (*together_prompts(words), *at_once_prompts(words)))
     return (*side_prompts(words), *action_prompts(words), *height_prompts(words), *together)
 
 

@@ -288,3 +288,15 @@ someone walks backward and then waves the {side} hand | walks backward | waves {
 a figure turns {side} before squatting down | turns {side} | squats
 the man throws both arms up, then turns {side} | raises both arms | turns {side}
 """
+
+# Two actions at once.
+AT_ONCE = """
+a person walks forward while waving the {side} hand | walks forward | waves {side}
+the man walks along and raises his {side} arm at the same time | walks forward | raises hand {side}
+walk straight ahead while lifting the {side} hand | walks forward | raises hand {side}
+she strolls forward and waves her {side} hand | walks forward | waves {side}
+somebody walks backward while putting the {side} arm up | walks backward | raises hand {side}
+walking ahead while reaching up with the {side} hand | walks forward | raises hand {side}
+a figure takes steps forward, waving with the {side} arm | walks forward | waves {side}
+he goes ahead on foot and holds up the {side} hand meanwhile | walks forward | raises hand {side}
+"""

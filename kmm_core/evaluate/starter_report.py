@@ -25,6 +25,7 @@ from . import geometry
 from .prompt_sets import (
     PromptSpec,
     action_prompts,
+    at_once_prompts,
     captions_among,
     every_prompt,
     height_prompts,
@@ -244,19 +245,21 @@ def height_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
 TOGETHER_SAMPLES = 4  # of each sentence
 
 
-def together_figure(pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]]) -> Figure:
-    """How often one sentence with two actions shows the first in the first half and the second in the second."""
+def together_figure(
+    pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]], *, at_once: bool = False
+) -> Figure:
+    """How often one sentence with two actions shows both, one in each half or, with ``at_once``, in the whole."""
     found = []
     for seed, (first, second) in enumerate(pairs):
         timeline = timeline_of([first.text], [first.seconds])
         for clip in pipeline.generate(timeline, seed=seed, samples=TOGETHER_SAMPLES).clips:
             half = clip.num_frames // 2
-            shown = judge(first, clip.slice(0, half)), judge(second, clip.slice(half, clip.num_frames))
-            found.append([verdict.correct for verdict in shown])
+            parts = (clip, clip) if at_once else (clip.slice(0, half), clip.slice(half, clip.num_frames))
+            found.append([judge(spec, part).correct for spec, part in zip((first, second), parts)])
     firsts, seconds = np.array(found).T
     shares = {"both": firsts & seconds, "the first": firsts, "the second": seconds}
     return Figure(
-        "two actions in one sentence",
+        "two actions in one sentence, " + ("at once" if at_once else "one after the other"),
         "",
         ", ".join(f"{name} {share.mean():.0%}" for name, share in shares.items())
         + f" of {len(found)} samples",
@@ -670,6 +673,7 @@ def measure_bundle(
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
     figures.append(height_figure(pipeline, height_prompts()))
     figures.append(together_figure(pipeline, together_prompts()))
+    figures.append(together_figure(pipeline, at_once_prompts(), at_once=True))
     progress(f"{name}: sequences")
     made = sequences(pipeline, [*side_prompts(), *action_prompts()])
     uncleaned = [

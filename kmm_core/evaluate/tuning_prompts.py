@@ -288,3 +288,15 @@ the person goes backwards, then waves using the {side} hand | walks backward | w
 a person turns around to the {side} and then crouches low | turns {side} | squats
 both hands go up, then she turns to her {side} | raises both arms | turns {side}
 """
+
+# Two actions at once.
+AT_ONCE = """
+someone is walking ahead while waving with the {side} arm | walks forward | waves {side}
+a woman walks on and lifts her {side} hand at the same time | walks forward | raises hand {side}
+go forward while raising the {side} arm | walks forward | raises hand {side}
+he wanders forward and waves the {side} hand | walks forward | waves {side}
+a guy steps backwards while lifting the {side} hand | walks backward | raises hand {side}
+strolling along while sticking the {side} arm up | walks forward | raises hand {side}
+the character keeps walking, waving its {side} hand | walks forward | waves {side}
+the performer walks forward and puts up the {side} arm meanwhile | walks forward | raises hand {side}
+"""

@@ -1,8 +1,8 @@
 """More training clips out of recorded ones (ours): rare actions at other tempos, short actions made longer by going on (waves to
-and fro) or by standing before and after, arms raised slowly, and both arms raised where one was.
+and fro) or by standing before and after, arms raised slowly, both arms raised where one was, and arms raised or waved while walking.
 
 A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
-seconds or an arm that takes its time, and hardly any both arms going up.
+seconds or an arm that takes its time, and hardly any both arms going up, or one while somebody walks.
 
 Shapes: F frames, D features.
 """
@@ -19,9 +19,10 @@ from dataclasses import replace
 import numpy as np
 
 from ..evaluate.prompt_sets import not_held_out
-from ..motion import representation_263, representation_272
+from ..motion import representation_263, representation_272, rotations
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
+from ..text.sentence_forms import form_of, without_subject
 from .compositions import Features, faded, remade
 from .motion_data import FeatureClip, MotionData, clip_features
 
@@ -83,18 +84,31 @@ SLOW_SECONDS = (3.0, 5.0)
 SLOWEST = 2.2  # times as long as recorded; beyond, it looks like slow motion
 HANDS_APART = 0.15  # metres: an arm that crosses the body would meet its mirror image
 
+WALKING_CLIPS = 300  # of arms raised or waved while walking
+WALKING_SHARE = 0.05  # of the weight of all clips
+WALKING_ACTIONS = {"walk", "walk_back", "walk_turn", "walk_diagonal", "sidestep_walk", "run"}
+WAVES_AMONG = 3  # every third of them waves
+SENTENCES = 8
+OVER_SECONDS = 0.3  # in which the walk's own swing goes over into the raised arm, and back
+AFTER_SECONDS = 1.5  # that the walk goes on at most, after an arm came down
+
 
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly and both arms. The same ones every time."""
+    """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly, both arms, and arms of who walks. The same ones every time."""
     form = data.representation
     tempos = list(_tempos(form, clips))
     known = _seldom_long([*clips, *tempos])
     on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
-    yield from _as_heavy([*tempos, *on_the_spot, *_waves(form, known), *_rested(form, known)], clips)
-    yield from _loops(form, clips, LOOPED_ACTIONS, travels=True)
+    waves = list(_waves(form, known))
+    yield from _as_heavy([*tempos, *on_the_spot, *waves, *_rested(form, known)], clips)
+    walks = list(_loops(form, clips, LOOPED_ACTIONS, travels=True))
+    yield from walks
     raised = _raised_arms(clips)
     yield from _rare(_slow_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
+    waves = _by_turns([*waves, *clips], "wave")
+    made = _arms_of_who_walks(data, raised, waves, [*walks, *clips])
+    yield from _rare(made, clips, WALKING_CLIPS, WALKING_SHARE)
 
 
 def _seldom_long(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
@@ -439,22 +453,32 @@ def _of_both(caption: str, whose: str) -> str:
 
 
 def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
-    """Those that raise one named arm, from all recordings by turns, so that none is used up first."""
+    """Those that raise one named arm, by turns."""
+    return _by_turns(clips, "raise_arm")
+
+
+def _by_turns(clips: Sequence[FeatureClip], action: str) -> list[FeatureClip]:
+    """Those that do this with one named arm, from all recordings by turns, so that none is used up first."""
     seen: dict[tuple[str, str], int] = {}
     by_turns = []
     for clip in clips:
         labels = clip.about.labels
-        if labels.get("action") == "raise_arm" and labels.get("side") in ARM_JOINTS:
+        if labels.get("action") == action and labels.get("side") in ARM_JOINTS:
             recording = (clip.about.source, clip.about.recording)
             seen[recording] = seen.get(recording, -1) + 1
             by_turns.append((seen[recording], clip))
     return [clip for _, clip in sorted(by_turns, key=lambda item: item[0])]
 
 
-def _rare(made: Iterator[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """The first ARMS_CLIPS of ``made``, which weigh ARMS_SHARE of ``clips`` together."""
-    chosen = list(itertools.islice(made, ARMS_CLIPS))
-    weight = ARMS_SHARE * sum(clip.about.weight for clip in clips) / max(1, len(chosen))
+def _rare(
+    made: Iterator[FeatureClip],
+    clips: Sequence[FeatureClip],
+    count: int = ARMS_CLIPS,
+    share: float = ARMS_SHARE,
+) -> Iterator[FeatureClip]:
+    """The first ``count`` of ``made``, which weigh ``share`` of ``clips`` together."""
+    chosen = list(itertools.islice(made, count))
+    weight = share * sum(clip.about.weight for clip in clips) / max(1, len(chosen))
     for clip in chosen:
         yield FeatureClip(replace(clip.about, weight=weight), clip.features)
 
@@ -483,3 +507,124 @@ def _hands_apart(features: Features, form: Representation) -> float:
     positions = form.decode(features, form.fps).joint_positions()
     wrists = positions[:, JOINT_INDEX["left_wrist"]] - positions[:, JOINT_INDEX["right_wrist"]]
     return float(np.linalg.norm(wrists, axis=-1).min())
+
+
+# -- raised and waved arms of who walks -------------------------------------------------------------------------
+
+_ABOUT_ARMS = re.compile(
+    r"\b(arm|hand|elbow|wing|fist|karate|chop|wav|carry|hold|plane|aeroplane|chicken|bird|drunk)\w*"
+)
+_POSSESSIVE = re.compile(r"\b(his|her|their|your)\b")
+_NOT_WALKING = re.compile(r"\b(stand\w*|still|spot|place|then|before|after|sit\w*|squat\w*)\b")
+
+
+def with_arm_of(walk: Features, arm: Features, side: str, form: Representation) -> Features | None:
+    """Somebody who walks as in the one clip and does with this arm what is done in the other, from the start.
+
+    Args:
+        walk: [F, D].
+        arm: [at most F, D].
+        side: "left" or "right".
+        form: of both.
+
+    Returns:
+        [up to F, D]; an arm that is up at its clip's end stays up, one that came down swings on with the walk.
+        None where the walk is shorter than the arm's clip.
+    """
+    body, raising = form.decode(walk, form.fps), form.decode(arm, form.fps)
+    if raising.num_frames > body.num_frames:
+        return None
+    positions = raising.joint_positions()
+    up = positions[:, JOINT_INDEX[f"{side}_wrist"], 1] > positions[:, JOINT_INDEX[f"{side}_shoulder"], 1]
+    body = body.slice(0, min(body.num_frames, raising.num_frames + round(AFTER_SECONDS * form.fps)))
+    place = np.minimum(np.arange(body.num_frames), raising.num_frames - 1)
+    over = max(1, round(OVER_SECONDS * form.fps))
+    share = np.ones(body.num_frames)
+    if not up[0]:
+        share = np.minimum(share, np.arange(body.num_frames) / over)
+    if not up[-1]:
+        share = np.minimum(share, np.clip((raising.num_frames - np.arange(body.num_frames)) / over, 0, 1))
+    share = (share**2 * (3 - 2 * share))[:, None]
+    local, joints = body.local_rotations.copy(), ARM_JOINTS[side]
+    local[:, joints] = rotations.slerp(local[:, joints], raising.local_rotations[place][:, joints], share)
+    return clip_features(replace(body, local_rotations=local), form)
+
+
+def while_walking_captions(walk: str, arm: str) -> tuple[str, ...]:
+    """What says both at once: "he walks" and "waving" make "he walks while waving"; none where the forms do not fit."""
+    first = form_of(walk)
+    arm = _POSSESSIVE.sub("the", without_subject(arm) if first == "whole" else arm)  # it is one person
+    second = form_of(arm)
+    if second == "participle":
+        return (f"{walk} while {arm}", f"{walk} and {arm}") if first == second else (f"{walk} while {arm}",)
+    if second == {"whole": "third"}.get(first, first):
+        return (f"{walk} and {arm}", f"{walk} and {arm} at the same time")
+    return ()
+
+
+def _arms_of_who_walks(
+    data: MotionData,
+    raised: Sequence[FeatureClip],
+    waves: Sequence[FeatureClip],
+    clips: Sequence[FeatureClip],
+) -> Iterator[FeatureClip]:
+    form = data.representation
+    walks = [
+        clip
+        for clip in clips
+        if clip.about.labels.get("action") in WALKING_ACTIONS
+        and not any(_ABOUT_ARMS.search(caption) for caption in clip.about.captions)
+    ]
+    straight = [clip for clip in walks if clip.about.labels["action"] == "walk"]
+    if not walks or not raised:
+        return
+    paired = set()
+    for number in range(2 * WALKING_CLIPS):
+        if waves and number % WAVES_AMONG == 0:
+            arm = waves[number // WAVES_AMONG % len(waves)]
+        else:
+            arm = raised[number % len(raised)]
+        draw = np.random.default_rng(number)
+        among = straight if straight and number % 2 else walks
+        walk = among[int(draw.integers(len(among)))]
+        pair = walk.about.source, walk.about.id, arm.about.source, arm.about.id
+        if pair in paired:
+            continue
+        paired.add(pair)
+        side = arm.about.labels["side"]
+        features = with_arm_of(walk.features, arm.features, side, form)
+        said = _said_of_both(walk, arm, draw)
+        if features is None or not said[0]:
+            continue
+        labels = {
+            "action": f"{walk.about.labels['action']}_and_{arm.about.labels['action']}",
+            "side": side,
+            "turn": walk.about.labels.get("turn", "none"),
+        }
+        changes = {"labels": labels, "captions": said[0], "mirrored_captions": said[1]}
+        yield _made_from(walk, features, f"and_{arm.about.id}", **changes)
+
+
+def _said_of_both(
+    walk: FeatureClip, arm: FeatureClip, draw: np.random.Generator
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """At most SENTENCES captions, and the same of the mirror image."""
+    found: dict[str, str] = {}
+    walks = list(zip(walk.about.captions, walk.about.mirrored_captions, strict=False))
+    arms = [
+        pair
+        for pair in zip(arm.about.captions, arm.about.mirrored_captions, strict=False)
+        if not _NOT_WALKING.search(pair[0])
+    ]
+    # "While waving" says it most clearly, but few captions are participles.
+    participles = [pair for pair in arms if form_of(pair[0]) == "participle"] or arms
+    for number in range(8 * SENTENCES if walks and arms else 0):
+        among = participles if number % 2 else arms
+        first, second = walks[draw.integers(len(walks))], among[draw.integers(len(among))]
+        made = [while_walking_captions(*said) for said in zip(first, second, strict=True)]
+        if made[0] and len(made[0]) == len(made[1]) and len(found) < SENTENCES:
+            way = int(draw.integers(len(made[0])))
+            said, mirrored = made[0][way], made[1][way]
+            if not_held_out([said, mirrored]) == (said, mirrored):
+                found[said] = mirrored
+    return tuple(found), tuple(found.values())

@@ -12,6 +12,7 @@ from kmm_core.evaluate.prompt_sets import (
     STARTER_NC,
     PromptSpec,
     action_prompts,
+    at_once_prompts,
     captions_among,
     every_prompt,
     height_prompts,
@@ -57,8 +58,8 @@ def test_height_prompts_ask_both_sides_for_both_heights(words):
 
 @both_wordings
 def test_sentences_of_two_actions_name_judges_and_one_side(words):
-    pairs = together_prompts(words)
-    assert len(pairs) == 24 and all(first.text == second.text for first, second in pairs)
+    pairs = (*together_prompts(words), *at_once_prompts(words))
+    assert len(pairs) == 24 + 16 and all(first.text == second.text for first, second in pairs)
     assert {spec.judge for pair in pairs for spec in pair} <= set(verdicts.JUDGES)
     for first, second in pairs:
         assert re.findall(r"\b(left|right)\b", first.text) == [first.side or second.side]

@@ -90,16 +90,14 @@ def test_heights_are_judged_alone_and_after_other_prompts():
     assert "raises high 100% of 64 samples" in figure.measured and "100% of 32 samples" in figure.measured
 
 
-class ArmAndTurn(ObedientPipeline):
+class ArmThenStill(ObedientPipeline):
     """Raises the named arm, then stands, in whatever order that was asked."""
 
     def generate(self, timeline, *, seed=0, samples=1):
         (prompt,) = timeline.prompts
-        first = int((1 - starter_report.TOGETHER_SHARE) * prompt.num_frames)
-        raised = bodies.raise_arm("left" if "left" in prompt.text else "right", 170, first)
-        return SimpleNamespace(
-            clips=[concatenated(raised, bodies.still(prompt.num_frames - first))] * samples
-        )
+        half = prompt.num_frames // 2
+        raised = bodies.raise_arm("left" if "left" in prompt.text else "right", 170, half)
+        return SimpleNamespace(clips=[concatenated(raised, bodies.still(half))] * samples)
 
 
 def test_two_actions_in_one_sentence_are_judged_in_their_order():
@@ -109,10 +107,14 @@ def test_two_actions_in_one_sentence_are_judged_in_their_order():
             tuple(PromptSpec(text.format(s), j, 6.0, s) for j in (first, second)) for s in ("left", "right")
         ]
 
-    right = starter_report.together_figure(ArmAndTurn(), pairs("raises hand", "stands still"))
+    right = starter_report.together_figure(ArmThenStill(), pairs("raises hand", "stands still"))
     assert right.values == {"both": 1.0, "the first": 1.0, "the second": 1.0}
-    wrong = starter_report.together_figure(ArmAndTurn(), pairs("stands still", "raises hand"))
+    wrong = starter_report.together_figure(ArmThenStill(), pairs("stands still", "raises hand"))
     assert wrong.values["both"] == 0.0 and "both 0%" in wrong.measured and "of 8 samples" in wrong.measured
+    at_once = starter_report.together_figure(
+        ArmThenStill(), pairs("raises hand", "stands still"), at_once=True
+    )
+    assert at_once.values == {"both": 0.0, "the first": 1.0, "the second": 0.0}
 
 
 def test_a_wrong_length_is_a_miss():

@@ -1,5 +1,6 @@
 """Clips made out of clips: loops go on as their clip does, both arms go up where one did, and captions stay true."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,8 @@ from kmm_core.train.variants import (
     slowed,
     to_and_fro,
     variants,
+    while_walking_captions,
+    with_arm_of,
 )
 
 CYCLE = 22  # frames of two steps
@@ -324,7 +327,8 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
     ]
 
     def others():
-        return [clip for clip in variants(data, clips) if "times" not in clip.about.id]
+        made_ones = variants(data, clips)
+        return [clip for clip in made_ones if not re.search("times|_and_", clip.about.id)]
 
     loop, slow, slow_across, arms = others()
     assert (loop.about.id, loop.about.captions, loop.about.weight) == ("clip0_looped", ("runs",), 1.0)
@@ -337,3 +341,70 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
     assert slow.about.weight + slow_across.about.weight == pytest.approx(0.02 * 5)
     for one, again in zip((loop, slow, slow_across, arms), others(), strict=True):
         assert np.array_equal(one.features, again.features)
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_who_walks_raises_the_arm_and_keeps_the_legs(name):
+    form = representation(name)
+    walk, raised = (clip_features(motion, form) for motion in (walking(120), raising(60)))
+    together = form.decode(with_arm_of(walk, raised, "right", form), form.fps)
+    own = form.decode(walk, form.fps).joint_positions()
+    assert together.num_frames == pytest.approx(len(raised) + 1.5 * form.fps, abs=2)
+    positions = together.joint_positions()
+    legs = [
+        JOINT_INDEX[f"{side}_{joint}"] for side in ("left", "right") for joint in ("hip", "knee", "ankle")
+    ]
+    assert np.abs(positions[:, legs] - own[: len(positions)][:, legs]).max() < 0.01
+    other = JOINT_INDEX["left_wrist"]
+    assert np.abs(positions[:, other] - own[: len(positions), other]).max() < 0.01
+    over = positions[:, JOINT_INDEX["right_wrist"], 1] - positions[:, JOINT_INDEX["right_shoulder"], 1]
+    arm = form.decode(raised, form.fps).joint_positions()
+    recorded = arm[:, JOINT_INDEX["right_wrist"], 1] - arm[:, JOINT_INDEX["right_shoulder"], 1]
+    assert np.abs(over[20 : len(recorded)] - recorded[20:]).max() < 0.02
+    assert over[len(recorded) :].min() > 0.3  # it is up at the end, and stays so
+
+
+def test_an_arm_that_came_down_swings_on_with_the_walk():
+    form = representation("272")
+    up_and_down = raising(30)
+    order = [*range(30), *range(29, -1, -1)]
+    up_and_down = MotionClip(
+        up_and_down.root_positions[order], up_and_down.local_rotations[order], up_and_down.fps
+    )
+    walk = clip_features(walking(120), form)
+    together = form.decode(with_arm_of(walk, clip_features(up_and_down, form), "right", form), 30)
+    own = form.decode(walk, 30).local_rotations[60 : together.num_frames]
+    assert np.allclose(np.abs(np.sum(together.local_rotations[60:] * own, axis=-1)), 1, atol=1e-3)
+    assert with_arm_of(walk[:50], clip_features(up_and_down, form), "right", form) is None
+
+
+@pytest.mark.parametrize(
+    ("walk", "arm", "said"),
+    [
+        ("a man walks", "waving", ("a man walks while waving",)),
+        ("walking", "lifting his arm", ("walking while lifting the arm", "walking and lifting the arm")),
+        ("he walks", "a boy lifts his arm", ("he walks and lifts the arm", "he walks and lifts the arm at the same time")),
+        ("walk", "bring your arm up", ("walk and bring the arm up", "walk and bring the arm up at the same time")),
+        ("walk", "waves", ()),
+        ("he walks", "the left arm goes up", ()),
+    ],
+)  # fmt: skip
+def test_captions_of_two_at_once(walk, arm, said):
+    assert while_walking_captions(walk, arm) == said
+
+
+def test_arms_of_who_walks_are_labelled_weighed_and_mirrored():
+    data = data_of("272")
+    form = data.representation
+    walk = made(walking(120), 0, form, ("a person walks",), action="walk", side="none", turn="none")
+    winged = made(walking(120), 1, form, ("walks like a chicken",), action="walk", side="none")
+    raised = made(raising(), 2, form, ("raises the right arm", "stands still, raising one arm"), action="raise_arm", side="right")  # fmt: skip
+    raised.about.__dict__["mirrored_captions"] = ("raises the left arm", "stands still, raising one arm")
+    found = [clip for clip in variants(data, [walk, winged, raised]) if "_and_" in clip.about.id]
+    assert [clip.about.id for clip in found] == ["clip0_and_clip2"]
+    assert sum(clip.about.weight for clip in found) == pytest.approx(0.05 * 3)
+    for clip in found:
+        assert clip.about.labels == {"action": "walk_and_raise_arm", "side": "right", "turn": "none"}
+        for said, mirrored in zip(clip.about.captions, clip.about.mirrored_captions, strict=True):
+            assert said.startswith("a person walks and raises the right arm") and "still" not in said
+            assert mirrored == said.replace("right", "left")
