@@ -29,7 +29,7 @@ from .motion_data import FeatureClip, MotionData, WeightedPicker
 MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
 BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
 
-ROWS_VERSION = "8"  # raised when the same data and settings give other rows, so that kept ones are made anew
+ROWS_VERSION = "9"  # raised when the same data and settings give other rows, so that kept ones are made anew
 
 
 @dataclass(frozen=True)
