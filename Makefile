@@ -133,7 +133,8 @@ results: $(VENV)/develop.stamp
 		--variants key-frame-30,random-30 --seeds 0
 	@$(BIN)/kmm-train evaluate starter-nc $(MEASURE)
 	@$(BIN)/kmm-train evaluate starter $(MEASURE)
-	@$(BIN)/kmm-train decay starter-nc $(MEASURE)
+	@$(BIN)/kmm-train decay starter-nc $(MEASURE) --count 96 --repetitions 1
+	@$(BIN)/kmm-train decay starter $(MEASURE) --count 96 --repetitions 1 --name memory_decay_starter --title "Memory decay, starter"
 	@$(BIN)/kmm-train decay runs/ablation/default/seed-0 --baseline runs/ablation/transformer/seed-0 $(MEASURE) --count 96 --repetitions 1 \
 		--name memory_decay_equal-budget --title "Memory decay, small generators at equal budget"
 	@$(BIN)/python benchmarks/starter_report.py --prepared $(PREPARED)
