@@ -88,7 +88,7 @@ WALKING_CLIPS = 300  # of arms raised or waved while walking
 WALKING_SHARE = 0.05  # of the weight of all clips
 WALKING_ACTIONS = {"walk", "walk_back", "walk_turn", "walk_diagonal", "sidestep_walk", "run"}
 WAVES_AMONG = 3  # every third of them waves
-SENTENCES = 8
+WALKING_SENTENCES = 8  # of each
 OVER_SECONDS = 0.3  # in which the walk's own swing goes over into the raised arm, and back
 AFTER_SECONDS = 1.5  # that the walk goes on at most, after an arm came down
 
@@ -511,6 +511,7 @@ def _hands_apart(features: Features, form: Representation) -> float:
 
 # -- raised and waved arms of who walks -------------------------------------------------------------------------
 
+# Walks whose arms, or whose way of leaning, belong to the style: another arm would make it another style.
 _ABOUT_ARMS = re.compile(
     r"\b(arm|hand|elbow|wing|fist|karate|chop|wav|carry|hold|plane|aeroplane|chicken|bird|drunk)\w*"
 )
@@ -608,7 +609,7 @@ def _arms_of_who_walks(
 def _said_of_both(
     walk: FeatureClip, arm: FeatureClip, draw: np.random.Generator
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """At most SENTENCES captions, and the same of the mirror image."""
+    """At most WALKING_SENTENCES captions, and the same of the mirror image."""
     found: dict[str, str] = {}
     walks = list(zip(walk.about.captions, walk.about.mirrored_captions, strict=False))
     arms = [
@@ -618,11 +619,11 @@ def _said_of_both(
     ]
     # "While waving" says it most clearly, but few captions are participles.
     participles = [pair for pair in arms if form_of(pair[0]) == "participle"] or arms
-    for number in range(8 * SENTENCES if walks and arms else 0):
+    for number in range(8 * WALKING_SENTENCES if walks and arms else 0):
         among = participles if number % 2 else arms
         first, second = walks[draw.integers(len(walks))], among[draw.integers(len(among))]
         made = [while_walking_captions(*said) for said in zip(first, second, strict=True)]
-        if made[0] and len(made[0]) == len(made[1]) and len(found) < SENTENCES:
+        if made[0] and len(made[0]) == len(made[1]) and len(found) < WALKING_SENTENCES:
             way = int(draw.integers(len(made[0])))
             said, mirrored = made[0][way], made[1][way]
             if not_held_out([said, mirrored]) == (said, mirrored):
