@@ -106,9 +106,9 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     raised = _raised_arms(clips)
     yield from _rare(_slow_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
-    waves = _by_turns([*waves, *clips], "wave")
-    made = _arms_of_who_walks(data, raised, waves, [*walks, *clips])
-    yield from _rare(made, clips, WALKING_CLIPS, WALKING_SHARE)
+    waved = _by_turns([*waves, *clips], "wave")
+    walking = _arms_of_who_walks(data, raised, waved, [*walks, *clips])
+    yield from _rare(walking, clips, WALKING_CLIPS, WALKING_SHARE)
 
 
 def _seldom_long(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
@@ -513,7 +513,7 @@ def _hands_apart(features: Features, form: Representation) -> float:
 
 # Walks whose arms, or whose way of leaning, belong to the style: another arm would make it another style.
 _ABOUT_ARMS = re.compile(
-    r"\b(arm|hand|elbow|wing|fist|karate|chop|wav|carry|hold|plane|aeroplane|chicken|bird|drunk)\w*"
+    r"\b(arm|hand|elbow|wing|fist|karate|chop|wav|carry|hold|(?:aero|air)?plane|chicken|bird|drunk)\w*"
 )
 _POSSESSIVE = re.compile(r"\b(his|her|their|your)\b")
 _NOT_WALKING = re.compile(r"\b(stand\w*|still|spot|place|then|before|after|sit\w*|squat\w*)\b")

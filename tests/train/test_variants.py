@@ -1,6 +1,7 @@
 """Clips made out of clips: loops go on as their clip does, both arms go up where one did, and captions stay true."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -399,12 +400,13 @@ def test_arms_of_who_walks_are_labelled_weighed_and_mirrored():
     walk = made(walking(120), 0, form, ("a person walks",), action="walk", side="none", turn="none")
     winged = made(walking(120), 1, form, ("walks like a chicken",), action="walk", side="none")
     raised = made(raising(), 2, form, ("raises the right arm", "stands still, raising one arm"), action="raise_arm", side="right")  # fmt: skip
-    raised.about.__dict__["mirrored_captions"] = ("raises the left arm", "stands still, raising one arm")
+    mirrored = ("raises the left arm", "stands still, raising one arm")
+    raised = FeatureClip(replace(raised.about, mirrored_captions=mirrored), raised.features)
     found = [clip for clip in variants(data, [walk, winged, raised]) if "_and_" in clip.about.id]
     assert [clip.about.id for clip in found] == ["clip0_and_clip2"]
     assert sum(clip.about.weight for clip in found) == pytest.approx(0.05 * 3)
     for clip in found:
         assert clip.about.labels == {"action": "walk_and_raise_arm", "side": "right", "turn": "none"}
-        for said, mirrored in zip(clip.about.captions, clip.about.mirrored_captions, strict=True):
+        for said, other in zip(clip.about.captions, clip.about.mirrored_captions, strict=True):
             assert said.startswith("a person walks and raises the right arm") and "still" not in said
-            assert mirrored == said.replace("right", "left")
+            assert other == said.replace("right", "left")
