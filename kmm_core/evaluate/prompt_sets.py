@@ -97,11 +97,11 @@ def action_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
     )
 
 
-def height_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
-    """Sentences that say how high the named arm goes; left and right by turns."""
+def arm_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
+    """Sentences that say how high the named arm goes, or that it punches; left and right by turns."""
     return tuple(
         PromptSpec(line.format(side=side), judge, 3.0, side)
-        for judge, block in words.HEIGHTS.items()
+        for judge, block in words.ARMS.items()
         for line in _lines(block)
         for side in SIDES
     )
@@ -117,6 +117,14 @@ def at_once_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpe
     return _pairs(words.AT_ONCE, 4.0)
 
 
+def stop_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
+    """Sentences of a walk that ends."""
+    walks, stops = (
+        [PromptSpec(line, judge, 5.0) for line in _lines(words.STOPS)] for judge in ("walks forward", "stops")
+    )
+    return tuple(zip(walks, stops, strict=True))
+
+
 def _pairs(block: str, seconds: float) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
     def spec(text: str, judge: str, side: str) -> PromptSpec:
         name = judge.removesuffix(" {side}")
@@ -130,8 +138,9 @@ def _pairs(block: str, seconds: float) -> tuple[tuple[PromptSpec, PromptSpec], .
 
 def every_prompt(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
     """All sentences that motion is judged by."""
-    together = (first for first, _ in (*together_prompts(words), *at_once_prompts(words)))
-    return (*side_prompts(words), *action_prompts(words), *height_prompts(words), *together)
+    pairs = (*together_prompts(words), *stop_prompts(words), *at_once_prompts(words))
+    together = (first for first, _ in pairs)
+    return (*side_prompts(words), *action_prompts(words), *arm_prompts(words), *together)
 
 
 def normalized(text: str) -> str:

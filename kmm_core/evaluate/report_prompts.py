@@ -258,7 +258,7 @@ the man is lying down on the floor
 }
 
 # How high, by the judge that looks at it.
-HEIGHTS = {
+ARMS = {
     "raises high": """
 a person stretches the {side} arm up over the head
 the man puts his {side} hand far above his head
@@ -270,6 +270,12 @@ a person lifts the {side} hand as high as the shoulder
 the man raises his {side} arm to shoulder level
 she brings the {side} arm up, no higher than her shoulder
 somebody raises the {side} arm only to the shoulder
+""",
+    "punches with one hand": """
+a person throws a punch using only the {side} fist
+the man hits out with his {side} hand
+she gives a hard {side} jab
+punch ahead with your {side} fist
 """,
 }
 
@@ -290,6 +296,17 @@ the man throws both arms up, then turns {side} | raises both arms | turns {side}
 """
 
 # Two actions at once.
+STOPS = """
+a person walks ahead and then stops
+the man strolls forward, then comes to a stop
+she walks a little and stops
+walk on, then halt
+someone goes forward and then stands still
+he walks up and comes to a standstill
+a woman is walking, then she stops and waits
+walk straight on and stop
+"""
+
 AT_ONCE = """
 a person walks forward while waving the {side} hand | walks forward | waves {side}
 the man walks along and raises his {side} arm at the same time | walks forward | raises hand {side}

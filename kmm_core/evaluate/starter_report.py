@@ -25,11 +25,12 @@ from . import geometry
 from .prompt_sets import (
     PromptSpec,
     action_prompts,
+    arm_prompts,
     at_once_prompts,
     captions_among,
     every_prompt,
-    height_prompts,
     side_prompts,
+    stop_prompts,
     together_prompts,
 )
 from .verdicts import JUDGES, Verdict, judge
@@ -213,28 +214,28 @@ def other_lengths_figure(pipeline, specs: Sequence[PromptSpec], bundle: str) -> 
     return Figure("the same paraphrases at other lengths", "", "; ".join(said), None, shares)
 
 
-HEIGHT_SAMPLES = 8  # of each prompt
+ARM_SAMPLES = 8  # of each prompt
 # What stands before a raised arm: the demo's timeline, in which weights differed that did not alone (docs/decisions/0023).
 BEFORE = (("a person walks forward", 4.0), ("a person turns left", 3.0))
 
 
-def height_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
-    """How often an arm goes as high as asked, alone, and how often it goes up high after other prompts."""
+def arm_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
+    """How often an arm goes as high as asked or is the one that punches, and how often it goes up high after other prompts."""
     right: dict[str, list[bool]] = {}
     for seed, spec in enumerate(specs):
-        made = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed, samples=HEIGHT_SAMPLES)
+        made = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed, samples=ARM_SAMPLES)
         right.setdefault(spec.judge, []).extend(judge(spec, clip).correct for clip in made.clips)
     texts, seconds = zip(*BEFORE)
     for seed, side in enumerate(geometry.SIDES):
         spec = PromptSpec(f"a person raises the {side} arm", "raises high", 3.0, side)
         timeline = timeline_of([*texts, spec.text], [*seconds, spec.seconds])
-        made = pipeline.generate(timeline, seed=seed, samples=2 * HEIGHT_SAMPLES)
+        made = pipeline.generate(timeline, seed=seed, samples=2 * ARM_SAMPLES)
         last = (clip.slice(timeline.prompts[-1].start, timeline.num_frames) for clip in made.clips)
         right.setdefault("last of three prompts, no height named: high", []).extend(
             judge(spec, clip).correct for clip in last
         )
     return Figure(
-        "arms as high as asked",
+        "the named arm does as asked",
         "",
         "; ".join(f"{name} {np.mean(found):.0%} of {len(found)} samples" for name, found in right.items()),
         None,
@@ -243,23 +244,26 @@ def height_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
 
 
 TOGETHER_SAMPLES = 4  # of each sentence
+AT_ONCE = "at once"
 
 
 def together_figure(
-    pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]], *, at_once: bool = False
+    pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]], how: str = "one after the other"
 ) -> Figure:
-    """How often one sentence with two actions shows both, one in each half or, with ``at_once``, in the whole."""
+    """How often one sentence with two actions shows both, one in each half or, where ``how`` is AT_ONCE, in the whole."""
     found = []
     for seed, (first, second) in enumerate(pairs):
         timeline = timeline_of([first.text], [first.seconds])
         for clip in pipeline.generate(timeline, seed=seed, samples=TOGETHER_SAMPLES).clips:
             half = clip.num_frames // 2
-            parts = (clip, clip) if at_once else (clip.slice(0, half), clip.slice(half, clip.num_frames))
+            parts = (
+                (clip, clip) if how == AT_ONCE else (clip.slice(0, half), clip.slice(half, clip.num_frames))
+            )
             found.append([judge(spec, part).correct for spec, part in zip((first, second), parts)])
     firsts, seconds = np.array(found).T
     shares = {"both": firsts & seconds, "the first": firsts, "the second": seconds}
     return Figure(
-        "two actions in one sentence, " + ("at once" if at_once else "one after the other"),
+        f"two actions in one sentence, {how}",
         "",
         ", ".join(f"{name} {share.mean():.0%}" for name, share in shares.items())
         + f" of {len(found)} samples",
@@ -671,9 +675,10 @@ def measure_bundle(
     figures.append(action_figure(actions, covers))
     progress(f"{name}: other lengths")
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
-    figures.append(height_figure(pipeline, height_prompts()))
+    figures.append(arm_figure(pipeline, arm_prompts()))
     figures.append(together_figure(pipeline, together_prompts()))
-    figures.append(together_figure(pipeline, at_once_prompts(), at_once=True))
+    figures.append(together_figure(pipeline, stop_prompts(), "a walk that ends"))
+    figures.append(together_figure(pipeline, at_once_prompts(), AT_ONCE))
     progress(f"{name}: sequences")
     made = sequences(pipeline, [*side_prompts(), *action_prompts()])
     uncleaned = [

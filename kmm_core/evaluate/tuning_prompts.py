@@ -258,7 +258,7 @@ a man lays himself down on the ground
 }
 
 # How high, by the judge that looks at it.
-HEIGHTS = {
+ARMS = {
     "raises high": """
 a man gets his {side} arm up above the head
 somebody stretches the {side} hand way up high
@@ -270,6 +270,12 @@ a man gets his {side} hand up to shoulder level
 somebody lifts the {side} arm up to the shoulders only
 the {side} arm is raised, but no higher than the shoulder
 she holds the {side} hand at the level of the shoulder
+""",
+    "punches with one hand": """
+a boxer hits with the {side} fist only
+somebody punches straight out with the {side} arm
+she jabs using her {side} hand
+a quick {side} punch
 """,
 }
 
@@ -290,6 +296,17 @@ both hands go up, then she turns to her {side} | raises both arms | turns {side}
 """
 
 # Two actions at once.
+STOPS = """
+somebody walks along and then halts
+a man walks a few paces and stops
+walking ahead, then coming to a stop
+the girl goes for a walk and then stays still
+stroll forward and halt
+a figure walks, then stops moving
+he steps forward, walks and then stops
+they walk and come to a halt
+"""
+
 AT_ONCE = """
 someone is walking ahead while waving with the {side} arm | walks forward | waves {side}
 a woman walks on and lifts her {side} hand at the same time | walks forward | raises hand {side}

@@ -216,6 +216,8 @@ def kicks(clip: MotionClip, side: str = "") -> Verdict:
 
 KICK_SPEED = 3.0
 STILL_LIMB = 0.6
+# Metres, the sway of who stopped a second ago.
+STOPPED = 0.15
 PUNCH_SPEED = 1.5
 THROW_SPEED, THROW_DRIVE = 2.5, 0.6
 # Metres between the feet from which a squat is a lunge.
@@ -224,10 +226,20 @@ LUNGE_SPREAD = 0.65
 
 def punches(clip: MotionClip, side: str = "") -> Verdict:
     """A hand drives out fast near shoulder height."""
+    found, numbers = _punches(clip)
+    return Verdict(side in found if side else bool(found), f"punch: {sorted(found)} ({numbers})")
+
+
+def punches_with_one_hand(clip: MotionClip, side: str = "") -> Verdict:
+    """As ``punches``, with the named hand alone."""
+    found, numbers = _punches(clip)
+    return _one_side(found, side, "punch", numbers)
+
+
+def _punches(clip: MotionClip) -> tuple[frozenset[str], str]:
     speeds = geometry.punching_hands(clip)
     found = frozenset(name for name, value in speeds.items() if value >= PUNCH_SPEED)
-    numbers = ", ".join(f"{name} hand {value:.1f} m/s" for name, value in speeds.items())
-    return Verdict(side in found if side else bool(found), f"punch: {sorted(found)} ({numbers})")
+    return found, ", ".join(f"{name} hand {value:.1f} m/s" for name, value in speeds.items())
 
 
 def throws(clip: MotionClip, side: str = "") -> Verdict:
@@ -285,6 +297,15 @@ def stands_still(clip: MotionClip, side: str = "") -> Verdict:
     return Verdict(correct, f"{net:.2f} m away, fastest limb {limb:.2f} m/s, trunk {lean:.0f} degrees")
 
 
+def stops(clip: MotionClip, side: str = "") -> Verdict:
+    """In its last second it goes nowhere, and no foot moves; what the arms do does not matter."""
+    end = clip.slice(max(0, clip.num_frames - round(clip.fps)), clip.num_frames)
+    net, foot = geometry.travel(end).net, max(geometry.foot_speed(end).values())
+    return Verdict(
+        net < STOPPED and foot < STILL_LIMB, f"{net:.2f} m in the last second, a foot {foot:.2f} m/s"
+    )
+
+
 def lies_down(clip: MotionClip, side: str = "") -> Verdict:
     """The trunk ends level, near the floor."""
     low = geometry.held_low(geometry.pelvis_height(clip), clip.fps)
@@ -310,6 +331,7 @@ JUDGES: dict[str, Judge] = {
     "raises both arms": raises_both,
     "raises high": raises_high,
     "raises to the shoulder": raises_to_shoulder,
+    "punches with one hand": punches_with_one_hand,
     "waves": waves,
     "waves either hand": waves,
     "raises leg": raises_leg,
@@ -331,6 +353,7 @@ JUDGES: dict[str, Judge] = {
     "sits": sits,
     "lunges": lunges,
     "stands still": stands_still,
+    "stops": stops,
     "lies down": lies_down,
     "by eye: dances": dances,
 }

@@ -19,6 +19,7 @@ _THEN = re.compile(
     (?<!\bnow)(?<!\bnow\ and)(?<!\buntil)(?<!\bby)  # "now and then", "until then", "by then"
     (?:\s*[,;.]\s*|\s+)(?:and\s+)?(?:then|after\ that|afterwards)\b,?\s+
     |,?\s+before\s+(?=\w+ing\b)  # not "stands before the mirror"
+    |,?\s+and\s+(?=(?:stop(?:s|ping|ped)?|halt(?:s|ing|ed)?|com(?:es?|ing)\ to\ a\ \w+)\W*$)  # "walks and stops"
     )""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -57,6 +57,17 @@ def wave(side: str, frames: int = 120, hertz: float = 2.0) -> MotionClip:
     return clip(root, local)
 
 
+def punch(side: str, frames: int = 60) -> MotionClip:
+    """The arm, level and to the side, is bent and goes out straight once, in 0.1 s."""
+    root, local = standing(frames)
+    sign = 1 if side == "left" else -1
+    bent = np.ones(frames)
+    bent[30:35] = [0.7, 0.3, 0.0, 0.4, 0.8]
+    turn_joint(local, f"{side}_shoulder", Z, np.full(frames, sign * np.radians(90)))
+    turn_joint(local, f"{side}_elbow", Z, sign * 2.5 * bent)
+    return clip(root, local)
+
+
 def lift_leg(side: str, degrees: float = 80, frames: int = 75) -> MotionClip:
     root, local = standing(frames)
     turn_joint(local, f"{side}_hip", X, -np.radians(degrees) * bump(frames))

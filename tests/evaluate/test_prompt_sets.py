@@ -12,15 +12,17 @@ from kmm_core.evaluate.prompt_sets import (
     STARTER_NC,
     PromptSpec,
     action_prompts,
+    arm_prompts,
     at_once_prompts,
     captions_among,
     every_prompt,
-    height_prompts,
     normalized,
     not_held_out,
     side_prompts,
+    stop_prompts,
     together_prompts,
 )
+from kmm_core.text.steps import steps_of
 
 both_wordings = pytest.mark.parametrize("words", [report_prompts, tuning_prompts])
 
@@ -51,9 +53,18 @@ def test_100_action_prompts_name_no_side(words):
 
 
 @both_wordings
-def test_height_prompts_ask_both_sides_for_both_heights(words):
-    asked = Counter((prompt.judge, prompt.side) for prompt in height_prompts(words))
-    assert len(asked) == 4 and set(asked.values()) == {4}
+def test_arm_prompts_ask_both_sides_for_both_heights_and_punches(words):
+    asked = Counter((prompt.judge, prompt.side) for prompt in arm_prompts(words))
+    assert len(asked) == 6 and set(asked.values()) == {4}
+
+
+@both_wordings
+def test_walks_that_end_are_told_as_two_steps(words):
+    pairs = stop_prompts(words)
+    assert len(pairs) == 8
+    for first, second in pairs:
+        assert first.text == second.text and len(steps_of(first.text)) == 2
+        assert (first.judge, second.judge) == ("walks forward", "stops")
 
 
 @both_wordings
@@ -91,5 +102,5 @@ def test_a_prompt_that_is_a_caption_is_found():
 
 @both_wordings
 def test_no_clip_is_trained_with_a_prompt(words):
-    for asked in (action_prompts(words)[0].text, height_prompts(words)[0].text):
+    for asked in (action_prompts(words)[0].text, arm_prompts(words)[0].text):
         assert not_held_out([asked.upper() + ".", "hops twice on the moon"]) == ("hops twice on the moon",)

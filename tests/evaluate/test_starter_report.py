@@ -12,7 +12,7 @@ import torch
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import geometry, results_page, starter_report
-from kmm_core.evaluate.prompt_sets import PromptSpec, height_prompts
+from kmm_core.evaluate.prompt_sets import PromptSpec, arm_prompts
 from kmm_core.evaluate.starter_report import BundleFigures, Figure
 from kmm_core.evaluate.verdicts import judge
 from kmm_core.motion import representation_272
@@ -84,9 +84,9 @@ def concatenated(first, second):
 
 
 def test_heights_are_judged_alone_and_after_other_prompts():
-    figure = starter_report.height_figure(HighInTime(), height_prompts())
-    high, shoulder, last = figure.values.values()
-    assert (high, shoulder, last) == (1.0, 0.0, 1.0)
+    figure = starter_report.arm_figure(HighInTime(), arm_prompts())
+    high, shoulder, punches, last = figure.values.values()
+    assert (high, shoulder, punches, last) == (1.0, 0.0, 0.0, 1.0)
     assert "raises high 100% of 64 samples" in figure.measured and "100% of 32 samples" in figure.measured
 
 
@@ -112,7 +112,7 @@ def test_two_actions_in_one_sentence_are_judged_in_their_order():
     wrong = starter_report.together_figure(ArmThenStill(), pairs("stands still", "raises hand"))
     assert wrong.values["both"] == 0.0 and "both 0%" in wrong.measured and "of 8 samples" in wrong.measured
     at_once = starter_report.together_figure(
-        ArmThenStill(), pairs("raises hand", "stands still"), at_once=True
+        ArmThenStill(), pairs("raises hand", "stands still"), starter_report.AT_ONCE
     )
     assert at_once.values == {"both": 0.0, "the first": 1.0, "the second": 0.0}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kmm_core.errors import KmmError
-from kmm_core.evaluate.prompt_sets import PromptSpec, action_prompts, height_prompts, side_prompts
+from kmm_core.evaluate.prompt_sets import PromptSpec, every_prompt
 from kmm_core.evaluate.verdicts import JUDGES, judge, named_side_correct
 
 from . import bodies
@@ -95,8 +97,31 @@ def test_turns(degrees, side):
         assert named_side_correct(PromptSpec("", "turns", 4.0, asked), clip).correct == (asked == side)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_named_fist_punches_alone(side):
+    other = "right" if side == "left" else "left"
+    clip, asked = bodies.punch(side), PromptSpec("", "punches with one hand", 3.0, side)
+    both = bodies.punch(side)
+    for joint in ("shoulder", "elbow"):
+        index = bodies.JOINT_INDEX[f"{other}_{joint}"]
+        both.local_rotations[:, index] = bodies.punch(other).local_rotations[:, index]
+    assert judge(asked, clip).correct and judge(PromptSpec("", "punches", 3.0), both).correct
+    for wrong in (both, bodies.punch(other), bodies.raise_arm(side), bodies.still()):
+        assert not judge(asked, wrong).correct
+
+
+def test_a_walk_that_ends_stops_and_one_that_goes_on_does_not():
+    walk, stop = bodies.walk(), PromptSpec("", "stops", 3.0)
+    order = [*range(walk.num_frames), *[walk.num_frames - 1] * 30]
+    ended = replace(
+        walk, root_positions=walk.root_positions[order], local_rotations=walk.local_rotations[order]
+    )
+    assert judge(stop, ended).correct and judge(stop, bodies.wave("left")).correct
+    assert not judge(stop, walk).correct and not judge(stop, ended.slice(0, walk.num_frames + 15)).correct
+
+
 def test_every_prompt_has_a_judge():
-    for spec in side_prompts() + action_prompts() + height_prompts():
+    for spec in every_prompt():
         assert spec.judge in JUDGES
 
 

@@ -15,6 +15,8 @@ from kmm_core.timeline import Prompt
         ("He walks. Then she waves.", ["He walks", "she waves."]),
         ("he bows before walking ahead", ["he bows", "walking ahead"]),
         ("walk ahead; afterwards, lower into a squat", ["walk ahead", "lower into a squat"]),
+        ("a man walks forward and stops.", ["a man walks forward", "stops."]),
+        ("run, and come to a halt", ["run", "come to a halt"]),
         ("walk, then raise an arm and then lower it", ["walk", "raise an arm and then lower it"]),
     ],
 )
@@ -36,6 +38,8 @@ def test_steps_are_found(sentence, steps):
         "every now and then she jumps",
         "waits until then and waves",
         "she stands before the mirror",
+        "a man stops and stands still",
+        "walks and stops to wave",
         "then walks",
         "walks, then",
         "walk, then ...",

@@ -9,7 +9,8 @@ from kmm_core.clip import MotionClip
 from kmm_core.evaluate import geometry
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX
-from training.recipes.events import find_events, punches
+from training.data_checks import Sides
+from training.recipes.events import find_events, punches, punching_hand
 
 
 def test_a_seat_is_cut_short_and_with_the_time_spent_on_it():
@@ -73,6 +74,11 @@ def test_a_fight_is_cut_where_its_punches_are():
     (start, stop), (later, end) = punches(fight)
     assert 40 <= start < 58 and 80 < stop < 110 and 180 <= later < 198 and 205 < end <= 240
     assert punches(reaching(np.zeros(240))) == []
+
+
+@pytest.mark.parametrize(("left", "right", "hand"), [(4, 0.5, "left"), (1, 3, "right"), (4, 3, "none")])
+def test_the_only_hand_that_punches_is_named(left, right, hand):
+    assert punching_hand(Sides(left, right)) == hand
 
 
 @pytest.mark.parametrize("stays", [True, False])

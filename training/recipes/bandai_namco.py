@@ -16,6 +16,7 @@ from ..captions import Style, write_captions
 from ..data_checks import CLEAR_RISE, Measurements, Sides, measure
 from . import phrases
 from .arms import LOW_RAISE, raise_clauses, wrist_height
+from .events import punching_hand
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
 from .skeletal_files import read_skeletal
@@ -35,7 +36,7 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 8
+    version = 9
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
@@ -225,8 +226,12 @@ class BandaiNamco:
                 description = Description(phrases.GUIDE, "guide", side=side)
         elif content == "respond" and measured.wrist_rise.left > CLEAR_RISE:
             description = Description(phrases.RESPOND, "raise_arm", side="left")
-        elif content in ("call", "punch", "slash", "dance-short"):
-            clauses = {"call": phrases.CALL, "punch": phrases.PUNCH, "slash": phrases.SLASH}
+        elif content == "punch":
+            side = punching_hand(measured.punch)
+            clauses = phrases.PUNCH if side == "none" else phrases.PUNCH_ONE
+            description = Description(clauses, "punch", side=side)
+        elif content in ("call", "slash", "dance-short"):
+            clauses = {"call": phrases.CALL, "slash": phrases.SLASH}
             description = Description(clauses.get(content, phrases.DANCE), content.split("-")[0])
         if description is None:
             yield Dropped("clip", f"{content} is not what the motion shows", take.id)

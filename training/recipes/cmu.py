@@ -17,7 +17,7 @@ from kmm_core.evaluate.verdicts import PUNCH_SPEED
 from ..captions import write_captions
 from ..data_checks import Measurements, measure, side_doubt
 from . import phrases
-from .events import find_events, punches
+from .events import find_events, punches, punching_hand
 from .humanml3d_captions import read_captions
 from .locomotion import Description, describe_locomotion, windows
 from .recipe import Cut, Dropped, Take
@@ -158,11 +158,11 @@ FAMILIES = (
     Family(r"(\w+) \(human subject\)", "imitate_animal"),
 )
 
-# Windows found by eye in "direct traffic, wave, point": seconds, action, side.
+# Windows found by eye in "direct traffic, wave, point", the other arm down throughout where one waves: seconds, action, side.
 WAVES = {
-    "14_24": ((11.0, 13.2, "right"), (13.2, 15.0, "both")),
+    "14_24": ((11.55, 12.95, "right"), (13.2, 15.0, "both")),
     "14_25": ((0.7, 3.2, "right"), (3.6, 5.4, "right"), (16.2, 18.2, "both")),
-    "14_26": ((7.7, 10.0, "right"), (10.1, 12.8, "both"), (24.7, 26.6, "both"), (36.0, 38.5, "both")),
+    "14_26": ((7.7, 9.45, "right"), (10.1, 12.8, "both"), (24.7, 26.6, "both"), (36.0, 38.5, "both")),
 }
 
 
@@ -170,7 +170,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 15
+    version = 16
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
@@ -268,8 +268,10 @@ class Cmu:
                 wave.labels(),
             )
         if family and family.action == "punch":
-            blows = Description(_P.BOX_PUNCHES + _P.PUNCH, "punch")
             for first, last in punches(clip):
+                side = punching_hand(measure(clip.slice(first, last)).punch)
+                clauses = _P.BOX_PUNCHES + _P.PUNCH if side == "none" else _P.PUNCH_ONE
+                blows = Description(clauses, "punch", side=side)
                 yield Cut(first, last, self._sentences(take, first, blows), blows.labels())
         if family:
             yield from self._windows(take, clip, family, description, covered)

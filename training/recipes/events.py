@@ -10,7 +10,7 @@ from kmm_core.evaluate.verdicts import PUNCH_SPEED
 from kmm_core.skeleton import JOINT_INDEX
 
 from ..captions import write_captions
-from ..data_checks import heading
+from ..data_checks import Sides, heading
 from . import phrases
 from .arms import arm_raises, raise_clauses, wrist_height
 from .locomotion import Description
@@ -87,6 +87,11 @@ def punches(clip: MotionClip) -> list[tuple[int, int]]:
             if stop - start >= clip.fps:
                 found.append((start, stop))
     return found
+
+
+def punching_hand(speeds: Sides) -> str:
+    """The side of the only hand that punches, by ``Measurements.punch``; "none" where both do."""
+    return speeds.larger if min(speeds.left, speeds.right) < PUNCH_SPEED else "none"
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ class Extras:
     """The ``fair1`` folder of facebookresearch/AnimatedDrawings, examples/bvh."""
 
     name = "extras"
-    version = 7
+    version = 8
     licence = "MIT"
     noncommercial = False
     credit = "AnimatedDrawings, Meta"

@@ -53,7 +53,7 @@ class Hdm05:
     """The cut sequences; cuts of one actor and label are one recording."""
 
     name = "hdm05"
-    version = 8
+    version = 9
     licence = "CC-BY-SA-3.0"
     noncommercial = False
     credit = "Mueller et al., Documentation Mocap Database HDM05, 2007"

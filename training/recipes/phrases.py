@@ -416,6 +416,12 @@ IDLE = (
     "<pause> and <stand> still",
     "<wait> [in place|without moving|for something]",
     "<keep> standing [|still|there]",
+    # After a walk: "walks, then stops" walked on.
+    "<stop>",
+    "<stop> [moving|walking|there]",
+    "<stop> and <stand> [still|there]",
+    "<come> to a [stop|halt|standstill]",
+    "<halt>",
 )
 BOW = (
     "<bow>",
@@ -514,11 +520,21 @@ PUNCH = (
 )
 PUNCH_ONE = (
     "<punch> with ~ SIDE [hand|fist|arm]",
+    "<punch> with ~ SIDE [hand|fist|arm]",
+    "<punch> [forward|straight ahead|hard|the air] with ~ SIDE [hand|fist]",
     "<throw> a [punch|SIDE punch|punch with ~ SIDE hand]",
     "<throw> a punch with ~ SIDE [hand|fist]",
+    "<throw> a SIDE [punch|jab|hook]",
+    "<throw> SIDE punches",
     "<jab> with ~ SIDE [hand|fist]",
-    "<hit> with ~ SIDE fist",
+    "<jab> [forward|at the air] with ~ SIDE hand",
+    "<hit> [|out|the air] with ~ SIDE [fist|hand]",
+    "<strike> [|out] with ~ SIDE [fist|hand]",
     "<deliver> a SIDE punch",
+    "<drive> ~ SIDE fist forward",
+    "<land> a SIDE punch",
+    "<box> with ~ SIDE hand",
+    "!the SIDE [hand|fist|arm] punches [|forward]",
 )
 SLASH = (
     "<swing> a sword",
