@@ -1,6 +1,6 @@
 """A released model as a folder: ``config.json``, weights in safetensors, ``MODEL_CARD.md``. Never a pickle.
 
-``model.safetensors`` holds the generator and the learned text layers; ``tokenizer.safetensors`` the motion tokenizer,
+``model.safetensors`` holds the generator, the learned text layers and what prompts are familiar; ``tokenizer.safetensors`` the motion tokenizer,
 which another bundle beside this one may share. Half precision on disk, float32 in memory.
 """
 
@@ -30,6 +30,7 @@ from .tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
 FORMAT = 1
 BUNDLES = Path(__file__).parent / "bundles"
 CONFIG, MODEL, TOKENIZER, CARD = "config.json", "model.safetensors", "tokenizer.safetensors", "MODEL_CARD.md"
+FAMILIAR_KEY = "familiar"  # in MODEL
 # Only training moves codebooks; released ones do without the averages.
 _TRAINING_ONLY = (".sums", ".usage", ".ready")
 _Settings = TypeVar("_Settings")
@@ -67,13 +68,17 @@ class BundleConfig:
 
 @dataclass
 class Bundle:
-    """A loaded model, in evaluation mode."""
+    """A loaded model, in evaluation mode.
+
+    ``familiar`` holds centres of what was said of its recordings, [K, W], see ``text.familiarity``; None in models without.
+    """
 
     config: BundleConfig
     tokenizer: MotionTokenizer
     generator: MotionGenerator
     prompt_head: PromptHead
     encoder: TextEncoder
+    familiar: Tensor | None = None
 
 
 def bundle_folder(name: str | Path) -> Path:
@@ -112,10 +117,18 @@ def load_bundle(name: str | Path) -> Bundle:
     for module, prefix in ((generator, "generator."), (prompt_head, "prompt_head.")):
         part = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         _load(module, part, folder / MODEL)
+    familiar = tensors.get(FAMILIAR_KEY)
+    if familiar is not None and (familiar.ndim != 2 or familiar.shape[1] != config.encoder_width):
+        raise KmmError(
+            "bundle_foreign",
+            f"{folder / MODEL} does not fit its {CONFIG}: '{FAMILIAR_KEY}' has the shape {tuple(familiar.shape)}, "
+            f"expected (any, {config.encoder_width}).",
+            "Re-export the model.",
+        )
     encoder = load_text_encoder(config.text)
     for module in (tokenizer, generator, prompt_head):
         module.eval().requires_grad_(False)
-    return Bundle(config, tokenizer, generator, prompt_head, encoder)
+    return Bundle(config, tokenizer, generator, prompt_head, encoder, familiar)
 
 
 def save_bundle(
@@ -126,8 +139,9 @@ def save_bundle(
     generator: MotionGenerator,
     prompt_head: PromptHead,
     card: str,
+    familiar: Tensor | None = None,
 ) -> None:
-    """Writes a bundle; ``tokenizer`` None where ``config.tokenizer_file`` names another bundle's.
+    """Writes a bundle; ``tokenizer`` None where ``config.tokenizer_file`` names another bundle's, ``familiar`` as in ``Bundle``.
 
     Raises:
         KmmError: ``cannot_write`` and the like where the folder can't be written.
@@ -135,9 +149,10 @@ def save_bundle(
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         _write_weights(folder / TOKENIZER, _released(tokenizer, ""))
-    _write_weights(
-        folder / MODEL, _released(generator, "generator.") | _released(prompt_head, "prompt_head.")
-    )
+    weights = _released(generator, "generator.") | _released(prompt_head, "prompt_head.")
+    if familiar is not None:
+        weights[FAMILIAR_KEY] = familiar.half().contiguous()
+    _write_weights(folder / MODEL, weights)
     with atomic_write(folder / CARD) as path:
         path.write_text(card, encoding="utf-8")
     with atomic_write(folder / CONFIG) as path:

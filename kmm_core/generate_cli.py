@@ -454,6 +454,7 @@ def _generate(request: Request, load: Callable[..., Any] | None) -> dict[str, An
         "credits": list(info.credits),
         "text_encoder": info.text_encoder,
         "parameters": dict(info.parameters),
+        "unfamiliar": list(result.unfamiliar),
         "outputs": written,
     }
 
@@ -512,6 +513,10 @@ def _print_summary(report: dict[str, Any]) -> None:
         f"({length:.1f} s at {report['fps']:g} fps), seed {report['seed']}, "
         f"{report['model']} ({report['licence']}) on {report['device']}, {taken:.1f} s."
     )
+    if report["unfamiliar"]:
+        from .text.familiarity import unfamiliar_note
+
+        print(f"kmm-generate: note: {unfamiliar_note(report['unfamiliar'])}", file=sys.stderr)
 
 
 def _complain(message: str, code: int) -> int:

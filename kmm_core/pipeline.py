@@ -33,6 +33,8 @@ from .motion.foot_contact import clean_feet
 from .motion.representation import representation
 from .motion.seams import soften_seams
 from .sampling.masked_decoding import decode
+from .text.encoder import TokenOutputs
+from .text.familiarity import is_familiar
 from .text.one_sentence import one_sentence
 from .text.steps import in_steps
 from .timeline import Prompt, Timeline
@@ -80,10 +82,17 @@ class PipelineInfo:
 
 @dataclass
 class Generation:
-    """Clips at the timeline's fps, exactly as long as the timeline, and the seconds each stage took."""
+    """What was made.
+
+    Attributes:
+        clips: at the timeline's fps, exactly as long as the timeline.
+        seconds: each stage took.
+        unfamiliar: prompts, or steps of them, like which the model's recordings show nothing (``text.familiarity``).
+    """
 
     clips: list[MotionClip]
     seconds: dict[str, float] = field(default_factory=dict)
+    unfamiliar: tuple[str, ...] = ()
 
 
 class TextToMotion:
@@ -168,7 +177,8 @@ class TextToMotion:
         if self.bundle.config.text_tokens == "sentence":
             plan, prompts = [sum(plan)], [one_sentence(prompts)]
         with _timed(seconds, "text"):
-            text = self._embed(prompts)
+            outputs = self._read(prompts)
+            text, unfamiliar = self._embed(prompts, outputs), self._unlike(prompts, outputs)
         with _timed(seconds, "tokens"):
             tokens = decode(
                 self.bundle.generator,
@@ -189,7 +199,12 @@ class TextToMotion:
             clips = [self.representation.decode(rows, fps) for rows in softened]
         with _timed(seconds, "clean-up"):
             clips = [self._finish(clip, timeline, foot_cleanup, keep) for clip in clips]
-        return Generation(clips, seconds)
+        return Generation(clips, seconds, unfamiliar)
+
+    @torch.inference_mode()
+    def unfamiliar(self, prompts: list[str]) -> tuple[str, ...]:
+        """Those of the prompts like which the model's recordings show nothing, each once, without generating."""
+        return self._unlike(prompts, self._read(prompts))
 
     def _settings(self, seed: int, samples: int, guidance_scale: float | None, steps: int | None):
         """The model's sampling settings with the caller's changes, all checked."""
@@ -230,11 +245,22 @@ class TextToMotion:
     def _frames_per_token(self) -> int:
         return self.bundle.tokenizer.settings.frames_per_token
 
-    def _embed(self, prompts: list[str]) -> Tensor:
-        """Prompt embeddings, [1, S, E]; empty prompts (gaps) get the embedding of "no prompt"."""
-        generator = self.bundle.generator
+    def _read(self, prompts: list[str]) -> TokenOutputs:
+        """The text encoder's outputs, on the model's device; empty prompts (gaps) are read as a full stop."""
         outputs = self.bundle.encoder.encode([prompt or "." for prompt in prompts])
-        outputs.vectors, outputs.mask = outputs.vectors.to(self.device), outputs.mask.to(self.device)
+        return TokenOutputs(outputs.vectors.to(self.device), outputs.mask.to(self.device))
+
+    def _unlike(self, prompts: list[str], outputs: TokenOutputs) -> tuple[str, ...]:
+        """The prompts that are like nothing the model learned from, each once."""
+        if self.bundle.familiar is None:
+            return ()
+        familiar = is_familiar(outputs, self.bundle.familiar.to(self.device)).tolist()
+        unlike = (prompt for prompt, known in zip(prompts, familiar, strict=True) if prompt and not known)
+        return tuple(dict.fromkeys(unlike))
+
+    def _embed(self, prompts: list[str], outputs: TokenOutputs) -> Tensor:
+        """Prompt embeddings, [1, S, E]; empty prompts get the embedding of "no prompt"."""
+        generator = self.bundle.generator
         embedded = self.bundle.prompt_head(outputs)
         empty = torch.tensor([not prompt for prompt in prompts], device=self.device)
         return torch.where(empty[:, None], generator.no_prompt, embedded)[None]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kmm_core.bundle import CONFIG, MODEL, TOKENIZER, load_bundle
+from kmm_core.bundle import CONFIG, FAMILIAR_KEY, MODEL, TOKENIZER, load_bundle
 from kmm_core.errors import KmmError
 
 from .tiny_bundle import save_tiny_bundle
@@ -35,6 +35,13 @@ def test_a_bundle_may_share_the_tokenizer_of_its_neighbour(folder):
     (other / CONFIG).write_text(json.dumps(table))
     (other / MODEL).write_bytes((folder / MODEL).read_bytes())
     assert torch.equal(load_bundle(other).tokenizer.mean, load_bundle(folder).tokenizer.mean)
+
+
+def test_what_is_familiar_travels_with_the_weights(folder):
+    assert load_bundle(folder).familiar is None
+    centres = torch.randn(3, 384)
+    _edit_weights(folder, lambda tensors: tensors.update({FAMILIAR_KEY: centres.half()}))
+    torch.testing.assert_close(load_bundle(folder).familiar, centres, rtol=1e-3, atol=1e-3)
 
 
 def _edit_config(folder, **changes):
@@ -128,6 +135,11 @@ BREAKS = {
         lambda f: _edit_weights(f, lambda t: t.pop("generator.head.bias")),
         "bundle_foreign",
         r"1 weights differ, the first is 'head.bias' \(file none, expected \(16,\)\)",
+    ),
+    "what is familiar, of another encoder": (
+        lambda f: _edit_weights(f, lambda t: t.update({FAMILIAR_KEY: torch.zeros(5, 512)})),
+        "bundle_foreign",
+        r"'familiar' has the shape \(5, 512\), expected \(any, 384\)",
     ),
     "not a number": (
         lambda f: _edit_weights(f, lambda t: t["generator.head.bias"].fill_(float("nan"))),

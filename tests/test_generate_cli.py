@@ -51,7 +51,10 @@ class FakePipeline:
         root = np.tile([0.0, REST_PELVIS_HEIGHT, 0.0], (frames, 1))
         local = np.tile([1.0, 0, 0, 0], (frames, 22, 1))
         clip = MotionClip(root, local, timeline.fps)
-        return SimpleNamespace(clips=[clip] * settings["samples"], seconds={"sample": 0.25})
+        unlike = tuple(prompt.text for prompt in timeline.prompts if "clap" in prompt.text)
+        return SimpleNamespace(
+            clips=[clip] * settings["samples"], seconds={"sample": 0.25}, unfamiliar=unlike
+        )
 
 
 @pytest.fixture
@@ -114,6 +117,14 @@ def test_json_report(run):
     assert (report["licence"], report["text_encoder"]) == ("GPL-3.0-or-later", "none")
     assert report["seconds"]["sample"] == 0.25 and {"load", "write"} < set(report["seconds"])
     assert report["outputs"] == ["a.npz", "b.npz"]
+
+
+def test_prompts_like_nothing_recorded_are_told(run):
+    done = run("walk", "clap", "-o", "a.npz")
+    assert done.code == 0 and done.err.startswith('kmm-generate: note: The model saw nothing like "clap":')
+    assert run("walk", "-o", "a.npz").err == ""
+    told = run("walk", "clap", "-o", "a.npz", "--json")
+    assert json.loads(told.out)["unfamiliar"] == ["clap"] and told.err == ""
 
 
 def test_a_seed_is_chosen_and_printed(run, pipeline):

@@ -9,6 +9,7 @@ from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.motion import rotations
 from kmm_core.pipeline import Keep, TextToMotion, choose_device
+from kmm_core.text.familiarity import sentence_vectors
 from kmm_core.timeline import Prompt, Timeline
 
 from .tiny_bundle import save_tiny_bundle
@@ -47,6 +48,16 @@ def test_a_sentence_of_two_steps_is_two_prompts_where_the_model_asks_for_it(pipe
     said = pipeline.generate(Timeline(30, (Prompt("walk, then wave", 10, 90),)), seed=2).clips[0]
     asked = pipeline.generate(Timeline(30, (Prompt("walk", 10, 50), Prompt("wave", 50, 90))), seed=2).clips[0]
     assert np.array_equal(said.local_rotations, asked.local_rotations) == split
+
+
+def test_prompts_like_nothing_recorded_are_named_once(pipeline, monkeypatch):
+    timeline = Timeline(
+        30, tuple(Prompt(text, n * 30, n * 30 + 20) for n, text in enumerate(["walk", "clap", "clap"]))
+    )
+    assert pipeline.generate(timeline).unfamiliar == ()  # a model that does not say what it knows
+    monkeypatch.setattr(pipeline.bundle, "familiar", sentence_vectors(pipeline._read(["walk"])))
+    assert pipeline.generate(timeline).unfamiliar == ("clap",)
+    assert pipeline.unfamiliar(["he walks", "milk a cow"]) == ("milk a cow",)
 
 
 def test_same_seed_same_motion(pipeline):

@@ -49,6 +49,7 @@ def write_bundle(settings: RunSettings, tokenizer: MotionTokenizer, path: Path, 
             generator=bundle.generator,
             prompt_head=bundle.prompt_head,
             card=text,
+            familiar=bundle.familiar,
         )
     except OSError as error:
         raise write_error(out, error) from error
@@ -81,7 +82,8 @@ def load_generator(settings: RunSettings, tokenizer: MotionTokenizer, path: Path
         tokenizer_file=settings.export.tokenizer_file,
         text_tokens=settings.rows.text_tokens,
     )
-    return Bundle(config, tokenizer.eval(), generator.eval(), prompt_head.eval(), encoder)
+    familiar = state.weights.get("familiar")  # a checkpoint of an earlier version has none
+    return Bundle(config, tokenizer.eval(), generator.eval(), prompt_head.eval(), encoder, familiar)
 
 
 def _card(settings: RunSettings, path: Path) -> str:

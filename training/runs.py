@@ -22,9 +22,10 @@ from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
 from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import TextEncoder, load_text_encoder
+from kmm_core.text.familiarity import centres_of
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint, evaluator_stage, generator_stage, tokenizer_stage
-from kmm_core.train.generator_stage import GeneratorRows
+from kmm_core.train.generator_stage import GeneratorObjective, GeneratorRows
 from kmm_core.train.loop import TrainResult, processes, train
 from kmm_core.train.motion_data import MotionData
 from kmm_core.train.stage import Stage
@@ -203,12 +204,15 @@ def train_generator_on(
     return _train(make_stage, settings, settings.train.generator, folder, resume)
 
 
-def _start_with(objective: torch.nn.Module, start: str) -> None:
-    """The weights of a generator's checkpoint, or of a bundle, which has no aligner: that learns anew."""
+def _start_with(objective: GeneratorObjective, start: str) -> None:
+    """The weights of a generator's checkpoint, or of a bundle, which has no aligner: that learns anew. What was said of the
+    start's clips stays familiar, beside what is said of these."""
     if start.endswith(".safetensors"):
-        weights = checkpoint.load(Path(start), groups=("ema",)).weights
+        weights = dict(checkpoint.load(Path(start), groups=("ema",)).weights)
+        familiar = weights.pop("familiar", None)
     else:
         bundle = load_bundle(start)
+        familiar = bundle.familiar
         parts = {"generator": bundle.generator, "prompt_head": bundle.prompt_head}
         weights = {
             f"{part}.{name}": tensor
@@ -216,6 +220,10 @@ def _start_with(objective: torch.nn.Module, start: str) -> None:
             for name, tensor in module.state_dict().items()
         }
     checkpoint.start_with(objective, weights, start)
+    if familiar is not None and familiar.shape == objective.familiar.shape:
+        both = torch.cat([objective.familiar, familiar.to(objective.familiar)])
+        both = both[both.any(-1)]  # without the zeros of few sentences
+        objective.familiar.copy_(centres_of(both, torch.Generator().manual_seed(0)))
 
 
 def generator_rows(

@@ -125,6 +125,11 @@ def stop_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, 
     return tuple(zip(walks, stops, strict=True))
 
 
+def unfamiliar_prompts(words: ModuleType = report_prompts) -> list[str]:
+    """Prompts that nothing recorded is like: clapping, swimming, playing an instrument."""
+    return _lines(words.UNFAMILIAR)
+
+
 def _pairs(block: str, seconds: float) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
     def spec(text: str, judge: str, side: str) -> PromptSpec:
         name = judge.removesuffix(" {side}")

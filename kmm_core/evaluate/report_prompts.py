@@ -295,7 +295,7 @@ a figure turns {side} before squatting down | turns {side} | squats
 the man throws both arms up, then turns {side} | raises both arms | turns {side}
 """
 
-# Two actions at once.
+# A walk that ends.
 STOPS = """
 a person walks ahead and then stops
 the man strolls forward, then comes to a stop
@@ -307,6 +307,7 @@ a woman is walking, then she stops and waits
 walk straight on and stop
 """
 
+# Two actions at once.
 AT_ONCE = """
 a person walks forward while waving the {side} hand | walks forward | waves {side}
 the man walks along and raises his {side} arm at the same time | walks forward | raises hand {side}
@@ -316,4 +317,48 @@ somebody walks backward while putting the {side} arm up | walks backward | raise
 walking ahead while reaching up with the {side} hand | walks forward | raises hand {side}
 a figure takes steps forward, waving with the {side} arm | walks forward | waves {side}
 he goes ahead on foot and holds up the {side} hand meanwhile | walks forward | raises hand {side}
+"""
+
+# What nothing recorded is like.
+UNFAMILIAR = """
+a person applauds
+she plays the drums
+the man strums a banjo
+somebody milks a cow
+he ties his shoelaces
+a woman puts on a coat
+the figure types a letter
+drink tea and read the paper
+a goalkeeper dives for the ball
+she rides a skateboard
+the cowboy lassoes a bull
+paddle a kayak
+he shaves his beard
+a waiter carries a tray
+the baby crawls under a table
+she writes on a blackboard
+somebody sneezes
+he snores in an armchair
+a man shrugs his shoulders
+nodding in agreement
+a mother rocks her child to sleep
+the sailor climbs into a hammock
+he plays billiards
+pull the trigger of a pistol
+an archer draws the bow
+she pours a glass of wine
+a pilot steers the plane
+digging a grave with a spade
+the old man feeds the ducks
+do ten press-ups
+she does a headstand
+a tightrope artist falls into the net
+someone sends a text message
+he hands over a parcel
+a couple kisses
+the nurse gives an injection
+sweep the floor with a broom
+he slips on a banana peel
+a chess player thinks
+blow out the candles
 """

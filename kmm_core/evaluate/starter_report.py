@@ -32,6 +32,7 @@ from .prompt_sets import (
     side_prompts,
     stop_prompts,
     together_prompts,
+    unfamiliar_prompts,
 )
 from .verdicts import JUDGES, Verdict, judge
 
@@ -572,6 +573,21 @@ def text_figure(pipeline) -> Figure:
     )
 
 
+def familiar_figure(pipeline) -> Figure:
+    """How often the user is told that a prompt is like nothing recorded: of prompts that are, and of the others."""
+    asked = [spec.text for spec in (*side_prompts(), *action_prompts())]
+    other = unfamiliar_prompts()
+    told_of = [len(pipeline.unfamiliar(prompts)) / len(prompts) for prompts in (other, asked)]
+    return Figure(
+        "the user is told where nothing like the prompt was recorded",
+        "",
+        f"of {told_of[0]:.0%} of {len(other)} such prompts (clapping, swimming, playing an instrument), and, wrongly, of "
+        f"{told_of[1]:.1%} of the {len(asked)} others",
+        None,
+        {"unfamiliar": told_of[0], "others": told_of[1]},
+    )
+
+
 # Which judge looks for what the "action" label of a prepared clip says: labels that geometry can see.
 LABEL_JUDGES = {
     "raise_arm": "raises hand",
@@ -693,6 +709,8 @@ def measure_bundle(
     figures.append(memory_figure(bundle))
     figures.append(light_zone_figure())
     figures.append(text_figure(pipeline))
+    if pipeline.bundle.familiar is not None:
+        figures.append(familiar_figure(pipeline))
     figures += [figure for figure in [judges_figure(held_out)] if figure]
     return BundleFigures(name, info, figures, [*sides, *actions], made)
 

@@ -317,3 +317,76 @@ strolling along while sticking the {side} arm up | walks forward | raises hand {
 the character keeps walking, waving its {side} hand | walks forward | waves {side}
 the performer walks forward and puts up the {side} arm meanwhile | walks forward | raises hand {side}
 """
+
+# What nothing recorded is like.
+UNFAMILIAR = """
+clap your hands
+a person claps
+swims in a pool
+plays the guitar
+a man plays the piano
+juggles three balls
+types on a keyboard
+drives a car
+crawls on hands and knees
+does push-ups
+does sit-ups
+a person does jumping jacks
+swings a golf club
+plays tennis
+shoots an arrow with a bow
+rides a horse
+limps along
+shakes hands with somebody
+hugs a friend
+nods the head
+shakes his head no
+smokes a cigarette
+talks on the phone
+reads a book
+salutes
+prays on his knees
+skips rope
+does the moonwalk
+a backflip
+handstand
+lifts a heavy box
+pushes a shopping cart
+opens a door
+eats soup with a spoon
+brushes his teeth
+combs her hair
+vacuum cleans the carpet
+shovels snow
+chops wood
+fires a rifle
+sleeps in a bed
+cries
+trips and falls over
+gets hit in the stomach and collapses
+catches a ball
+points at the sky
+scratches his head
+crosses the arms
+puts the hands on the hips
+shrugs
+blows a kiss
+takes a selfie
+flies like superman
+breakdance
+does a headspin
+roller skating
+ice skating
+surfing
+paddles a canoe
+rows a boat
+digs a hole
+hammers a nail
+paints a wall
+pulls a rope
+carries a baby
+walks a dog
+a knight fights a dragon
+quantum physics
+asdf qwer zxcv
+"""

@@ -24,6 +24,7 @@ from ..generator.motion_generator import GeneratorSettings, MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID
 from ..masking.masker import KeyFrameMasker, MaskingSettings
 from ..text.encoder import TextEncoder, TextSettings, TokenOutputs
+from ..text.familiarity import NUM_CENTRES, centres_of
 from ..text.prompt_head import PromptHead
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .confidence import mask_by_confidence
@@ -44,6 +45,7 @@ from .variants import variants
 # Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
 VALIDATION_ROWS = 256
+FAMILIAR_SENTENCES = 40_000
 MAX_DISTILLED = 10.0
 
 
@@ -82,6 +84,7 @@ class GeneratorObjective(nn.Module):
     """
 
     residual_only = False
+    familiar: Tensor  # centres of what is said of the training rows, for the bundle: see ``text.familiarity``
 
     def __init__(
         self,
@@ -303,8 +306,17 @@ def build(
 ) -> Stage:
     """The generator stage on these rows."""
     objective = make_objective(tokenizer, encoder, text, generator, aligner, masking, learning)
+    objective.familiar.copy_(_familiar(rows))
     # Against the recordings a generator that learns its guidance gets worse: it becomes surer than they are.
     return _stage("generator", objective, rows, "distilled" if learning.distil_guidance else "masked")
+
+
+def _familiar(rows: GeneratorRows) -> Tensor:
+    """Centres of all that is said of the training rows, or of so many sentences of it as tell as much. [K, W]."""
+    said = sorted({caption for row in rows.train for prompt in row.prompts for caption in prompt.captions})
+    rng = torch.Generator().manual_seed(0)
+    drawn = torch.randperm(len(said), generator=rng)[:FAMILIAR_SENTENCES].tolist()
+    return centres_of(rows.captions.sentences([said[index] for index in drawn]), rng)
 
 
 def residual_stage(objective: GeneratorObjective, rows: GeneratorRows) -> Stage:
@@ -349,6 +361,7 @@ def make_objective(
         text.word_dropout,
         learning,
     )
+    objective.register_buffer("familiar", torch.zeros(NUM_CENTRES, encoder.width))
     if masking.strategy == "confidence":
         mask_by_confidence(objective)
     return objective

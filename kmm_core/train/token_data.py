@@ -267,6 +267,11 @@ class CaptionOutputs:
         _save({"vectors": torch.cat(outputs.vectors), "lengths": lengths}, path)
         return outputs
 
+    def sentences(self, captions: Sequence[str]) -> Tensor:
+        """Sentence vectors of these captions, as ``familiarity.sentence_vectors`` makes them. [N, W]."""
+        means = [self.vectors[self.index[caption]].float().mean(0) for caption in captions]
+        return torch.nn.functional.normalize(torch.stack(means), dim=-1)
+
     def batch(self, captions: Sequence[str]) -> TokenOutputs:
         """Padded outputs for these captions."""
         vectors = [self.vectors[self.index[caption]] for caption in captions]

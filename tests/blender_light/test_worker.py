@@ -337,6 +337,8 @@ def test_the_worker_takes_kmm_core_from_blender_alone(tmp_path, ask, monkeypatch
 class _FakePipeline:
     """Fails on every device but the CPU."""
 
+    unfamiliar = ()
+
     def __init__(self, device: str, error: str):
         import torch
 
@@ -349,7 +351,8 @@ class _FakePipeline:
             raise RuntimeError(self._error)
         settings["progress"](Progress("tokens", 1, 1))
         turns = np.tile([1.0, 0, 0, 0], (timeline.num_frames, 22, 1))
-        return Generation([MotionClip(np.zeros((timeline.num_frames, 3)), turns, timeline.fps)], {})
+        clip = MotionClip(np.zeros((timeline.num_frames, 3)), turns, timeline.fps)
+        return Generation([clip], {}, self.unfamiliar)
 
 
 FALLBACKS = {
@@ -380,6 +383,9 @@ def test_where_the_card_fails_the_cpu_does_it_and_says_so(monkeypatch, error, re
     result = worker._answer(request)
     assert asked == ["auto", "cpu"] and result.takes == 1
     assert result.note == f"The graphics card {reason}, so the CPU did it."
+    monkeypatch.setattr(_FakePipeline, "unfamiliar", ("clap",))
+    note = worker._answer(request).note
+    assert note.startswith(result.note + " ") and 'nothing like "clap"' in note
     # Who asked for the card by name is told instead.
     with pytest.raises((KmmError, RuntimeError), match="too little free graphics memory|no kernel image"):
         worker._answer(replace(request, device="cuda"))

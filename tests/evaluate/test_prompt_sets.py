@@ -21,6 +21,7 @@ from kmm_core.evaluate.prompt_sets import (
     side_prompts,
     stop_prompts,
     together_prompts,
+    unfamiliar_prompts,
 )
 from kmm_core.text.steps import steps_of
 
@@ -90,6 +91,11 @@ def test_words_vary(words):
     assert len(different) > 150
     first = Counter(prompt.text.split()[0] for prompt in side_prompts(words))
     assert first.most_common(1)[0][1] <= 60
+
+
+def test_unfamiliar_prompts_are_others_in_each_wording():
+    reported, tuned = (set(unfamiliar_prompts(words)) for words in (report_prompts, tuning_prompts))
+    assert len(reported) == 40 and len(tuned) >= 60 and not reported & tuned
 
 
 def test_a_prompt_that_is_a_caption_is_found():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import geometry, results_page, starter_report
 from kmm_core.evaluate.prompt_sets import PromptSpec, arm_prompts
-from kmm_core.evaluate.starter_report import BundleFigures, Figure
+from kmm_core.evaluate.starter_report import BundleFigures, Figure, familiar_figure
 from kmm_core.evaluate.verdicts import judge
 from kmm_core.motion import representation_272
 from kmm_core.motion.representation import representation
@@ -194,6 +195,18 @@ def test_the_judges_figure_counts_labels_that_geometry_sees():
         ({"action": "climb", "side": "none"}, bodies.still()),
     ]
     assert starter_report.judges_figure(labelled).values == {"raises hand": [1, 2], "turns": [1, 1]}
+
+
+def test_the_familiar_figure_counts_what_users_are_told():
+    class Forgetful:
+        """Knows no sentence with a dance, a bow or a drum in it."""
+
+        def unfamiliar(self, prompts):
+            return tuple(prompt for prompt in prompts if re.search("danc|bow|drum", prompt))
+
+    values = familiar_figure(Forgetful()).values
+    assert values["unfamiliar"] == 2 / 40  # the drums, and an archer's bow
+    assert 0.02 < values["others"] < 0.1
 
 
 def test_a_failing_probe_says_why():

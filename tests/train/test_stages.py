@@ -15,6 +15,7 @@ from kmm_core.masking.masker import MaskingSettings
 from kmm_core.motion import rotations
 from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import TextSettings, TokenOutputs
+from kmm_core.text.familiarity import is_familiar
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade, join
@@ -136,6 +137,15 @@ def test_generator_stage_learns(data, tmp_path, level):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     report = stage.validate(stage.objective.eval(), None)
     assert ("alignment" in report) == (level != "none") and report["masked"] > 0
+
+
+def test_what_is_said_of_the_rows_is_familiar(data, tmp_path):
+    centres = generator_stage_on(data, tmp_path).objective.familiar
+    assert centres.any(-1).sum() == 2  # raises the left arm, raises the right arm
+    assert is_familiar(LetterEncoder().encode(["a left arm", "right"]), centres).all()
+    assert not is_familiar(
+        TokenOutputs(-torch.ones(1, 1, 4), torch.ones(1, 1, dtype=torch.bool)), centres
+    ).any()
 
 
 def test_wrong_learning_settings_are_all_named():

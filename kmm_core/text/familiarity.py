@@ -1,0 +1,65 @@
+"""Whether anything like a prompt was said of the recordings that a model learned from (ours).
+
+A generator answers every prompt: asked to clap, one that saw nobody clap makes something near it, and gives no sign. The
+frozen encoder can tell: the sentence vectors of all captions have centres, and what was never recorded lies far from each
+(docs/decisions/0030). Shapes: N sentences, K centres, B prompts, W encoder width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .encoder import TokenOutputs
+
+NUM_CENTRES = 1024
+# Cosine to the nearest centre, from which on a prompt counts as familiar: chosen on the tuning prompts for MiniLM.
+FAMILIAR = 0.6
+_PASSES = 8
+_MOST_NAMED = 3
+
+
+def sentence_vectors(outputs: TokenOutputs) -> Tensor:
+    """The mean of each prompt's word vectors, of length 1. [B, W]."""
+    words = outputs.mask[..., None].to(outputs.vectors.dtype)
+    return functional.normalize((outputs.vectors * words).sum(1), dim=-1)
+
+
+@torch.no_grad()
+def centres_of(sentences: Tensor, rng: torch.Generator, count: int = NUM_CENTRES) -> Tensor:
+    """Centres of sentence vectors by spherical k-means (Dhillon & Modha 2001).
+
+    Args:
+        sentences: of length 1, [N, W].
+        rng: draws the sentences to begin with.
+        count: K.
+
+    Returns:
+        Of length 1, [K, W]. Of fewer sentences than that each is a centre, and the rest is zero: no prompt is like it.
+    """
+    if len(sentences) <= count:
+        return functional.pad(sentences, (0, 0, 0, count - len(sentences)))
+    centres = sentences[torch.randperm(len(sentences), generator=rng)[:count]]
+    for _ in range(_PASSES):
+        nearest = (sentences @ centres.T).argmax(-1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, sentences)
+        # A centre that nothing is nearest to stays.
+        centres = functional.normalize(torch.where(sums.any(-1, keepdim=True), sums, centres), dim=-1)
+    return centres
+
+
+def is_familiar(outputs: TokenOutputs, centres: Tensor) -> Tensor:
+    """Whether each prompt is like something that was said of the recordings. ``centres`` [K, W] -> [B] bool."""
+    return (sentence_vectors(outputs) @ centres.T).amax(-1) >= FAMILIAR
+
+
+def unfamiliar_note(prompts: Sequence[str]) -> str:
+    """What the user should know of prompts that are not; "" where there is none."""
+    if not prompts:
+        return ""
+    named = ", ".join(f'"{prompt}"' for prompt in prompts[:_MOST_NAMED])
+    more = f" and {len(prompts) - _MOST_NAMED} more" if len(prompts) > _MOST_NAMED else ""
+    return f"The model saw nothing like {named}{more}: expect some other motion, or say it in other words."

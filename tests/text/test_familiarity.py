@@ -1,0 +1,64 @@
+"""Familiar prompts: vectors by hand, centres of clusters made by code, and what the user is told."""
+
+import pytest
+import torch
+
+from kmm_core.text.encoder import TokenOutputs
+from kmm_core.text.familiarity import (
+    FAMILIAR,
+    centres_of,
+    is_familiar,
+    sentence_vectors,
+    unfamiliar_note,
+)
+
+
+def _one_word(*angles_from_x: float) -> TokenOutputs:
+    """Prompts of one word in the plane, and a second word that is padding and points elsewhere."""
+    angles = torch.tensor(angles_from_x)
+    words = torch.stack([angles.cos(), angles.sin()], dim=-1) * 7
+    padding = torch.tensor([-50.0, 30.0]).expand_as(words)
+    return TokenOutputs(torch.stack([words, padding], dim=1), torch.tensor([[True, False]] * len(angles)))
+
+
+def test_padding_and_length_do_not_count():
+    torch.testing.assert_close(sentence_vectors(_one_word(0.0)), torch.tensor([[1.0, 0.0]]))
+    both = TokenOutputs(torch.tensor([[[3.0, 0.0], [0.0, 3.0]]]), torch.ones(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(sentence_vectors(both), torch.full((1, 2), 0.5**0.5))
+
+
+def test_the_nearest_centre_decides():
+    edge = float(torch.tensor(FAMILIAR).acos())
+    centres = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    found = is_familiar(_one_word(0.0, edge - 0.01, edge + 0.01, torch.pi), centres)
+    assert found.tolist() == [True, True, False, False]
+
+
+def test_few_sentences_are_their_own_centres():
+    sentences = torch.eye(3)
+    centres = centres_of(sentences, torch.Generator(), count=5)
+    assert torch.equal(centres, torch.cat([sentences, torch.zeros(2, 3)]))
+
+
+def test_centres_lie_where_sentences_gather():
+    rng = torch.Generator().manual_seed(0)
+    middles = torch.eye(8)[:4].repeat_interleave(50, dim=0)
+    sentences = torch.nn.functional.normalize(middles + 0.05 * torch.randn(200, 8, generator=rng), dim=-1)
+    centres = centres_of(sentences, rng, count=16)
+    torch.testing.assert_close(centres.norm(dim=-1), torch.ones(16))
+    assert ((sentences @ centres.T).amax(-1) > 0.98).all()
+    assert ((centres @ torch.eye(8)[:4].T).amax(-1) > 0.98).all()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "part"),
+    [
+        ((), None),
+        (("clap",), 'nothing like "clap": expect'),
+        (("clap", "swim"), '"clap", "swim": expect'),
+        (("a", "b", "c", "d", "e"), '"a", "b", "c" and 2 more: expect'),
+    ],
+)
+def test_the_note_names_the_prompts(prompts, part):
+    note = unfamiliar_note(prompts)
+    assert (part in note) if part else note == ""
