@@ -49,6 +49,20 @@ def test_the_learned_text_layers_separate_sides(pipeline):
             assert across < 0.8 and across < torch.cosine_similarity(left, same, dim=0)
 
 
+def test_what_nobody_recorded_is_told_and_nothing_else(pipeline):
+    known = [
+        "walk",
+        "run",
+        "turn left",
+        "kick",
+        "sit down",
+        "raise your hand",
+        "a man waves with the right arm",
+    ]
+    unknown = ["a person claps", "a person swims", "plays the guitar", "she reads a book", "asdf qwer zxcv"]
+    assert pipeline.unfamiliar([*known, *unknown]) == tuple(unknown)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_named_arm_rises(pipeline, side):
     made = pipeline.generate(Timeline.from_seconds(30, [(f"a person raises the {side} arm", 4)]), samples=4)

@@ -1,13 +1,14 @@
 """Whether anything like a prompt was said of the recordings that a model learned from (ours).
 
-A generator answers every prompt: asked to clap, one that saw nobody clap makes something near it, and gives no sign. The
+A generator answers every prompt: asked to swim, one that saw nobody swim makes something near it, and gives no sign. The
 frozen encoder can tell: the sentence vectors of all captions have centres, and what was never recorded lies far from each
 (docs/decisions/0030). Shapes: N sentences, K centres, B prompts, W encoder width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice, zip_longest
 
 import torch
 from torch import Tensor
@@ -26,6 +27,26 @@ def sentence_vectors(outputs: TokenOutputs) -> Tensor:
     """The mean of each prompt's word vectors, of length 1. [B, W]."""
     words = outputs.mask[..., None].to(outputs.vectors.dtype)
     return functional.normalize((outputs.vectors * words).sum(1), dim=-1)
+
+
+def spread_out(said: Iterable[tuple[str, Sequence[str]]], most: int, rng: torch.Generator) -> list[str]:
+    """Sentences to find centres of: the meanings take turns, so that rare actions are not lost among common ones.
+
+    Args:
+        said: meanings with sentences; a meaning may come more than once.
+        most: how many sentences.
+        rng: draws which of a meaning.
+    """
+    by_meaning: dict[str, dict[str, None]] = {}
+    for meaning, sentences in said:
+        by_meaning.setdefault(meaning, {}).update(dict.fromkeys(sentences))
+    shuffled = []
+    for sentences in map(list, by_meaning.values()):
+        shuffled.append(
+            [sentences[index] for index in torch.randperm(len(sentences), generator=rng).tolist()]
+        )
+    turns = (sentence for turn in zip_longest(*shuffled) for sentence in turn if sentence is not None)
+    return list(islice(dict.fromkeys(turns), most))
 
 
 @torch.no_grad()

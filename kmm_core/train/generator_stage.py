@@ -24,7 +24,7 @@ from ..generator.motion_generator import GeneratorSettings, MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID
 from ..masking.masker import KeyFrameMasker, MaskingSettings
 from ..text.encoder import TextEncoder, TextSettings, TokenOutputs
-from ..text.familiarity import NUM_CENTRES, centres_of
+from ..text.familiarity import NUM_CENTRES, centres_of, spread_out
 from ..text.prompt_head import PromptHead
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .confidence import mask_by_confidence
@@ -312,11 +312,11 @@ def build(
 
 
 def _familiar(rows: GeneratorRows) -> Tensor:
-    """Centres of all that is said of the training rows, or of so many sentences of it as tell as much. [K, W]."""
-    said = sorted({caption for row in rows.train for prompt in row.prompts for caption in prompt.captions})
+    """Centres of what is said of the training rows. [K, W]."""
+    prompts = (prompt for row in rows.train for prompt in row.prompts)
     rng = torch.Generator().manual_seed(0)
-    drawn = torch.randperm(len(said), generator=rng)[:FAMILIAR_SENTENCES].tolist()
-    return centres_of(rows.captions.sentences([said[index] for index in drawn]), rng)
+    drawn = spread_out(((prompt.meaning, prompt.captions) for prompt in prompts), FAMILIAR_SENTENCES, rng)
+    return centres_of(rows.captions.sentences(drawn), rng)
 
 
 def residual_stage(objective: GeneratorObjective, rows: GeneratorRows) -> Stage:

@@ -184,7 +184,22 @@ def work_the_panel() -> Step:
     yield 0.5
     screenshot("blender_accepted")
     passed.append(f"accepted: {action.name}, frames {action.frame_range[0]:g} to {action.frame_range[1]:g}")
+    yield from ask_for_the_unknown(settings)
     yield from work_two_windows()
+
+
+def ask_for_the_unknown(settings) -> Step:
+    """A prompt that nothing recorded is like: the panel names it beside the takes."""
+    session = sys.modules[f"{PACKAGE}.session"]
+    settings.prompts[len(settings.prompts) - 1].text = "plays the guitar"
+    bpy.ops.kmm.generate()
+    yield from wait_for("the generation of an unknown action", lambda: not session.get().busy, PATIENCE)
+    note = session.get().status.note
+    assert "plays the guitar" in note and "walks" not in note, f"the note says {note!r}"
+    yield 0.5
+    screenshot("blender_note")
+    bpy.ops.kmm.reject_takes()
+    passed.append(f"was told: {note}")
 
 
 def work_two_windows() -> Step:

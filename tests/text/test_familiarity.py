@@ -9,6 +9,7 @@ from kmm_core.text.familiarity import (
     centres_of,
     is_familiar,
     sentence_vectors,
+    spread_out,
     unfamiliar_note,
 )
 
@@ -48,6 +49,14 @@ def test_centres_lie_where_sentences_gather():
     torch.testing.assert_close(centres.norm(dim=-1), torch.ones(16))
     assert ((sentences @ centres.T).amax(-1) > 0.98).all()
     assert ((centres @ torch.eye(8)[:4].T).amax(-1) > 0.98).all()
+
+
+def test_meanings_take_turns():
+    said = [("walk", [f"walks {n}" for n in range(50)]), ("wave", ["waves", "walks 3"]), ("walk", ["goes"])]
+    drawn = spread_out(said, 4, torch.Generator().manual_seed(1))
+    assert len(drawn) == len(set(drawn)) == 4 and "waves" in drawn
+    everything = spread_out(said, 1000, torch.Generator())
+    assert len(everything) == 52 and {"goes", "walks 49"} <= set(everything)
 
 
 @pytest.mark.parametrize(
