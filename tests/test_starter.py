@@ -95,8 +95,8 @@ def test_one_sentence_may_tell_two_actions(pipeline, side):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_starter_raises_an_arm_while_walking(side):
+def test_an_arm_rises_while_walking(pipeline, side):
     timeline = Timeline.from_seconds(30, [(f"a person walks forward while raising the {side} arm", 4)])
-    clips = TextToMotion.load("starter", device="cpu").generate(timeline, samples=4).clips
+    clips = pipeline.generate(timeline, samples=4).clips
     walked = [np.linalg.norm((clip.root_positions[-1] - clip.root_positions[0])[[0, 2]]) for clip in clips]
     assert sum(geometry.raised_hands(clip) == {side} and far > 1.5 for clip, far in zip(clips, walked)) >= 3
