@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice, zip_longest
+from textwrap import shorten
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ NUM_CENTRES = 1024
 # Cosine to the nearest centre, from which on a prompt counts as familiar: chosen on the tuning prompts for MiniLM.
 FAMILIAR = 0.6
 _PASSES = 8
-_MOST_NAMED = 3
+_MOST_NAMED, _LONGEST_NAME = 3, 60
 
 
 def sentence_vectors(outputs: TokenOutputs) -> Tensor:
@@ -81,6 +82,6 @@ def unfamiliar_note(prompts: Sequence[str]) -> str:
     """What the user should know of prompts that are not; "" where there is none."""
     if not prompts:
         return ""
-    named = ", ".join(f'"{prompt}"' for prompt in prompts[:_MOST_NAMED])
+    named = ", ".join(f'"{shorten(prompt, _LONGEST_NAME)}"' for prompt in prompts[:_MOST_NAMED])
     more = f" and {len(prompts) - _MOST_NAMED} more" if len(prompts) > _MOST_NAMED else ""
     return f"The model saw nothing like {named}{more}: expect some other motion, or say it in other words."

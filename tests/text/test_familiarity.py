@@ -65,6 +65,7 @@ def test_meanings_take_turns():
         ((), None),
         (("clap",), 'nothing like "clap": expect'),
         (("clap", "swim"), '"clap", "swim": expect'),
+        (("milks " + 90 * "the cow ",), 'the cow [...]": expect'),
         (("a", "b", "c", "d", "e"), '"a", "b", "c" and 2 more: expect'),
     ],
 )
