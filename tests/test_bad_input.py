@@ -46,7 +46,8 @@ class StandInPipeline:
         return cls()
 
     def generate(self, timeline, *, samples=1, **_):
-        return SimpleNamespace(clips=[standing(timeline.num_frames, timeline.fps)] * samples, seconds={})
+        clips = [standing(timeline.num_frames, timeline.fps)] * samples
+        return SimpleNamespace(clips=clips, seconds={}, unfamiliar=())
 
 
 @pytest.fixture
