@@ -104,6 +104,8 @@ class TextToMotion:
         self.representation = representation(bundle.config.representation)
         for module in (bundle.tokenizer, bundle.generator, bundle.prompt_head):
             module.to(self.device)
+        if bundle.familiar is not None:
+            bundle.familiar = bundle.familiar.to(self.device)
 
     @classmethod
     def load(cls, bundle: str | Path = "starter", device: str = "auto") -> TextToMotion:
@@ -254,7 +256,7 @@ class TextToMotion:
         """The prompts that are like nothing the model learned from, each once."""
         if self.bundle.familiar is None:
             return ()
-        familiar = is_familiar(outputs, self.bundle.familiar.to(self.device)).tolist()
+        familiar = is_familiar(outputs, self.bundle.familiar).tolist()
         unlike = (prompt for prompt, known in zip(prompts, familiar, strict=True) if prompt and not known)
         return tuple(dict.fromkeys(unlike))
 

@@ -1,7 +1,7 @@
 """Whether anything like a prompt was said of the recordings that a model learned from (ours).
 
 A generator answers every prompt: asked to swim, one that saw nobody swim makes something near it, and gives no sign. The
-frozen encoder can tell: the sentence vectors of all captions have centres, and what was never recorded lies far from each
+frozen encoder can mostly tell: the sentence vectors of the captions have centres, and what was never recorded lies far from them
 (docs/decisions/0030). Shapes: N sentences, K centres, B prompts, W encoder width.
 """
 
@@ -51,13 +51,14 @@ def spread_out(said: Iterable[tuple[str, Sequence[str]]], most: int, rng: torch.
 
 
 @torch.no_grad()
-def centres_of(sentences: Tensor, rng: torch.Generator, count: int = NUM_CENTRES) -> Tensor:
+def centres_of(sentences: Tensor, rng: torch.Generator, count: int = NUM_CENTRES, fewest: int = 1) -> Tensor:
     """Centres of sentence vectors by spherical k-means (Dhillon & Modha 2001).
 
     Args:
         sentences: of length 1, [N, W].
         rng: draws the sentences to begin with.
         count: K.
+        fewest: a centre that fewer sentences are nearest to becomes zero: it would be as good as the sentence itself.
 
     Returns:
         Of length 1, [K, W]. Of fewer sentences than that each is a centre, and the rest is zero: no prompt is like it.
@@ -70,7 +71,8 @@ def centres_of(sentences: Tensor, rng: torch.Generator, count: int = NUM_CENTRES
         sums = torch.zeros_like(centres).index_add_(0, nearest, sentences)
         # A centre that nothing is nearest to stays.
         centres = functional.normalize(torch.where(sums.any(-1, keepdim=True), sums, centres), dim=-1)
-    return centres
+    sizes = torch.bincount((sentences @ centres.T).argmax(-1), minlength=count)
+    return centres * (sizes >= fewest)[:, None]
 
 
 def is_familiar(outputs: TokenOutputs, centres: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ from .variants import variants
 # Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
 VALIDATION_ROWS = 256
-FAMILIAR_SENTENCES = 40_000
+FAMILIAR_SENTENCES, FEWEST_SENTENCES = 40_000, 5  # in all, and of one centre
 MAX_DISTILLED = 10.0
 
 
@@ -312,11 +312,11 @@ def build(
 
 
 def _familiar(rows: GeneratorRows) -> Tensor:
-    """Centres of what is said of the training rows. [K, W]."""
+    """Centres of what is said of the training rows, none of them a caption of its own where there are many. [K, W]."""
     prompts = (prompt for row in rows.train for prompt in row.prompts)
     rng = torch.Generator().manual_seed(0)
     drawn = spread_out(((prompt.meaning, prompt.captions) for prompt in prompts), FAMILIAR_SENTENCES, rng)
-    return centres_of(rows.captions.sentences(drawn), rng)
+    return centres_of(rows.captions.sentences(drawn), rng, fewest=FEWEST_SENTENCES)
 
 
 def residual_stage(objective: GeneratorObjective, rows: GeneratorRows) -> Stage:

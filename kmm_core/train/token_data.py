@@ -21,6 +21,7 @@ from torch import Tensor
 from ..atomic_write import atomic_write
 from ..generator.sequence import SequenceLayout, layout
 from ..text.encoder import TextEncoder, TokenOutputs
+from ..text.familiarity import sentence_vectors
 from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next, starting_at
@@ -268,9 +269,9 @@ class CaptionOutputs:
         return outputs
 
     def sentences(self, captions: Sequence[str]) -> Tensor:
-        """Sentence vectors of these captions, as ``familiarity.sentence_vectors`` makes them. [N, W]."""
-        means = [self.vectors[self.index[caption]].float().mean(0) for caption in captions]
-        return torch.nn.functional.normalize(torch.stack(means), dim=-1)
+        """Sentence vectors of these captions, [N, W]."""
+        parts = (captions[start : start + 256] for start in range(0, len(captions), 256))
+        return torch.cat([sentence_vectors(self.batch(part)) for part in parts])
 
     def batch(self, captions: Sequence[str]) -> TokenOutputs:
         """Padded outputs for these captions."""

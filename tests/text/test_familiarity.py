@@ -51,6 +51,18 @@ def test_centres_lie_where_sentences_gather():
     assert ((centres @ torch.eye(8)[:4].T).amax(-1) > 0.98).all()
 
 
+def test_a_centre_of_few_sentences_is_dropped():
+    rng = torch.Generator().manual_seed(0)
+    sentences = torch.cat([torch.eye(3)[:1].expand(30, 3), torch.eye(3)[1:2].expand(2, 3)])
+    kept = centres_of(sentences, rng, count=31, fewest=5)
+    assert ((kept @ torch.eye(3)).amax(0) > 0.99).tolist() == [True, False, False]
+    assert ((centres_of(sentences, rng, count=31) @ torch.eye(3)).amax(0) > 0.99).tolist() == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_meanings_take_turns():
     said = [("walk", [f"walks {n}" for n in range(50)]), ("wave", ["waves", "walks 3"]), ("walk", ["goes"])]
     drawn = spread_out(said, 4, torch.Generator().manual_seed(1))
