@@ -75,6 +75,7 @@ class RunSettings:
     Attributes:
         tokenizer_run: folder of a run, or a bundle ("starter"), whose tokenizer to use; where empty, the run trains its own.
         tokenizer_start: the same, for a tokenizer to start from and train on (fine-tuning).
+        decoder_start: the same, for a tokenizer whose decoder to train on while its tokens stay as they are.
         generator_start: a generator's checkpoint (a ``.safetensors`` file), or a bundle, whose weights, where they fit,
             the generator starts with (fine-tuning).
         data: which prepared clips.
@@ -83,6 +84,7 @@ class RunSettings:
 
     tokenizer_run: str = ""
     tokenizer_start: str = ""
+    decoder_start: str = ""
     generator_start: str = ""
 
     data: DataSettings = field(default_factory=DataSettings)

@@ -16,7 +16,7 @@ from kmm_core.evaluate.babel_set import babel_set, spacy_tagger
 from kmm_core.evaluate.evaluation import EvaluationPlan, Report, measure
 from kmm_core.evaluate.evaluation_report import figures, write_evaluation
 from kmm_core.evaluate.evaluation_set import EvaluationSet
-from kmm_core.evaluate.evaluator import FrozenEvaluator, load_evaluator
+from kmm_core.evaluate.evaluator import FrozenEvaluator, load_evaluator, named_on_pages
 from kmm_core.evaluate.humanml3d_set import humanml3d_set
 from kmm_core.evaluate.released_evaluator import load_released_evaluator
 from kmm_core.evaluate.starter_set import starter_set
@@ -77,7 +77,7 @@ def evaluate(
     else:
         form = {"starter": first.representation.name, "humanml3d": "263", "babel": "135"}[kind]
         measuring = load_evaluator(evaluator, first.bundle.encoder, form, first.device)
-        described = f"`{evaluator.name}`, trained on the training split by `kmm-train evaluator`"
+        described = f"{named_on_pages(evaluator)}, trained on the training split by `kmm-train evaluator`"
     data = evaluation_data(kind, folder, first, released)
     with stage_bars() as report:
         result = measure(models, data, measuring, plan, report)

@@ -8,7 +8,7 @@ from pathlib import Path
 from kmm_core.evaluate import results_page
 from kmm_core.evaluate.decay import DecayPlan, measure_decay, one_pass, piece_by_piece, recordings_joined
 from kmm_core.evaluate.decay_page import NAME, TITLE, write_decay
-from kmm_core.evaluate.evaluator import load_evaluator
+from kmm_core.evaluate.evaluator import load_evaluator, named_on_pages
 
 from .evaluate import evaluation_data, load_model, stage_bars
 
@@ -60,7 +60,7 @@ def run_decay(
     methods["recordings, joined"] = recordings_joined(pipeline.representation)
     with stage_bars() as report:
         decay = measure_decay(methods, data, measuring, plan, report)
-    about = results_page.machine() | {"evaluator": evaluator.name, "held-out clips": str(len(data.clips))}
+    about = results_page.machine() | {"evaluator": named_on_pages(evaluator), "held-out clips": str(len(data.clips))}
     return write_decay(
         decay, out, images, about=about, seconds=time.perf_counter() - started, name=name, title=title
     )

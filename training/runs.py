@@ -37,16 +37,19 @@ from .config import RunSettings, build
 
 def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
     """Stage 1 in ``<run>/tokenizer``; or the tokenizer of another run, copied."""
-    if settings.tokenizer_run:
-        return _copy_stage("tokenizer", settings, run)
+    if source := settings.tokenizer_run or settings.decoder_start:
+        return _copy_stage("tokenizer", source, settings, run)
     start = tokenizer_of(settings.tokenizer_start) if settings.tokenizer_start else None
     if start:
-        settings = replace(settings, tokenizer=start.settings)
+        # Its sizes, but how the codes learn is for this training to say: codebook_decay = 1 leaves them where they are.
+        settings = replace(
+            settings, tokenizer=replace(start.settings, codebook_decay=settings.tokenizer.codebook_decay)
+        )
 
     def make_stage() -> Stage:
         data = MotionData(settings.data)
         if start:
-            return tokenizer_stage.build_further(start, data)
+            return tokenizer_stage.build_further(start, data, codebook_decay=settings.tokenizer.codebook_decay)
         return tokenizer_stage.build(settings.tokenizer, data)
 
     return _train(
@@ -61,9 +64,15 @@ def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
 def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
     """Stage 2 in ``<run>/decoder``: the tokenizer's decoder alone."""
     if settings.tokenizer_run:
-        return _copy_stage("decoder", settings, run)
+        return _copy_stage("decoder", settings.tokenizer_run, settings, run)
+
+    def make_stage() -> Stage:
+        start, data = settings.decoder_start, MotionData(settings.data)
+        tokenizer = tokenizer_of(start) if start else load_tokenizer(run, "tokenizer")
+        return tokenizer_stage.build_decoder(tokenizer, data, refit=not start)
+
     return _train(
-        lambda: tokenizer_stage.build_decoder(load_tokenizer(run, "tokenizer"), MotionData(settings.data)),
+        make_stage,
         settings,
         settings.train.decoder,
         run / "decoder",
@@ -71,13 +80,13 @@ def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainRes
     )
 
 
-def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
-    """The finished stage of the run, or of the bundle, that the settings name."""
-    source, target = Path(settings.tokenizer_run) / stage, run / stage
+def _copy_stage(stage: str, named: str, settings: RunSettings, run: Path) -> TrainResult:
+    """The finished stage of the run, or of the bundle, that is named."""
+    source, target = Path(named) / stage, run / stage
     if not (source / "best.safetensors").is_file() and (source.parent / "tokenizer").is_dir():
         raise KmmError(
             "no_run",
-            f"tokenizer_run = '{settings.tokenizer_run}' has no trained {stage}.",
+            f"'{named}' has no trained {stage}.",
             "Train that run first, or correct the folder.",
         )
     if processes().is_main_process:
@@ -86,7 +95,7 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
             for name in ("best.safetensors", "last.safetensors"):
                 shutil.copy2(source / name, target / name)
         else:
-            _write_bundled_tokenizer(settings, target / "best.safetensors")
+            _write_bundled_tokenizer(named, settings, target / "best.safetensors")
             shutil.copy2(target / "best.safetensors", target / "last.safetensors")
     processes().wait_for_everyone()
     info = checkpoint.load(target / "last.safetensors", groups=()).info
@@ -100,9 +109,9 @@ def _copy_stage(stage: str, settings: RunSettings, run: Path) -> TrainResult:
     )
 
 
-def _write_bundled_tokenizer(settings: RunSettings, path: Path) -> None:
+def _write_bundled_tokenizer(named: str, settings: RunSettings, path: Path) -> None:
     """The tokenizer of a bundle as the checkpoint of a stage that is finished."""
-    bundle = load_bundle(settings.tokenizer_run)
+    bundle = load_bundle(named)
     settings = replace(
         settings,
         tokenizer=bundle.config.tokenizer,

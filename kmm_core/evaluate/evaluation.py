@@ -24,6 +24,7 @@ from ..motion.representation import representation
 from ..pipeline import TextToMotion
 from . import copying, geometry, metrics, scores, sequences
 from .copying import Nearest
+from .damage import DAMAGES, Damage
 from .directional import directional_captions, directional_set
 from .evaluation_set import EvaluationClip, EvaluationSet
 from .evaluator import FrozenEvaluator
@@ -94,6 +95,7 @@ class Evaluation:
         data: what it was measured on: kind, clips, frames a second, clips left out.
         plan: how much was measured.
         text: row -> figure -> interval, on single clips.
+        damaged: the same for the held-out clips, spoiled: see ``damage``; empty for features that don't hold the whole motion.
         directional: the same on captions that name a side or a turn; empty where there are too few.
         subsequences: the same on parts of sequences.
         transitions: the same on windows around the boundaries.
@@ -110,6 +112,7 @@ class Evaluation:
     data: dict[str, Any]
     plan: EvaluationPlan
     text: Table = field(default_factory=dict)
+    damaged: Table = field(default_factory=dict)
     directional: Table = field(default_factory=dict)
     subsequences: Table = field(default_factory=dict)
     transitions: Table = field(default_factory=dict)
@@ -256,6 +259,14 @@ class Measurement:
             clips.append(form.decode(decoded, form.fps))
             advance()
         return clips
+
+    def damaged(self, spoil: Damage) -> list[MotionClip]:
+        """The held-out clips, each spoiled in that way."""
+        form = representation(self.data.representation)
+        return [
+            spoil(form.decode(clip.features, form.fps), self.rng(11, number))
+            for number, clip in enumerate(self.data.clips)
+        ]
 
     def repeated(self, motion: Array, number: int) -> dict[str, Interval]:
         """Scores of motion that is always the same; only pools and pairs are drawn anew."""
@@ -497,6 +508,12 @@ def _measure_clips(
             raise
         result.notes.append(f"No reconstructions: {error.message}")
     clock.lap("reconstruction")
+    if measurement.data.representation == "272":  # the one from which a clip comes back as it was
+        advance = measurement.report("damaged recordings", len(DAMAGES))
+        for number, (name, spoil) in enumerate(DAMAGES.items(), 20):
+            result.damaged[name] = measurement.repeated(measurement.embed(measurement.damaged(spoil)), number)
+            advance()
+        clock.lap("damaged recordings")
     for name, pipeline in models.items():
         found, spreads = [], []
         for repetition in range(plan.repetitions):

@@ -265,6 +265,7 @@ def _page(
         f"Reconstructions are the held-out clips through the tokenizer and back. MultiModality: {plan.samples} samples "
         f"of {plan.prompts} prompts in each repetition.",
         picture["text"],
+        *_damage_section(result),
         # BABEL's published figures are of sub-sequences.
         *([] if data["kind"] == "babel" else _published_section(_PUBLISHED[data["kind"]], released)),
     ]
@@ -298,6 +299,19 @@ def _repetitions(count: int) -> str:
     if count == 1:
         return "one repetition, so without intervals"
     return f"{count} repetitions, each generated anew, with 95% intervals over them"
+
+
+def _damage_section(result: Evaluation) -> list[str]:
+    if not result.damaged:
+        return []
+    own = result.text[result.name]["fid"].mean
+    unseen = [name for name, row in result.damaged.items() if row["fid"].mean < own]
+    return [
+        "What the evaluator notices: the held-out clips themselves, spoiled.",
+        _scores(result.damaged, _CLIP_SCORES),
+        f"A FID above the model's, {own:.3f}, is damage that this evaluator minds more than all that the model does otherwise. "
+        + (f"It minds less: {', '.join(unseen)}." if unseen else "All of these are."),
+    ]
 
 
 def _sequence_section(result: Evaluation, picture: Mapping[str, str], released: bool) -> list[str]:
@@ -407,6 +421,7 @@ def _as_json(
         "plan": asdict(result.plan),
         "figures": [vars(figure) for figure in found],
         "text": table(result.text),
+        "damaged": table(result.damaged),
         "directional": table(result.directional),
         "subsequences": table(result.subsequences),
         "transitions": table(result.transitions),

@@ -7,6 +7,7 @@ Shapes: B clips, F frames, D features, L words of a text, W word width, P word c
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +35,7 @@ _HEADER_KEY = "kmm_evaluator"
 
 @dataclass(frozen=True)
 class EvaluatorSettings:
-    """Sizes of the evaluator, by default the published ones, and the margin it is trained with.
+    """Sizes of the evaluator, by default the published ones, and the temperature it is trained with.
 
     Attributes:
         movement_width: of the convolutions over frames.
@@ -42,8 +43,8 @@ class EvaluatorSettings:
         text_width: of the recurrent layer over words.
         width: C.
         max_frames: longer motion is cut. The published evaluators have 196 (HumanML3D, 20 fps).
-        margin: how far apart, at least, a text and the motion of another one shall be. The published one; it sets
-            the scale of FID, MM-Dist and Diversity.
+        temperature: squared distance by which a mismatch becomes e times less likely. It sets the scale of FID, MM-Dist and
+            Diversity; at 10 Diversity is of the size that the published evaluators give.
     """
 
     movement_width: int = 512
@@ -51,13 +52,13 @@ class EvaluatorSettings:
     text_width: int = 512
     width: int = 512
     max_frames: int = 300
-    margin: float = 10.0
+    temperature: float = 10.0
 
     def __post_init__(self):
         rules = [
             *((name, getattr(self, name) >= 1, "at least 1") for name in _WIDTHS),
             ("max_frames", self.max_frames >= FRAMES_PER_STEP, f"at least {FRAMES_PER_STEP}"),
-            ("margin", self.margin > 0, "above 0"),
+            ("temperature", self.temperature > 0, "above 0"),
         ]
         problems = [f"{name}={getattr(self, name)} must be {rule}" for name, good, rule in rules if not good]
         if problems:
@@ -325,6 +326,11 @@ def load_evaluator(
         )
     checkpoint.load_into(evaluator, tensors, path)
     return FrozenEvaluator(evaluator, EncoderWords(encoder), device)
+
+
+def named_on_pages(path: Path) -> str:
+    """The file's name and the first digits of its hash: figures of two evaluators don't compare, even under one name."""
+    return f"{path.name} ({hashlib.sha256(path.read_bytes()).hexdigest()[:8]})"
 
 
 def _start(module: nn.Module) -> None:

@@ -27,11 +27,15 @@ from ..tokenizer.motion_tokenizer import MotionTokenizer, TokenizerSettings
 from .mixed_bodies import mixed_windows
 from .motion_data import MotionData, WeightedPicker
 from .stage import Stage
+from .token_data import balanced_weights
 
 # The codes' cost for held-out motion is the error that training does not see: the encoder keeps close to them (decisions/0016).
 COMMITMENT = 0.3
 POSITIONS, VELOCITIES, PATH = 30.0, 20.0, 6.0
-WINDOW_FRAMES = 64
+# Half of the batches hold short windows: a kick, a hop or a jab is over before a long one is full (docs/decisions/0032).
+WINDOW_FRAMES = (64, 32)
+# Evens out how often actions are drawn (``token_data.balanced_weights``): a tokenizer must restore the seldom asked ones too.
+BALANCE = 0.5
 VALIDATION_CLIPS = 100
 # About as many windows give the principal components.
 COMPONENT_WINDOWS = 60_000
@@ -104,8 +108,11 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
     return _stage("tokenizer", TokenizerObjective(tokenizer, weight), data, windows)
 
 
-def build_further(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
+def build_further(tokenizer: MotionTokenizer, data: MotionData, *, codebook_decay: float) -> Stage:
     """The tokenizer stage from trained weights: fine-tuning. Features stay normalised as they were.
+
+    At a decay of 1 the codes stay as well, and only which of them stand for a motion changes: generators trained on them need
+    little more training.
 
     Raises:
         KmmError: ``bad_settings`` where the tokenizer was trained on another representation.
@@ -119,6 +126,7 @@ def build_further(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
             "Start from a tokenizer of the same representation.",
         )
     for codebook in tokenizer.quantizer.codebooks:
+        codebook.decay = codebook_decay
         codebook.go_on()
     weight = torch.from_numpy(data.representation.weights)
     windows = _windows(data, tokenizer.settings.frames_per_token)
@@ -127,10 +135,14 @@ def build_further(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
     )
 
 
-def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
-    """The decoder stage: ``tokenizer`` with its codes fitted once more to the training motion, and then frozen."""
+def build_decoder(tokenizer: MotionTokenizer, data: MotionData, *, refit: bool = True) -> Stage:
+    """The decoder stage: ``tokenizer`` with its codes, fitted once more to the training motion if ``refit``, and then frozen.
+
+    Without that every token stays what it was, so generators trained on them go on working.
+    """
     windows = _windows(data, tokenizer.settings.frames_per_token)
-    tokenizer.quantizer.refit(_training_latents(tokenizer, data), torch.Generator().manual_seed(0))
+    if refit:
+        tokenizer.quantizer.refit(_training_latents(tokenizer, data), torch.Generator().manual_seed(0))
     tokenizer.requires_grad_(False)
     tokenizer.decoder.requires_grad_(True)
     weight = torch.from_numpy(data.representation.weights)
@@ -138,14 +150,32 @@ def build_decoder(tokenizer: MotionTokenizer, data: MotionData) -> Stage:
 
 
 @dataclass(frozen=True)
-class _Windows:
-    """What batches are drawn from: recordings [*, D] with their weights, and windows mixed of several, [N, F, D] or None."""
+class _Recorded:
+    """Recordings [*, D] of at least ``frames`` frames, from which windows of that many are cut."""
 
-    recorded: list[np.ndarray]
+    features: list[np.ndarray]
     frames: int
     pick: WeightedPicker
+
+    def window(self, index: int, rng: torch.Generator) -> np.ndarray:
+        """One window of a recording, [frames, D]."""
+        features = self.features[index]
+        start = int(torch.randint(len(features) - self.frames + 1, (), generator=rng))
+        return features[start : start + self.frames]
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """What batches are drawn from: recordings, for each length of windows, and windows mixed of several, [N, F, D] or None."""
+
+    recorded: list[_Recorded]
     mixed: np.ndarray | None
     share: float
+
+    @property
+    def frames(self) -> int:
+        """Of the longest windows."""
+        return self.recorded[0].frames
 
     def mixed_rows(self, count: int, rng: torch.Generator) -> np.ndarray:
         """Some of the mixed windows, [count, F, D]."""
@@ -155,19 +185,26 @@ class _Windows:
 
 
 def _windows(data: MotionData, frames_per_token: int) -> _Windows:
-    train = [clip for clip in data.split("train") if len(clip.features) >= WINDOW_FRAMES]
-    frames = WINDOW_FRAMES
-    if not train:
-        train = data.split("train")
-        frames = min(len(clip.features) for clip in train) // frames_per_token * frames_per_token
-    recorded = [clip.features for clip in train]
-    # Weights say how often anybody asks for a motion; a tokenizer must restore the seldom asked ones too.
-    pick = WeightedPicker([clip.about.weight**0.5 * len(clip.features) for clip in train])
+    train = data.split("train")
+    weights = balanced_weights(train, BALANCE)
+    longest = max(len(clip.features) for clip in train)
+    # Data of shorter clips alone have windows of the shortest.
+    lengths = [frames for frames in WINDOW_FRAMES if frames <= longest] or [
+        min(len(clip.features) for clip in train) // frames_per_token * frames_per_token
+    ]
+    recorded = []
+    for frames in lengths:
+        chosen = [index for index, clip in enumerate(train) if len(clip.features) >= frames]
+        pick = WeightedPicker([weights[index] for index in chosen])
+        recorded.append(_Recorded([train[index].features for index in chosen], frames, pick))
     mixed, share = None, data.settings.mixed_bodies
     if share:
-        chosen = pick(3 * MIXED_WINDOWS, torch.Generator().manual_seed(0))
-        mixed = mixed_windows(recorded, torch.tensor(chosen).view(-1, 3), data.representation, frames)
-    return _Windows(recorded, frames, pick, mixed, share)
+        longer = recorded[0]
+        chosen = longer.pick(3 * MIXED_WINDOWS, torch.Generator().manual_seed(0))
+        mixed = mixed_windows(
+            longer.features, torch.tensor(chosen).view(-1, 3), data.representation, longer.frames
+        )
+    return _Windows(recorded, mixed, share)
 
 
 def _token_windows(data: MotionData, windows: _Windows, frames: int) -> Tensor:
@@ -203,18 +240,16 @@ def _training_latents(tokenizer: MotionTokenizer, data: MotionData) -> Tensor:
 
 def _stage(name: str, objective: TokenizerObjective, data: MotionData, windows: _Windows) -> Stage:
     def make_batch(rng: torch.Generator, batch_size: int) -> Tensor:
-        batch = np.empty((batch_size, windows.frames, data.representation.num_features), dtype=np.float32)
-        for row, index in zip(batch, windows.pick(batch_size, rng), strict=True):
-            features = windows.recorded[index]
-            start = int(torch.randint(len(features) - windows.frames + 1, (), generator=rng))
-            row[:] = features[start : start + windows.frames]
+        recorded = windows.recorded[int(torch.randint(len(windows.recorded), (), generator=rng))]
+        batch = np.stack([recorded.window(index, rng) for index in recorded.pick(batch_size, rng)])
         if data.settings.mirror:
             half = batch_size // 2
             batch[:half] = data.mirrored(batch[:half])
         if windows.share:
             # Mixed windows are mirrored already, or not; they take the place of recordings of both kinds.
             count = round(windows.share * batch_size)
-            batch[torch.randperm(batch_size, generator=rng)[:count].numpy()] = windows.mixed_rows(count, rng)
+            places = torch.randperm(batch_size, generator=rng)[:count].numpy()
+            batch[places] = windows.mixed_rows(count, rng)[:, : recorded.frames]
         return torch.from_numpy(batch)
 
     def validate(objective: nn.Module, pictures: Path | None) -> dict[str, float]:

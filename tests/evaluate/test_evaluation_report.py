@@ -60,6 +60,10 @@ def evaluation(**changes) -> Evaluation:
         },
         plan=EvaluationPlan(repetitions=2),
         text={REAL: real, RECONSTRUCTION: row(**names, r_precision_3=0.7, fid=0.5), "tiny": own},
+        damaged={
+            "stiff": row(**names, r_precision_3=0.6, fid=4.0),
+            "sliding": row(**names, r_precision_3=0.6, fid=0.95),
+        },
         directional={
             REAL: row(**names, r_precision_3=0.5, fid=0.0),
             "tiny": row(**names, r_precision_3=value["directed"], fid=1.0),
@@ -152,3 +156,13 @@ def test_turns_are_counted_toward_the_named_side():
 def test_settings_out_of_range():
     with pytest.raises(KmmError, match="samples=9 is too small; expected at least 10"):
         EvaluationPlan(samples=9)
+
+
+def test_damage_that_the_evaluator_hardly_sees_is_named(tmp_path):
+    def said(**changes) -> str:
+        page, *_ = write_evaluation(evaluation(**changes), tmp_path / "pages", about={}, evaluator="made up")
+        return page.read_text()
+
+    assert "| stiff | 0.300 ± 0.010 | 0.500 ± 0.010 | 0.600 ± 0.010 | 4.000 ± 0.010 |" in said()
+    assert "All of these are." in said(fid=0.9)
+    assert "It minds less: sliding." in said(fid=1.0)

@@ -17,6 +17,7 @@ from kmm_core.evaluate.evaluator import (
     SequenceEncoder,
     Words,
     load_evaluator,
+    named_on_pages,
     save_evaluator,
 )
 from kmm_core.text.encoder import TokenOutputs
@@ -158,8 +159,18 @@ def test_wrong_files_are_told(evaluator, tmp_path):
         load_evaluator(path, LetterEncoder(), "272")
 
 
+def test_pages_tell_two_evaluators_of_one_name_apart(tmp_path):
+    names = []
+    for content in (b"one", b"two"):
+        path = tmp_path / content.decode() / "evaluator.safetensors"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        names.append(named_on_pages(path))
+    assert names[0] == "evaluator.safetensors (7692c3ad)" and names[0] != names[1]
+
+
 def test_settings_that_make_no_sense_are_told():
-    with pytest.raises(KmmError, match=r"width=0 must be at least 1; margin=-1 must be above 0\."):
-        EvaluatorSettings(width=0, margin=-1)
+    with pytest.raises(KmmError, match=r"width=0 must be at least 1; temperature=-1 must be above 0\."):
+        EvaluatorSettings(width=0, temperature=-1)
     with pytest.raises(KmmError, match="max_frames=3 must be at least 4"):
         EvaluatorSettings(max_frames=3)

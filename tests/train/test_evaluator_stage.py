@@ -1,5 +1,6 @@
 """The evaluator's stage on clips made by code: the loss by hand, what a batch holds, and that sides are learned."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -85,17 +86,22 @@ def test_the_loss_by_hand():
     text, motion = torch.randn(2, 5, 3, generator=rng)
     same = torch.eye(5, dtype=torch.bool)
     same[0, 3] = same[3, 0] = True
+
+    def closeness(i: int, j: int) -> float:
+        return math.exp(-float((text[i] - motion[j]).pow(2).sum()) / 2.5)
+
+    def mismatches(i: int) -> list[int]:
+        return [j for j in range(5) if j != i and {i, j} != {0, 3}]
+
+    found_motion = [closeness(i, i) / sum(closeness(i, j) for j in [i, *mismatches(i)]) for i in range(5)]
+    found_text = [closeness(i, i) / sum(closeness(j, i) for j in [i, *mismatches(i)]) for i in range(5)]
+    mismatched = -sum(map(math.log, found_motion + found_text)) / 10
     matched = sum(float((text[i] - motion[i]).pow(2).sum()) for i in range(5)) / 5
-    shortfalls = [
-        max(0.0, 2.5 - float((text[i] - motion[j]).norm())) ** 2
-        for i in range(5)
-        for j in range(5)
-        if i != j and {i, j} != {0, 3}
-    ]
     found = evaluator_stage.matching_loss(text, motion, same, 2.5)
     assert float(found["matched"]) == pytest.approx(matched, rel=1e-5)
-    assert float(found["mismatched"]) == pytest.approx(sum(shortfalls) / 18, rel=1e-5)
-    assert float(found["loss"]) == pytest.approx(matched + sum(shortfalls) / 18, rel=1e-5)
+    assert float(found["mismatched"]) == pytest.approx(mismatched, rel=1e-5)
+    together = evaluator_stage.TOGETHER * matched / 2.5
+    assert float(found["loss"]) == pytest.approx(mismatched + together, rel=1e-5)
 
 
 def test_a_perfect_match_has_a_finite_gradient():

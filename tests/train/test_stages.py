@@ -367,17 +367,42 @@ def test_a_share_of_the_tokenizers_windows_is_mixed_of_several_recordings(data, 
     monkeypatch.setattr(tokenizer_stage, "MIXED_WINDOWS", 20)
     mixing = MotionData(replace(data.settings, mixed_bodies=0.25))
     stage = tokenizer_stage.build(SMALL, mixing)
-    first, again = (stage.make_batch(torch.Generator().manual_seed(2), 16) for _ in range(2))
-    assert torch.equal(first, again) and first.shape == (16, 64, 272)
-    plain = tokenizer_stage.build(SMALL, data).make_batch(torch.Generator().manual_seed(2), 16)
+    first, again = (stage.make_batch(torch.Generator().manual_seed(5), 16) for _ in range(2))
+    assert torch.equal(first, again) and first.shape in ((16, 64, 272), (16, 32, 272))
+    plain = tokenizer_stage.build(SMALL, data).make_batch(torch.Generator().manual_seed(5), 16)
     changed = (first != plain).flatten(1).any(1)
     assert changed.sum() == 4 and changed[:8].any() and changed[8:].any()
     # Theirs is half precision; the rest are recordings as they are.
     assert torch.equal(first[changed].half().float(), first[changed])
+    codes = stage.objective.tokenizer.quantizer.codes().clone()
+    as_it_was = tokenizer_stage.build_decoder(stage.objective.tokenizer, mixing, refit=False)
+    assert torch.equal(as_it_was.objective.tokenizer.quantizer.codes(), codes)
     decoder = tokenizer_stage.build_decoder(stage.objective.tokenizer, mixing)
+    assert not torch.equal(decoder.objective.tokenizer.quantizer.codes(), codes)
     trained = [name for name, p in decoder.objective.named_parameters() if p.requires_grad]
     assert trained and all(name.startswith("tokenizer.decoder.") for name in trained)
-    assert decoder.make_batch(torch.Generator().manual_seed(2), 16).shape == (16, 64, 272)
+    assert decoder.make_batch(torch.Generator().manual_seed(5), 16).shape == first.shape
+
+
+def test_short_and_seldom_clips_are_among_the_tokenizers_windows(data):
+    """Half of the batches hold windows that a hop fits in, and actions are drawn more evenly than they were recorded."""
+    hop = replace(
+        data.clips[1],
+        features=data.clips[1].features[:40] + 100,
+        about=replace(data.clips[1].about, frames=40),
+    )
+    hop = replace(hop, about=replace(hop.about, split="train", labels={"action": "hop"}))
+    with_hop = MotionData(data.settings)
+    with_hop.clips = [*data.clips, hop]
+    stage = tokenizer_stage.build(SMALL, with_hop)
+    batches = [stage.make_batch(torch.Generator().manual_seed(seed), 32) for seed in range(20)]
+    frames = [batch.shape[1] for batch in batches]
+    assert set(frames) == {64, 32} and 5 <= frames.count(64) <= 15
+    hops = [float((batch[..., 0].mean(1) > 50).float().mean()) for batch in batches]
+    assert all(share == 0 for share, length in zip(hops, frames, strict=True) if length == 64)
+    seen = np.mean([share for share, length in zip(hops, frames, strict=True) if length == 32])
+    recorded = 1 / len(with_hop.split("train"))
+    assert 1.5 * recorded < seen < 0.5
 
 
 def test_word_dropout_hides_words_but_never_the_first(data, tmp_path):

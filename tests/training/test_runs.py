@@ -263,7 +263,29 @@ def test_a_tokenizer_starts_with_a_bundles(trained, prepared, tmp_path, monkeypa
             torch.testing.assert_close(tensor, start.state_dict()[name], rtol=0, atol=1e-6)
     # A step of averages at 0.99 leaves most of each code where it was; none starts anew on random vectors.
     moved = (further.quantizer.codes() - start.quantizer.codes()).norm(dim=-1)
-    assert 0 < moved.max() and moved.median() < 0.2 * start.quantizer.codes().norm(dim=-1).median()
+    size = start.quantizer.codes().norm(dim=-1)
+    used = size > 0  # so little training leaves some codes at nothing
+    assert 0 < moved.max() and moved[used].median() < 0.2 * size[used].median()
+    # At a decay of 1 they stay.
+    still = replace(settings, tokenizer=replace(settings.tokenizer, codebook_decay=1.0))
+    assert runs.train_tokenizer(still, tmp_path / "still", resume=False).finished
+    kept = runs.load_tokenizer(tmp_path / "still").quantizer.codes()
+    torch.testing.assert_close(kept, start.quantizer.codes(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_bundles_decoder_is_trained_on_while_its_tokens_stay(trained, prepared, tmp_path, monkeypatch):
+    from training import export
+
+    for module in ("training.export", "training.runs", "kmm_core.bundle"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    folder = str(export.export_bundle(trained[0], tmp_path / "bundle"))
+    start, run = load_bundle(folder).tokenizer, tmp_path / "further"
+    settings = replace(tiny_settings(prepared), decoder_start=folder)
+    for stage in (runs.train_tokenizer, runs.train_decoder):
+        assert stage(settings, run, resume=False).finished
+    further = runs.load_tokenizer(run).state_dict()
+    changed = {name for name, tensor in start.state_dict().items() if not torch.equal(further[name], tensor)}
+    assert changed and all(name.startswith("decoder.") for name in changed)
 
 
 def test_a_tokenizer_of_another_representation_is_refused(trained, prepared, tmp_path, monkeypatch):
@@ -281,7 +303,7 @@ def test_a_tokenizer_of_another_representation_is_refused(trained, prepared, tmp
 
 
 def test_a_tokenizer_of_nowhere_is_refused(prepared, tmp_path):
-    for name in ("tokenizer_run", "tokenizer_start"):
+    for name in ("tokenizer_run", "tokenizer_start", "decoder_start"):
         settings = replace(tiny_settings(prepared), **{name: str(tmp_path / "nowhere")})
         with pytest.raises(KmmError, match="nowhere") as caught:
             runs.train_tokenizer(settings, tmp_path / "run", resume=False)
