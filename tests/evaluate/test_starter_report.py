@@ -91,6 +91,21 @@ def test_heights_are_judged_alone_and_after_other_prompts():
     assert "raises high 100% of 64 samples" in figure.measured and "100% of 32 samples" in figure.measured
 
 
+class EveryOtherTime(HighInTime):
+    """Stands in every other sample."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        raised = super().generate(timeline).clips[0]
+        return SimpleNamespace(clips=[raised, bodies.still(timeline.num_frames)] * (samples // 2))
+
+
+def test_many_samples_name_the_actions_that_fail():
+    figure = starter_report.many_samples_figure(HighInTime(), SPECS)
+    assert figure.values == {"all": 1.0, "raises hand": 1.0} and "below 90%: none" in figure.measured
+    figure = starter_report.many_samples_figure(EveryOtherTime(), SPECS)
+    assert figure.measured == f"50.0% of {8 * len(SPECS)}; below 90%: raises hand 50% of {8 * len(SPECS)}"
+
+
 class ArmThenStill(ObedientPipeline):
     """Raises the named arm, then stands, in whatever order that was asked."""
 
