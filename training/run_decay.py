@@ -60,7 +60,10 @@ def run_decay(
     methods["recordings, joined"] = recordings_joined(pipeline.representation)
     with stage_bars() as report:
         decay = measure_decay(methods, data, measuring, plan, report)
-    about = results_page.machine() | {"evaluator": named_on_pages(evaluator), "held-out clips": str(len(data.clips))}
+    about = results_page.machine() | {
+        "evaluator": named_on_pages(evaluator),
+        "held-out clips": str(len(data.clips)),
+    }
     return write_decay(
         decay, out, images, about=about, seconds=time.perf_counter() - started, name=name, title=title
     )

@@ -49,7 +49,9 @@ def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainR
     def make_stage() -> Stage:
         data = MotionData(settings.data)
         if start:
-            return tokenizer_stage.build_further(start, data, codebook_decay=settings.tokenizer.codebook_decay)
+            return tokenizer_stage.build_further(
+                start, data, codebook_decay=settings.tokenizer.codebook_decay
+            )
         return tokenizer_stage.build(settings.tokenizer, data)
 
     return _train(
