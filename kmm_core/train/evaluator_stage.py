@@ -1,7 +1,7 @@
 """The evaluator's stage: texts and motion of one clip are drawn together, those of different clips apart.
 
 The network is Guo et al.'s; the loss is not: with their margin the space of our data collapsed to three dimensions, in which
-motion could lose two thirds of its movement unnoticed (docs/decisions/0031). Here each text picks its motion out of the
+motion could lose two fifths of its movement nearly unnoticed (docs/decisions/0031). Here each text picks its motion out of the
 batch, and each motion its text (InfoNCE; van den Oord et al. 2018), by squared distance. Pairs that mean the same are no
 mismatch. A batch holds every clip mirrored as well, so that the other side is always among the mismatches.
 Shapes: B clips, F frames, D features, C embedding width.
