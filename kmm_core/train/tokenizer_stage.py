@@ -35,7 +35,7 @@ POSITIONS, VELOCITIES, PATH = 30.0, 20.0, 6.0
 # Half of the batches hold short windows: a kick, a hop or a jab is over before a long one is full (docs/decisions/0032).
 WINDOW_FRAMES = (64, 32)
 # Evens out how often actions are drawn (``token_data.balanced_weights``): a tokenizer must restore the seldom asked ones too.
-BALANCE = 0.5
+BALANCE = 0.25
 VALIDATION_CLIPS = 100
 # About as many windows give the principal components.
 COMPONENT_WINDOWS = 60_000

@@ -395,14 +395,15 @@ def test_short_and_seldom_clips_are_among_the_tokenizers_windows(data):
     with_hop = MotionData(data.settings)
     with_hop.clips = [*data.clips, hop]
     stage = tokenizer_stage.build(SMALL, with_hop)
-    batches = [stage.make_batch(torch.Generator().manual_seed(seed), 32) for seed in range(20)]
+    batches = [stage.make_batch(torch.Generator().manual_seed(seed), 32) for seed in range(60)]
     frames = [batch.shape[1] for batch in batches]
-    assert set(frames) == {64, 32} and 5 <= frames.count(64) <= 15
-    hops = [float((batch[..., 0].mean(1) > 50).float().mean()) for batch in batches]
+    assert set(frames) == {64, 32} and 20 <= frames.count(64) <= 40
+    # A mirrored one goes the other way.
+    hops = [float((batch[..., 0].mean(1).abs() > 50).float().mean()) for batch in batches]
     assert all(share == 0 for share, length in zip(hops, frames, strict=True) if length == 64)
     seen = np.mean([share for share, length in zip(hops, frames, strict=True) if length == 32])
     recorded = 1 / len(with_hop.split("train"))
-    assert 1.5 * recorded < seen < 0.5
+    assert 1.3 * recorded < seen < 0.5
 
 
 def test_word_dropout_hides_words_but_never_the_first(data, tmp_path):
