@@ -68,10 +68,14 @@ def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainRes
     if settings.tokenizer_run:
         return _copy_stage("decoder", settings.tokenizer_run, settings, run)
 
+    start = settings.decoder_start
+    tokenizer = tokenizer_of(start) if start else load_tokenizer(run, "tokenizer")
+    settings = replace(settings, tokenizer=tokenizer.settings)
+    # Who keeps the codes while the encoder learns wants them kept here, too.
+    refit = not start and tokenizer.settings.codebook_decay < 1
+
     def make_stage() -> Stage:
-        start, data = settings.decoder_start, MotionData(settings.data)
-        tokenizer = tokenizer_of(start) if start else load_tokenizer(run, "tokenizer")
-        return tokenizer_stage.build_decoder(tokenizer, data, refit=not start)
+        return tokenizer_stage.build_decoder(tokenizer, MotionData(settings.data), refit=refit)
 
     return _train(
         make_stage,
@@ -89,7 +93,7 @@ def _copy_stage(stage: str, named: str, settings: RunSettings, run: Path) -> Tra
         raise KmmError(
             "no_run",
             f"'{named}' has no trained {stage}.",
-            "Train that run first, or correct the folder.",
+            "Train that run first, or correct tokenizer_run (decoder_start).",
         )
     if processes().is_main_process:
         target.mkdir(parents=True, exist_ok=True)

@@ -215,15 +215,21 @@ def other_lengths_figure(pipeline, specs: Sequence[PromptSpec], bundle: str) -> 
     return Figure("the same paraphrases at other lengths", "", "; ".join(said), None, shares)
 
 
+def _right_by_judge(pipeline, specs: Sequence[PromptSpec], samples: int) -> dict[str, list[bool]]:
+    """Whether each sample of each prompt, made by itself, is what was asked; by judge."""
+    right: dict[str, list[bool]] = {}
+    for seed, spec in enumerate(specs):
+        made = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed, samples=samples)
+        right.setdefault(spec.judge, []).extend(judge(spec, clip).correct for clip in made.clips)
+    return right
+
+
 ACTION_SAMPLES = 8  # of each paraphrase
 
 
 def many_samples_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
     """Action asked is action shown, in many samples of each paraphrase: one of each says little of a single action."""
-    right: dict[str, list[bool]] = {}
-    for seed, spec in enumerate(specs):
-        made = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed, samples=ACTION_SAMPLES)
-        right.setdefault(spec.judge, []).extend(judge(spec, clip).correct for clip in made.clips)
+    right = _right_by_judge(pipeline, specs, ACTION_SAMPLES)
     shares = {name: float(np.mean(found)) for name, found in right.items()}
     seldom = ", ".join(
         f"{name} {share:.0%} of {len(right[name])}"
@@ -247,10 +253,7 @@ BEFORE = (("a person walks forward", 4.0), ("a person turns left", 3.0))
 
 def arm_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
     """How often an arm goes as high as asked or is the one that punches, and how often it goes up high after other prompts."""
-    right: dict[str, list[bool]] = {}
-    for seed, spec in enumerate(specs):
-        made = pipeline.generate(timeline_of([spec.text], [spec.seconds]), seed=seed, samples=ARM_SAMPLES)
-        right.setdefault(spec.judge, []).extend(judge(spec, clip).correct for clip in made.clips)
+    right = _right_by_judge(pipeline, specs, ARM_SAMPLES)
     texts, seconds = zip(*BEFORE)
     for seed, side in enumerate(geometry.SIDES):
         spec = PromptSpec(f"a person raises the {side} arm", "raises high", 3.0, side)

@@ -111,8 +111,8 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
 def build_further(tokenizer: MotionTokenizer, data: MotionData, *, codebook_decay: float) -> Stage:
     """The tokenizer stage from trained weights: fine-tuning. Features stay normalised as they were.
 
-    At a decay of 1 the codes stay as well, and only which of them stand for a motion changes: generators trained on them need
-    little more training.
+    At a decay of 1 the codes stay as well, and only which of them stand for a motion changes: generators trained on them go
+    on working.
 
     Raises:
         KmmError: ``bad_settings`` where the tokenizer was trained on another representation.

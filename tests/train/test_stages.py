@@ -367,9 +367,9 @@ def test_a_share_of_the_tokenizers_windows_is_mixed_of_several_recordings(data, 
     monkeypatch.setattr(tokenizer_stage, "MIXED_WINDOWS", 20)
     mixing = MotionData(replace(data.settings, mixed_bodies=0.25))
     stage = tokenizer_stage.build(SMALL, mixing)
-    first, again = (stage.make_batch(torch.Generator().manual_seed(5), 16) for _ in range(2))
-    assert torch.equal(first, again) and first.shape in ((16, 64, 272), (16, 32, 272))
-    plain = tokenizer_stage.build(SMALL, data).make_batch(torch.Generator().manual_seed(5), 16)
+    first, again = (stage.make_batch(torch.Generator().manual_seed(4), 16) for _ in range(2))
+    assert torch.equal(first, again) and first.shape == (16, 64, 272)
+    plain = tokenizer_stage.build(SMALL, data).make_batch(torch.Generator().manual_seed(4), 16)
     changed = (first != plain).flatten(1).any(1)
     assert changed.sum() == 4 and changed[:8].any() and changed[8:].any()
     # Theirs is half precision; the rest are recordings as they are.
@@ -381,7 +381,7 @@ def test_a_share_of_the_tokenizers_windows_is_mixed_of_several_recordings(data, 
     assert not torch.equal(decoder.objective.tokenizer.quantizer.codes(), codes)
     trained = [name for name, p in decoder.objective.named_parameters() if p.requires_grad]
     assert trained and all(name.startswith("tokenizer.decoder.") for name in trained)
-    assert decoder.make_batch(torch.Generator().manual_seed(5), 16).shape == first.shape
+    assert decoder.make_batch(torch.Generator().manual_seed(4), 16).shape == (16, 64, 272)
 
 
 def test_short_and_seldom_clips_are_among_the_tokenizers_windows(data):

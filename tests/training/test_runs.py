@@ -271,6 +271,8 @@ def test_a_tokenizer_starts_with_a_bundles(trained, prepared, tmp_path, monkeypa
     assert runs.train_tokenizer(still, tmp_path / "still", resume=False).finished
     kept = runs.load_tokenizer(tmp_path / "still").quantizer.codes()
     torch.testing.assert_close(kept, start.quantizer.codes(), rtol=1e-6, atol=1e-6)
+    assert runs.train_decoder(still, tmp_path / "still", resume=False).finished
+    assert torch.equal(runs.load_tokenizer(tmp_path / "still").quantizer.codes(), kept)
 
 
 def test_a_bundles_decoder_is_trained_on_while_its_tokens_stay(trained, prepared, tmp_path, monkeypatch):
@@ -280,7 +282,10 @@ def test_a_bundles_decoder_is_trained_on_while_its_tokens_stay(trained, prepared
         monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
     folder = str(export.export_bundle(trained[0], tmp_path / "bundle"))
     start, run = load_bundle(folder).tokenizer, tmp_path / "further"
-    settings = replace(tiny_settings(prepared), decoder_start=folder)
+    # The sizes are the bundle's, whatever the settings say.
+    settings = replace(
+        tiny_settings(prepared), decoder_start=folder, tokenizer=replace(start.settings, width=24)
+    )
     for stage in (runs.train_tokenizer, runs.train_decoder):
         assert stage(settings, run, resume=False).finished
     further = runs.load_tokenizer(run).state_dict()
@@ -300,6 +305,15 @@ def test_a_tokenizer_of_another_representation_is_refused(trained, prepared, tmp
     with pytest.raises(KmmError, match=f"features a frame; data.representation = '{other}'") as caught:
         runs.train_tokenizer(settings, tmp_path / "run", resume=False)
     assert caught.value.code == "bad_settings"
+
+
+def test_a_run_without_a_trained_tokenizer_is_refused(prepared, tmp_path):
+    (tmp_path / "unfinished" / "tokenizer").mkdir(parents=True)
+    for name in ("tokenizer_run", "decoder_start"):
+        settings = replace(tiny_settings(prepared), **{name: str(tmp_path / "unfinished")})
+        with pytest.raises(KmmError, match="unfinished' has no trained tokenizer") as caught:
+            runs.train_tokenizer(settings, tmp_path / "run", resume=False)
+        assert caught.value.code == "no_run"
 
 
 def test_a_tokenizer_of_nowhere_is_refused(prepared, tmp_path):
