@@ -221,7 +221,7 @@ def train_generator_on(
 
 def _start_with(objective: GeneratorObjective, start: str) -> None:
     """The weights of a generator's checkpoint, or of a bundle, which has no aligner: that learns anew. What was said of the
-    start's clips stays familiar, beside what is said of these."""
+    start's clips stays familiar, beside what is said of these. A bundle's heads are led over to the codes of another tokenizer."""
     if start.endswith(".safetensors"):
         weights = dict(checkpoint.load(Path(start), groups=("ema",)).weights)
         familiar = weights.pop("familiar", None)
@@ -234,6 +234,7 @@ def _start_with(objective: GeneratorObjective, start: str) -> None:
             for part, module in parts.items()
             for name, tensor in module.state_dict().items()
         }
+        weights |= generator_stage.heads_for_codes(weights, bundle.generator.codes, objective.generator.codes)
     checkpoint.start_with(objective, weights, start)
     if familiar is not None and familiar.shape == objective.familiar.shape:
         both = torch.cat([objective.familiar, familiar.to(objective.familiar)])

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 # Choices of codes that are followed at once (``ResidualQuantizer.search``).
 BEAM = 32
-SEARCHED_AT_ONCE = 1024  # vectors: their distances to all codes fill 64 MB for a beam of 32
+SEARCHED_AT_ONCE = 64  # vectors: their distances to all codes for a beam of 32 fill 4 MB, which caches hold
 
 
 @dataclass
@@ -138,7 +138,7 @@ class ResidualQuantizer(nn.Module):
         vectors = residual.reshape(-1, residual.shape[-1])
         found = None
         if rng is None:
-            found = torch.cat([self.search(part) for part in vectors.split(SEARCHED_AT_ONCE)])
+            found = self.search(vectors)
         total = torch.zeros_like(residual)
         indices, commitment = [], []
         for level, codebook in enumerate(self.codebooks):
@@ -164,21 +164,10 @@ class ResidualQuantizer(nn.Module):
         The nearest code of a residual codebook is not always the one from which the next codebooks get nearest. The first
         codebook's is taken as it is: it has to stand for the motion alone while the others are not known yet.
         """
-        residual = vectors[:, None]
-        tokens = torch.empty(len(vectors), 1, 0, dtype=torch.long, device=vectors.device)
-        for level, codebook in enumerate(self.codebooks):
-            codes = codebook.codes
-            size = len(codes)
-            distance = (
-                residual.square().sum(-1, keepdim=True) - 2 * residual @ codes.T + codes.square().sum(-1)
-            )
-            alone = level in (0, len(self.codebooks) - 1)
-            kept = 1 if alone else min(beam, distance.shape[1] * size)
-            best = distance.flatten(1).topk(kept, largest=False).indices
-            parent, code = best // size, best % size
-            tokens = torch.cat([_rows(tokens, parent), code[..., None]], dim=-1)
-            residual = _rows(residual, parent) - codes[code]
-        return tokens[:, 0]
+        codes = self.codes()
+        products = [[2 * earlier @ later.T for earlier in codes[:level]] for level, later in enumerate(codes)]
+        parts = vectors.split(SEARCHED_AT_ONCE)
+        return torch.cat([_search(part, codes, products, beam) for part in parts])
 
     def _codebooks_kept(self, batch: int, rng: torch.Generator | None) -> Tensor:
         """How many codebooks each sample uses, [B]: all, or by quantizer dropout 1 to K."""
@@ -210,6 +199,27 @@ class ResidualQuantizer(nn.Module):
             functional.embedding(tokens[..., level], self.codebooks[level].codes)
             for level in range(tokens.shape[-1])
         )
+
+
+def _search(vectors: Tensor, codes: Tensor, products: list[list[Tensor]], beam: int) -> Tensor:
+    """``ResidualQuantizer.search``. ``products[l][e]``: twice the inner products of codebooks e and l, [V, V], for e < l."""
+    size = codes.shape[1]
+    tokens = torch.empty(len(vectors), 1, 0, dtype=torch.long, device=vectors.device)
+    # Of the vector v without the codes chosen so far, whose sum is s: |v - s - c|^2 = |v - s|^2 + |c|^2 - 2 v.c + 2 s.c
+    squared = vectors.square().sum(-1, keepdim=True)
+    for level, of_level in enumerate(codes):
+        alone = of_level.square().sum(-1) - 2 * vectors @ of_level.T
+        distance = squared[..., None] + alone[:, None]
+        for earlier, product in enumerate(products[level]):
+            distance += functional.embedding(tokens[..., earlier], product)
+        kept = 1 if level in (0, len(codes) - 1) else min(beam, distance.shape[1] * size)
+        # The best pairs of a parent and a code have codes that are among the best with their best parents.
+        likely = distance.amin(1).topk(min(kept, size), largest=False).indices
+        fewer = distance.gather(2, likely[:, None].expand(-1, distance.shape[1], -1))
+        squared, best = fewer.flatten(1).topk(kept, largest=False)
+        parent, code = best // likely.shape[1], likely.gather(1, best % likely.shape[1])
+        tokens = torch.cat([_rows(tokens, parent), code[..., None]], dim=-1)
+    return tokens[:, 0]
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:

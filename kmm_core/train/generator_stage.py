@@ -77,6 +77,33 @@ class LearningSettings:
             raise KmmError("bad_settings", "; ".join(problems) + ".")
 
 
+def heads_for_codes(weights: dict[str, Tensor], old: Tensor, new: Tensor) -> dict[str, Tensor]:
+    """The heads of a generator of ``old`` codes [K, V, C] as a start for ``new`` ones: each has what the nearest old code of
+    its codebook had, shared where it is the nearest of several (ours).
+
+    A tokenizer that is trained further keeps its space, but hardly a code keeps its number (docs/decisions/0033).
+
+    Returns:
+        ``head`` and ``residual.heads`` among ``weights``, with their biases; nothing for codebooks of another size.
+    """
+    if old.shape != new.shape:
+        return {}
+    distance = torch.cdist(new, old, compute_mode="donot_use_mm_for_euclid_dist")
+    closest = distance.min(-1)
+    # Of several as near, its own: codes that stayed keep their heads, twins among them too.
+    stayed = distance.diagonal(dim1=1, dim2=2) <= closest.values
+    nearest = torch.where(stayed, torch.arange(new.shape[1], device=new.device), closest.indices)
+    # Codes that take one old code's place share its probability.
+    shared = torch.stack([row.bincount(minlength=len(row))[row].log() for row in nearest])
+    heads, biases = weights["generator.residual.heads"], weights["generator.residual.biases"]
+    return {
+        "generator.head.weight": weights["generator.head.weight"][nearest[0]],
+        "generator.head.bias": weights["generator.head.bias"][nearest[0]] - shared[0],
+        "generator.residual.heads": heads.gather(2, nearest[1:, None].expand_as(heads)),
+        "generator.residual.biases": biases.gather(1, nearest[1:]) - shared[1:],
+    }
+
+
 class GeneratorObjective(nn.Module):
     """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next, starting_
 from .motion_data import FeatureClip, MotionData, WeightedPicker
 
 MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
+ENCODED_AT_ONCE = 256  # rows
 BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
 
 ROWS_VERSION = "9"  # raised when the same data and settings give other rows, so that kept ones are made anew
@@ -149,16 +151,14 @@ def encode_rows(
             if length:
                 prompting = Prompting(length, captions, meaning_of(clip, mirrored))
                 singles.append((features[: length * step], prompting, clip_weight))
-    rows = [_encode(tokenizer, features, (prompting,), weight) for features, prompting, weight in singles]
+    rows = _encode(tokenizer, ((features, (prompting,), weight) for features, prompting, weight in singles))
     joinable = [single for single in singles if len(single[0]) >= 2 * OVERLAP_FRAMES]
     if not joinable:
         return rows
     pick = WeightedPicker([weight for _, _, weight in joinable])
     average = float(np.mean([weight for _, _, weight in singles]))
-    for _ in range(settings.compositions):
-        features, prompts = _compose(joinable, pick, data, step, rng)
-        rows.append(_encode(tokenizer, features, prompts, average))
-    return rows
+    composed = (_compose(joinable, pick, data, step, rng) for _ in range(settings.compositions))
+    return rows + _encode(tokenizer, ((*row, average) for row in composed))
 
 
 def balanced_weights(clips: Sequence[FeatureClip], balance: float) -> list[float]:
@@ -219,12 +219,21 @@ def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
 
 
 @torch.no_grad()
-def _encode(tokenizer: MotionTokenizer, features: np.ndarray, prompts, weight: float) -> TokenRow:
-    latents = tokenizer.latents(
-        torch.from_numpy(np.ascontiguousarray(features))[None].to(tokenizer.mean.device)
-    )
-    tokens = tokenizer.quantize(latents).tokens
-    return TokenRow(tokens[0].to("cpu", torch.int16), latents[0].to("cpu", torch.float16), prompts, weight)
+def _encode(
+    tokenizer: MotionTokenizer, rows: Iterable[tuple[np.ndarray, tuple[Prompting, ...], float]]
+) -> list[TokenRow]:
+    """Rows from features, prompts and weights; the codes of many rows are searched for at once."""
+    encoded = []
+    remaining = iter(rows)
+    while part := list(islice(remaining, ENCODED_AT_ONCE)):
+        features = [torch.from_numpy(np.ascontiguousarray(item[0])) for item in part]
+        latents = [tokenizer.latents(item[None].to(tokenizer.mean.device))[0] for item in features]
+        tokens = tokenizer.quantize(torch.cat(latents)[None]).tokens[0].split([len(item) for item in latents])
+        encoded += [
+            TokenRow(codes.to("cpu", torch.int16), vectors.to("cpu", torch.float16), prompts, weight)
+            for codes, vectors, (_, prompts, weight) in zip(tokens, latents, part, strict=True)
+        ]
+    return encoded
 
 
 class CaptionOutputs:
