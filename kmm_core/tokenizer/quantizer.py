@@ -123,6 +123,8 @@ class ResidualQuantizer(nn.Module):
             Codebook(codebook_size, code_width, decay=decay, restart_below=restart_below)
             for _ in range(num_codebooks)
         )
+        # The codes that were searched last, with their inner products: for a short clip these take as long as its search.
+        self._products: tuple[Tensor, list[list[Tensor]]] = torch.empty(0), []
 
     def forward(self, latents: Tensor, rng: torch.Generator | None = None) -> Quantized:
         """Quantizes latents [B, T, C]. With ``rng`` the codebooks learn, each from the nearest codes, and quantizer dropout
@@ -165,7 +167,12 @@ class ResidualQuantizer(nn.Module):
         codebook's is taken as it is: it has to stand for the motion alone while the others are not known yet.
         """
         codes = self.codes()
-        products = [[2 * earlier @ later.T for earlier in codes[:level]] for level, later in enumerate(codes)]
+        known, products = self._products
+        if known.device != codes.device or not torch.equal(known, codes):
+            products = [
+                [2 * earlier @ later.T for earlier in codes[:level]] for level, later in enumerate(codes)
+            ]
+            self._products = codes, products
         parts = vectors.split(SEARCHED_AT_ONCE)
         return torch.cat([_search(part, codes, products, beam) for part in parts])
 

@@ -159,3 +159,13 @@ def test_decoding_filters_every_column_and_holds_the_ends():
     rough = tokenizer.decode_latents(tokenizer.quantizer.lookup(tokens)).detach().numpy()
     expected = correlate1d(rough, tokenizer.smoothing.numpy(), axis=1, mode="nearest")
     np.testing.assert_allclose(tokenizer.decode(tokens).numpy(), expected, atol=1e-5)
+
+
+def test_search_follows_codes_that_change():
+    made, vectors = filled_quantizer(), torch.randn(20, 8, generator=torch.Generator().manual_seed(1))
+    before = made.search(vectors)
+    made.codebooks[1].codes.mul_(-1)
+    fresh = quantizer()
+    fresh.load_state_dict(made.state_dict())
+    after = made.search(vectors)
+    assert torch.equal(after, fresh.search(vectors)) and not torch.equal(after, before)
