@@ -6,6 +6,7 @@ and a run that was killed and resumed takes the same steps as an unbroken one.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -212,6 +213,13 @@ def processes() -> PartialState:
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available())
     return PartialState(cpu=on_cpu)
+
+
+@atexit.register
+def _leave_the_group() -> None:
+    """A process that still is of a group when the interpreter ends may abort there, after a training without a fault."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _accelerator(settings: TrainSettings) -> Accelerator:
