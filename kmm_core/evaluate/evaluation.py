@@ -95,7 +95,8 @@ class Evaluation:
         data: what it was measured on: kind, clips, frames a second, clips left out.
         plan: how much was measured.
         text: row -> figure -> interval, on single clips.
-        damaged: the same for the held-out clips, spoiled: see ``damage``; empty for features that don't hold the whole motion.
+        sampling_fid: what the number of clips alone costs motion that is made anew, see ``metrics.fid_of_sampling``.
+        damaged: as ``text`` for the held-out clips, spoiled: see ``damage``; empty for features that don't hold the whole motion.
         directional: the same on captions that name a side or a turn; empty where there are too few.
         subsequences: the same on parts of sequences.
         transitions: the same on windows around the boundaries.
@@ -112,6 +113,7 @@ class Evaluation:
     data: dict[str, Any]
     plan: EvaluationPlan
     text: Table = field(default_factory=dict)
+    sampling_fid: Interval | None = None
     damaged: Table = field(default_factory=dict)
     directional: Table = field(default_factory=dict)
     subsequences: Table = field(default_factory=dict)
@@ -496,6 +498,12 @@ def _measure_clips(
     """Single clips. Returns those of the first repetition by row, reconstructions among them."""
     plan, prompted = measurement.plan, measurement.prompted
     result.text[REAL] = measurement.real_scores()
+    result.sampling_fid = metrics.interval(
+        [
+            metrics.fid_of_sampling(prompted.motion, measurement.rng(12, repetition))
+            for repetition in range(plan.repetitions)
+        ]
+    )
     matched = {REAL: prompted.motion}
     first: dict[str, list[MotionClip]] = {}
     clock.lap("real motion")

@@ -262,8 +262,8 @@ def _page(
         _scores(result.text, (*_CLIP_SCORES, "multimodality")),
         "FID of made motion is against the held-out clips; that of real motion is between the held-out clips and as many "
         "training clips that show the same, so it holds the difference of the recordings as well as that of the sample. "
-        f"Reconstructions are the held-out clips through the tokenizer and back. MultiModality: {plan.samples} samples "
-        f"of {plan.prompts} prompts in each repetition.",
+        f"Reconstructions are the held-out clips through the tokenizer and back. {_sampling(result)}MultiModality: "
+        f"{plan.samples} samples of {plan.prompts} prompts in each repetition.",
         picture["text"],
         *_damage_section(result),
         # BABEL's published figures are of sub-sequences.
@@ -293,6 +293,16 @@ def _page(
     times = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in result.seconds.items())
     parts.append(f"Time: {times}; {sum(result.seconds.values()):.0f} s in all.")
     return "\n\n".join(parts)
+
+
+def _sampling(result: Evaluation) -> str:
+    if result.sampling_fid is None:
+        return ""
+    return (
+        "Two draws of as many from a normal distribution of the held-out clips' mean and covariance have FID "
+        f"{_shown(result.sampling_fid)}: about what any motion that is made anew pays for the number of clips, and "
+        "reconstructions don't. "
+    )
 
 
 def _repetitions(count: int) -> str:
@@ -421,6 +431,7 @@ def _as_json(
         "plan": asdict(result.plan),
         "figures": [vars(figure) for figure in found],
         "text": table(result.text),
+        "sampling_fid": asdict(result.sampling_fid) if result.sampling_fid else None,
         "damaged": table(result.damaged),
         "directional": table(result.directional),
         "subsequences": table(result.subsequences),

@@ -133,6 +133,28 @@ def fid(real: ArrayLike, made: ArrayLike) -> float:
     return float(max(offset + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * shared, 0.0))
 
 
+def fid_of_sampling(real: ArrayLike, rng: np.random.Generator) -> float:
+    """FID between two draws, each of as many as there are, from a normal distribution of the embeddings' mean and covariance (ours).
+
+    Nothing but chance tells one draw from the other: it is about what even perfect motion that is made anew pays for the
+    number of clips. What comes from the clips themselves, as reconstructions do, does not pay it.
+
+    Args:
+        real: [N, C].
+        rng: draws the embeddings.
+
+    Raises:
+        KmmError: ``too_few_clips``, as ``fid`` does.
+    """
+    real = np.asarray(real, dtype=np.float64)
+    count = len(real)
+    if count < 2:
+        raise _too_few("FID", count, 2)
+    # Sums of the clips with normal weights have the clips' covariance, also where there are fewer clips than columns.
+    first, second = rng.normal(size=(2, count, count)) @ (real - real.mean(axis=0)) / np.sqrt(count - 1)
+    return fid(first, second)
+
+
 def diversity(embeddings: ArrayLike, rng: np.random.Generator, pairs: int = DIVERSITY_PAIRS) -> float:
     """Mean distance of random pairs; each half of the pairs is drawn without repeats.
 

@@ -60,6 +60,7 @@ def evaluation(**changes) -> Evaluation:
         },
         plan=EvaluationPlan(repetitions=2),
         text={REAL: real, RECONSTRUCTION: row(**names, r_precision_3=0.7, fid=0.5), "tiny": own},
+        sampling_fid=Interval(0.35, 0.02),
         damaged={
             "stiff": row(**names, r_precision_3=0.6, fid=4.0),
             "sliding": row(**names, r_precision_3=0.6, fid=0.95),
@@ -124,10 +125,12 @@ def test_page_and_json_say_the_same(tmp_path):
     text, content = page.read_text(), json.loads(data.read_text())
     assert "| 2.00 x (0.0600 ± 0.0100 against 0.0300 ± 0.0100) | **miss** |" in text
     assert "| tiny | 0.300 ± 0.010 | 0.500 ± 0.010 | 0.700 ± 0.010 | 0.900 ± 0.010 |" in text
+    assert "mean and covariance have FID 0.350 ± 0.020: about" in text
     assert "Not measured: No luck." in text and "32 of the 40 clips" in text
     # Published rows stand beside ours, and it is said that their numbers do not compare.
     assert "| KMM | 0.666 | 0.34 | 8.67 | 3.11 | arXiv 2411.06481 |" in text and "numbers do not" in text
     assert content["text"]["tiny"]["fid"] == {"mean": 0.9, "half_width": 0.01}
+    assert content["sampling_fid"] == {"mean": 0.35, "half_width": 0.02}
     assert [figure["passed"] for figure in content["figures"]].count(False) == 1
     assert len(pictures) == 4 and all(picture.stat().st_size > 3000 for picture in pictures)
 
@@ -136,7 +139,7 @@ def test_what_was_not_measured_is_left_out(tmp_path):
     result = evaluation()
     del result.text[RECONSTRUCTION]
     result.directional, result.subsequences, result.transitions, result.curves = {}, {}, {}, {}
-    result.geometry, result.actions, result.nearest = {}, {}, {}
+    result.geometry, result.actions, result.nearest, result.sampling_fid = {}, {}, {}, None
     assert len(figures(result)) == 2
     page, _, *pictures = write_evaluation(result, tmp_path / "benchmarks", about={}, evaluator="made up")
     assert len(pictures) == 1 and "## Sequences" not in page.read_text()

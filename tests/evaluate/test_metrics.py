@@ -71,6 +71,15 @@ def test_fid_is_that_of_scipys_matrix_root(rng, count, width):
     assert metrics.fid(made, real) == pytest.approx(metrics.fid(real, made), rel=1e-6)
 
 
+def test_fid_of_sampling_is_that_of_other_draws_from_the_same_distribution(rng):
+    mix, offset = rng.normal(size=(6, 6)), rng.normal(size=6)
+    real, others = (offset + rng.normal(size=(60, 400, 6)) @ mix for _ in range(2))
+    expected = np.mean([metrics.fid(one, other) for one, other in zip(real, others, strict=True)])
+    found = [metrics.fid_of_sampling(one, rng) for one in real]
+    assert np.mean(found) == pytest.approx(expected, rel=0.2)
+    assert metrics.fid_of_sampling(real[0][:20], rng) > 3 * np.mean(found)  # fewer clips
+
+
 def test_fid_of_one_column_and_of_itself(rng):
     first, second = rng.normal(1, 2, (50, 1)), rng.normal(4, 1, (60, 1))
     expected = (first.mean() - second.mean()) ** 2 + (first.std(ddof=1) - second.std(ddof=1)) ** 2
@@ -125,6 +134,7 @@ def test_interval_by_hand():
     [
         (lambda rng: metrics.r_precision(np.ones((31, 2)), np.ones((31, 2))), "32 clips; there are 31"),
         (lambda rng: metrics.fid(np.ones((1, 2)), np.ones((5, 2))), "2 clips; there are 1"),
+        (lambda rng: metrics.fid_of_sampling(np.ones((1, 2)), rng), "2 clips; there are 1"),
         (lambda rng: metrics.diversity(np.ones((299, 2)), rng), "300 clips; there are 299"),
         (
             lambda rng: metrics.multimodality(np.ones((4, 9, 2)), rng),
