@@ -35,6 +35,7 @@ from .starter_report import Judged, judge_prompts
 
 REAL, RECONSTRUCTION = "real", "reconstruction"
 FADED, SPLICED = "stitched, cross-faded", "stitched, end to end"
+BASELINES = "baselines"  # the stage that holds the time of all of them
 
 # Opens a stage of so many steps; what it returns is called after each step.
 Report = Callable[[str, int], Callable[[], None]]
@@ -104,7 +105,7 @@ class Evaluation:
         geometry: row -> figure -> number.
         actions: action -> row -> mean distance of text and motion.
         nearest: space -> distances to the nearest training clip.
-        seconds: by stage.
+        seconds: by stage; what the baselines took stands under BASELINES.
         notes: what could not be measured, and why.
     """
 
@@ -468,28 +469,27 @@ def measure(
         },
         plan,
     )
-    clock = _Clock(result.seconds)
+    clock = _Clock(result.seconds, result.name)
     first = _measure_clips(measurement, models, result, clock)
-    _measure_directional(measurement, models, result)
-    clock.lap("directional benchmark")
-    made = _measure_sequences(measurement, models, result)
-    clock.lap("sequences")
-    _measure_geometry(measurement, models, result, first, made)
-    clock.lap("geometry")
+    _measure_directional(measurement, models, result, clock)
+    made = _measure_sequences(measurement, models, result, clock)
+    _measure_geometry(measurement, models, result, first, made, clock)
     result.nearest = measurement.copies(first[names[0]])
     clock.lap("copying")
     return result
 
 
 class _Clock:
-    """Seconds from one lap to the next."""
+    """Seconds by stage, from one lap to the next; those of the baselines are summed up as one."""
 
-    def __init__(self, seconds: dict[str, float]):
-        self.seconds, self.last = seconds, time.perf_counter()
+    def __init__(self, seconds: dict[str, float], model: str):
+        self.seconds, self.model, self.last = seconds, model, time.perf_counter()
 
-    def lap(self, name: str) -> None:
+    def lap(self, stage: str, model: str = "") -> None:
         now = time.perf_counter()
-        self.seconds[name], self.last = now - self.last, now
+        stage = stage if model in ("", self.model) else BASELINES
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.last
+        self.last = now
 
 
 def _measure_clips(
@@ -536,7 +536,7 @@ def _measure_clips(
                 first[name], matched[name] = clips, motion
         result.text[name] = scores.intervals(found)
         result.geometry.setdefault(name, {})["sample_spread"] = float(np.mean(spreads))
-        clock.lap(f"{name}: clips")
+        clock.lap(f"{name}: clips", name)
     result.actions = _by_action(prompted, matched)
     return first
 
@@ -559,7 +559,7 @@ def _by_action(prompted: Prompted, matched: dict[str, Array]) -> dict[str, dict[
 
 
 def _measure_directional(
-    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation
+    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation, clock: _Clock
 ) -> None:
     """The same figures on the captions that name a side or a turn."""
     subset = [clip for clip in measurement.data.clips if directional_captions(clip)]
@@ -588,10 +588,11 @@ def _measure_directional(
             motion = measurement.embed(measurement.generate(pipeline, prompted, 100 + repetition, stage))
             found.append(prompted.scored(motion, measurement.rng(8, repetition)))
         result.directional[name] = scores.intervals(found)
+        clock.lap("directional benchmark", name)
 
 
 def _measure_sequences(
-    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation
+    measurement: Measurement, models: dict[str, TextToMotion], result: Evaluation, clock: _Clock
 ) -> dict[str, list[sequences.MadeSequence]]:
     """Sequences in one pass and stitched. Returns those of the first repetition by row."""
     plan, fps = measurement.plan, measurement.data.fps
@@ -634,6 +635,7 @@ def _measure_sequences(
     for repetition in range(plan.repetitions):
         for name, pipeline in models.items():
             measured(name, in_one_pass(pipeline, measurement.report(f"{name}: sequences", count)), repetition)
+            clock.lap("sequences", name)
         pipeline = next(iter(models.values()))
         pieces = _pieces(measurement, pipeline, repetition, fade)
         by_texts = {
@@ -646,6 +648,7 @@ def _measure_sequences(
             lambda c, _, by=by_texts: sequences.stitch(sequences.unfaded(by[c.texts], fade)),
             repetition,
         )
+        clock.lap("sequences")
     for name, repetitions in found.items():
         result.subsequences[name] = scores.intervals([parts for parts, _ in repetitions])
         result.transitions[name] = scores.intervals([seams for _, seams in repetitions])
@@ -679,6 +682,7 @@ def _measure_geometry(
     result: Evaluation,
     first: dict[str, list[MotionClip]],
     sequences_made: dict[str, list[sequences.MadeSequence]],
+    clock: _Clock,
 ) -> None:
     """What bodies do, without a network."""
     clips = measurement.data.clips
@@ -705,6 +709,7 @@ def _measure_geometry(
         sides, actions = (judge_prompts(pipeline, specs, advance) for specs in prompts)
         free = "NC" not in pipeline.info.licence
         result.geometry[name] |= judged_row(sides, actions, "starter" if free else "starter-nc")
+        clock.lap("geometry", name)
     order = [*result.text, *result.geometry]
     result.geometry = {
         name: result.geometry[name] for name in dict.fromkeys(order) if name in result.geometry

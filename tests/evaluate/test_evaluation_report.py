@@ -10,6 +10,7 @@ import pytest
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.copying import Nearest
 from kmm_core.evaluate.evaluation import (
+    BASELINES,
     FADED,
     REAL,
     RECONSTRUCTION,
@@ -114,6 +115,15 @@ def test_a_model_that_reaches_everything_passes_everything():
 def test_each_target_is_missed_alone(change, misses):
     found = outcome(evaluation(**change))
     assert [what for what, passed in found.items() if not passed] == [misses]
+
+
+def test_time_is_that_of_the_model_without_its_baselines():
+    result = evaluation()
+    result.seconds |= {"clips": 590.0, BASELINES: 300.0}
+    (found,) = [figure for figure in figures(result) if figure.what == "time of the whole evaluation"]
+    assert found.passed and found.measured == "9.8 min, the baselines' 5.0 apart"
+    result.seconds["sequences"] = 20.0
+    assert not outcome(result)[found.what]
 
 
 def test_page_and_json_say_the_same(tmp_path):

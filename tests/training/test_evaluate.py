@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def made(tmp_path_factory) -> Path:
     prepare(root / "prepared" / "free")
     prepare(root / "prepared" / "paid", noncommercial=True)
     bundle = save_tiny_bundle(root / "tiny")
+    shutil.copytree(bundle, root / "other")
     pipeline = TextToMotion.load(bundle, "cpu")
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -92,7 +94,7 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
     code, printed, err = run(
         capsys,
         *(made / "tiny", "--folder", made / "prepared", "--evaluator", made / "evaluator.safetensors"),
-        *("--repetitions", 1, "--clips", 32, "--out", out),
+        *("--repetitions", 1, "--clips", 32, "--out", out, "--baseline", made / "other"),
     )
     assert code == 0, err
     assert "R-precision top-3" in printed and "evaluation_tiny.md" in printed
@@ -100,16 +102,21 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
     found = json.loads((out / "evaluation_tiny.json").read_text())
     # The bundle is for any use, so the other source is left out.
     assert found["data"]["clips"] == 32 and found["data"]["left_out"] == {"non-commercial": HELD_OUT}
-    assert list(found["text"]) == ["real", "reconstruction", "tiny"]
+    assert list(found["text"]) == ["real", "reconstruction", "tiny", "other"]
     assert set(found["text"]["tiny"]) == {
         *("r_precision_1", "r_precision_2", "r_precision_3", "fid", "mm_dist", "diversity", "multimodality")
     }
     assert list(found["transitions"]) == [
         "real",
         "tiny",
+        "other",
         "stitched, cross-faded",
         "stitched, end to end",
     ]
+    # The baseline has the same weights, seeds and captions.
+    for rows in (found["text"], found["directional"], found["subsequences"]):
+        assert rows["other"]["fid"] == rows["tiny"]["fid"]
+    assert 0 < found["seconds"]["baselines"] < sum(found["seconds"].values()) / 2
     assert found["data"]["directional_clips"] == 32
     assert {"foot_slide", "turn_direction", "named_side", "sample_spread"} <= set(found["geometry"]["tiny"])
     assert len(found["figures"]) == 9
