@@ -150,8 +150,11 @@ def fid_of_sampling(real: ArrayLike, rng: np.random.Generator) -> float:
     count = len(real)
     if count < 2:
         raise _too_few("FID", count, 2)
-    # Sums of the clips with normal weights have the clips' covariance, also where there are fewer clips than columns.
-    first, second = rng.normal(size=(2, count, count)) @ (real - real.mean(axis=0)) / np.sqrt(count - 1)
+    # Along the clips' own directions, so also where there are fewer clips than columns.
+    _, scale, directions = np.linalg.svd(real - real.mean(axis=0), full_matrices=False)
+    first, second = rng.normal(size=(2, count, len(scale))) @ (
+        scale[:, None] * directions / np.sqrt(count - 1)
+    )
     return fid(first, second)
 
 
