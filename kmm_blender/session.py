@@ -21,6 +21,7 @@ from kmm_core.errors import KmmError
 
 from .jobs.generation_job import GenerationJob
 from .jobs.worker_client import WorkerClient
+from .scene import takes
 from .scene.request_builder import Plan
 from .scene.take_maker import TakeMaker, Target
 from .scene.take_record import TakeRecord
@@ -32,7 +33,8 @@ _BUSY, _WRITING, _IDLE = 0.05, 0.005, 0.5
 _SLICE_SECONDS = 0.01
 # Deleting the armature is noticed after so many seconds.
 _TARGET_CHECK = 0.5
-# While one of these runs, the animator's hand is on the scene: the takes wait.
+# While one of these runs, the takes wait: it shows the scene, or the animator's hand is on it.
+_RENDERS = ("RENDER", "OBJECT_BAKE")
 _HANDS_ON = ("TRANSFORM_OT_", "KMM_OT_", "POSE_OT_", "ANIM_OT_change_frame")
 
 
@@ -65,6 +67,7 @@ class _Task:
     job: GenerationJob | None = None
     maker: TakeMaker | None = None
     checked: float = field(default=0.0)
+    waits: str = ""  # for what, see _waits_for
 
 
 class Session:
@@ -103,7 +106,7 @@ class Session:
         if task is None:
             return Status(False, "", 0.0, self._error, self._note)
         if task.maker is not None:
-            return Status(True, "Writing keys", 0.9 + 0.1 * task.maker.fraction, None)
+            return Status(True, task.waits or "Writing keys", 0.9 + 0.1 * task.maker.fraction, None)
         return Status(True, *_progress(task.job), None)
 
     def start(self, plan: Plan) -> None:
@@ -236,7 +239,9 @@ class Session:
             task.target.find()
         if task.maker is None:
             self._take_answer(task)
-        elif not _hands_on(task.target):
+            return
+        task.waits = _waits_for(task.target)
+        if not task.waits:
             while time.perf_counter() - now < _SLICE_SECONDS:
                 if task.maker.step():
                     self._finish(task)
@@ -255,7 +260,8 @@ class Session:
 
     def _finish(self, task: _Task) -> None:
         self._task = None
-        self._note = task.job.note if task.job else ""
+        notes = (task.job.note if task.job else "", task.plan.note if task.plan else "", task.maker.note)
+        self._note = " ".join(note for note in notes if note)
         self.seconds = time.perf_counter() - task.started
         _push_undo("Generate Takes")
         _redraw()
@@ -312,16 +318,21 @@ def _progress(job: GenerationJob) -> tuple[str, float]:
     return text or job.state, 0.9 * fraction if job.state == "generating" else 0.0
 
 
-def _hands_on(target: Target) -> bool:
-    """Whether the animator is just moving something, or editing the bones."""
+def _waits_for(target: Target) -> str:
+    """What the takes have to wait for, as a line for the panel: a render would show them, a hand is on the scene."""
+    if any(map(bpy.app.is_job_running, _RENDERS)):
+        return "Waiting for the render"
     armature = target.armature.find(bpy.data.objects)
     if armature is not None and armature.mode == "EDIT":
-        return True
-    return any(
+        return "Waiting until you leave Edit Mode"
+    if armature is not None and takes.tweaked(armature):
+        return "Waiting until you leave the NLA editor's tweak mode"
+    moving = any(
         operator.bl_idname.startswith(_HANDS_ON)
         for window in bpy.context.window_manager.windows
         for operator in window.modal_operators
     )
+    return "Waiting until you let go" if moving else ""
 
 
 def _push_undo(message: str) -> None:
@@ -391,7 +402,9 @@ def register() -> None:
 def unregister() -> None:
     """Ends the session."""
     global _session
-    for name, handler in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(handler)
     get().close()
+    for name, handler in _HANDLERS:
+        handlers = getattr(bpy.app.handlers, name)
+        if handler in handlers:  # another script may have cleared the list
+            handlers.remove(handler)
     _session = None

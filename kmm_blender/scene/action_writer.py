@@ -6,6 +6,7 @@ channelbag of F-curves a slot; from 5.0 on that is the only way in.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -190,6 +191,16 @@ def fcurves(action: bpy.types.Action, armature: bpy.types.Object) -> list[bpy.ty
         return []
     bags = (strip.channelbag(slot) for layer in action.layers for strip in layer.strips)
     return [curve for bag in bags if bag for curve in bag.fcurves]
+
+
+def keys_digest(action: bpy.types.Action, armature: bpy.types.Object) -> str:
+    """A digest of where all keys are with which ``action`` moves ``armature``: another one once a key was edited."""
+    digest = hashlib.sha256()
+    for curve in fcurves(action, armature):
+        places = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
+        curve.keyframe_points.foreach_get("co", places)
+        digest.update(f"{curve.data_path} {curve.array_index} ".encode() + places.tobytes())
+    return digest.hexdigest()
 
 
 def push_to_nla(armature: bpy.types.Object, action: bpy.types.Action, name: str) -> bpy.types.NlaStrip:

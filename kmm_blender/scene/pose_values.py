@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import bpy
@@ -14,6 +15,36 @@ def read_pose_values(armature: bpy.types.Object) -> dict[str, Any]:
     return {
         "object": _read(armature),
         "bones": {bone.name: _read(bone) for bone in armature.pose.bones},
+    }
+
+
+def with_other_channels(
+    values: dict[str, Any], now: dict[str, Any], animated: Collection[str]
+) -> dict[str, Any]:
+    """``values``, but channels that nothing animates as they are ``now``; both of ``read_pose_values``.
+
+    Args:
+        values: some earlier ones.
+        now: others of the same armature.
+        animated: data paths of F-curves, such as ``pose.bones["head"].location``.
+    """
+
+    def chosen(before: dict[str, list[float]], after: dict[str, list[float]], path: str):
+        return {
+            name: value if path + name in animated else after.get(name, value)
+            for name, value in before.items()
+        }
+
+    return {
+        "object": chosen(values["object"], now["object"], ""),
+        "bones": {
+            name: chosen(
+                channels,
+                now["bones"].get(name, channels),
+                f'pose.bones["{bpy.utils.escape_identifier(name)}"].',
+            )
+            for name, channels in values["bones"].items()
+        },
     }
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import bpy
@@ -25,10 +24,9 @@ from kmm_core.timeline import Timeline
 from ..ui.properties import QUALITY_STEPS, true_fps
 from . import history, prompt_blocks, takes
 from .bone_map import find_bone_map
-from .pose_values import read_pose_values, write_pose_values
 from .prompt_blocks import Block
 from .retarget import ground_height, pose_to_clip
-from .rig import read_pose, read_rig
+from .rig import Pose, Rig, read_pose, read_rig
 from .take_maker import Target
 from .take_record import TakeRecord
 
@@ -48,6 +46,7 @@ class Plan:
         lead: frames of the clips before ``first_frame``.
         floor: height in the world that the takes stand on.
         from_pose: whether they start from the character's own pose.
+        note: what to know about the takes once they are shown; may be empty.
     """
 
     request: GenerateRequest
@@ -57,6 +56,7 @@ class Plan:
     lead: int
     floor: float
     from_pose: bool
+    note: str = ""
 
     def records(self, clips: Sequence[MotionClip]) -> list[TakeRecord]:
         """The worker's clips as takes."""
@@ -116,16 +116,15 @@ def build_plan(
     blocks = [Block(p.text, p.start, p.end, p.enabled) for p in settings.prompts]
     timeline, first_frame = prompt_blocks.to_timeline(blocks, true_fps(scene))
     keep: _Keep | None = None
+    note = ""
     floor, from_pose = 0.0, settings.start_from == "POSE"
     if block is not None:
-        record = _take_to_change(scene, armature)
+        record, note = _take_to_change(scene, armature), _hand_edits(armature)
         keep = _keep_others(record, blocks, block, timeline, first_frame)
         floor, from_pose = record.floor, record.from_pose
     elif from_pose:
-        with takes.hidden(scene), _at_frame(context, armature, first_frame):
-            depsgraph = context.evaluated_depsgraph_get()
-            rig = read_rig(armature)  # again: it may stand elsewhere in that frame
-            pose = read_pose(armature, rig, depsgraph)
+        with takes.hidden(scene):
+            rig, pose = _at_frame(context, armature, first_frame)
         floor = ground_height(rig, bone_map)
         start = pose_to_clip(pose, rig, bone_map, fps=timeline.fps, floor=floor)
         timeline, keep = _lead_in(start, timeline)
@@ -150,6 +149,7 @@ def build_plan(
         lead=keep.lead if keep else 0,
         floor=floor,
         from_pose=from_pose,
+        note=note,
     )
 
 
@@ -201,6 +201,14 @@ def _take_to_change(scene: bpy.types.Scene, armature: bpy.types.Object) -> TakeR
     return record
 
 
+def _hand_edits(armature: bpy.types.Object) -> str:
+    """What to tell where keys of the take to change were edited; mostly nothing."""
+    action = armature.animation_data.action
+    if not takes.edited(action, armature):
+        return ""
+    return f"Keys of {action.name} were changed by hand: the new takes have its motion as it was generated, without them."
+
+
 def _keep_others(
     record: TakeRecord, blocks: list[Block], index: int, timeline: Timeline, first_frame: int
 ) -> _Keep:
@@ -231,31 +239,20 @@ def _keep_others(
     return _Keep(clip, kept)
 
 
-@contextmanager
-def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int) -> Iterator[None]:
-    """The scene at another frame for a moment, where that makes a difference to the armature."""
+def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int) -> tuple[Rig, Pose]:
+    """How the armature stands in that frame, unkeyed changes included."""
     scene = context.scene
-    before = scene.frame_current, scene.frame_subframe
-    if before == (frame, 0.0) or not _is_animated(armature):
-        yield
-        return
-    values = read_pose_values(armature)
-    scene.frame_set(frame)
+    if (scene.frame_current, scene.frame_subframe) == (frame, 0.0):
+        rig = read_rig(armature)
+        return rig, read_pose(armature, rig, context.evaluated_depsgraph_get())
+    # In a scene of its own, for a moment: going there in this one would reset whatever was moved and not keyed.
+    elsewhere = bpy.data.scenes.new("KMM")
     try:
-        yield
+        elsewhere.collection.objects.link(armature)
+        elsewhere.frame_set(frame)
+        layer = elsewhere.view_layers[0]
+        layer.update()
+        rig = read_rig(armature.evaluated_get(layer.depsgraph))
+        return rig, read_pose(armature, rig, layer.depsgraph)
     finally:
-        scene.frame_set(before[0], subframe=before[1])
-        # Poses that were not keyed.
-        write_pose_values(armature, values)
-
-
-def _is_animated(armature: bpy.types.Object) -> bool:
-    return bool(
-        armature.parent
-        or armature.constraints
-        or any(bone.constraints for bone in armature.pose.bones)
-        or any(
-            data and (data.action or data.nla_tracks or data.drivers)
-            for data in (armature.animation_data, armature.data.animation_data)
-        )
-    )
+        bpy.data.scenes.remove(elsewhere)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
+from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 
+from ..ui.properties import true_fps
 from . import history, takes
 from .action_writer import write_action_steps
 from .bone_map import find_bone_map
@@ -82,8 +85,12 @@ class TakeMaker:
 
     Args:
         target: where the takes go.
-        records: what they are, at the scene's frame rate.
+        records: what they are. Where the scene's frame rate has changed since, they keep their first frame and last as long.
         remember: whether they are new to the history.
+
+    Attributes:
+        note: what to know about the takes once they are shown; may be empty.
+        fraction: 0 to 1 for a progress bar.
     """
 
     def __init__(self, target: Target, records: Sequence[TakeRecord], *, remember: bool = True):
@@ -92,6 +99,7 @@ class TakeMaker:
         self._remember = remember
         self._written: list[Reference] = []
         self._steps = self._make()
+        self.note = ""
         self.fraction = 0.0
 
     def step(self) -> bool:
@@ -132,11 +140,12 @@ class TakeMaker:
         bone_map = find_bone_map(rig)
         encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
-            for part in retarget_steps(record.clip, rig, bone_map, root=target.root, floor=record.floor):
+            clip = self._at_scene_rate(record.clip, true_fps(scene))
+            for part in retarget_steps(clip, rig, bone_map, root=target.root, floor=record.floor):
                 keys = part
                 yield share * (number + 0.2)
             # The pose that the motion starts from is the animator's own.
-            pinned = np.arange(record.clip.num_frames) < record.from_pose
+            pinned = np.arange(clip.num_frames) < record.from_pose
             steps = write_action_steps(
                 target.action_name or f"KMM {record.name}",
                 armature,
@@ -158,3 +167,12 @@ class TakeMaker:
             for record in self._records:
                 history.remember(scene, record, encoded[record.id])
         self._written.clear()
+
+    def _at_scene_rate(self, clip: MotionClip, fps: float) -> MotionClip:
+        if math.isclose(clip.fps, fps, rel_tol=1e-6):
+            return clip
+        self.note = (
+            f"Generated at {clip.fps:.6g} frames a second, the scene now has {fps:.6g}: the keys are set so that "
+            "the motion is as fast as it was."
+        )
+        return clip.resample(fps)

@@ -18,11 +18,14 @@ import bpy
 from kmm_core.errors import KmmError
 
 from . import action_writer
-from .pose_values import read_pose_values, write_pose_values
+from .pose_values import read_pose_values, with_other_channels, write_pose_values
 from .take_record import TakeRecord
 
 # Custom property of a take's Action: what made it, as JSON.
 ACTION_KEY = "kmm_take"
+# And one for its keys as they were written, see action_writer.keys_digest.
+KEYS_KEY = "kmm_keys"
+_LEAVE_TWEAK_MODE = "Leave the NLA editor's tweak mode first"
 # How an Action is mixed with the NLA below it. A take replaces what is below while it is shown.
 _MIXING = {"action_blend_type": "REPLACE", "action_influence": 1.0, "action_extrapolation": "HOLD"}
 
@@ -49,9 +52,18 @@ def blocked(scene: bpy.types.Scene, armature: bpy.types.Object) -> str:
     for elsewhere in bpy.data.scenes:
         if elsewhere != scene and elsewhere.kmm.takes and elsewhere.kmm.preview.armature == armature:
             return f"Accept or reject the takes of {armature.name} in the scene {elsewhere.name} first"
-    if armature.animation_data and armature.animation_data.use_tweak_mode:
-        return "Leave the NLA editor's tweak mode first"
-    return ""
+    return _LEAVE_TWEAK_MODE if tweaked(armature) else ""
+
+
+def tweaked(armature: bpy.types.Object) -> bool:
+    """Whether an NLA strip of it is being edited, so that Blender shows the strip's Action in place of the own one."""
+    return bool(armature.animation_data and armature.animation_data.use_tweak_mode)
+
+
+def locked(scene: bpy.types.Scene) -> str:
+    """Why waiting takes can't be shown, accepted or rejected now, as a sentence; empty where they can."""
+    armature = scene.kmm.preview.armature
+    return _LEAVE_TWEAK_MODE if armature is not None and tweaked(armature) else ""
 
 
 def add(
@@ -76,6 +88,7 @@ def add(
         take.action = action
         take.seed = record.seed
         action[ACTION_KEY] = json.dumps(record.summary())
+        action[KEYS_KEY] = action_writer.keys_digest(action, armature)
     show(scene, first)
 
 
@@ -83,10 +96,11 @@ def show(scene: bpy.types.Scene, index: int) -> None:
     """Shows one take on the armature; -1 puts the armature back as it was, with the takes still waiting.
 
     Raises:
-        KmmError: ``no_take`` or ``no_armature`` where there is nothing to show or to show it on.
+        KmmError: ``no_take`` or ``no_armature`` where there is nothing to show or to show it on; ``nla_tweak_mode``.
     """
     settings = scene.kmm
     armature = _armature(settings)
+    _check_lock(scene)
     _respect_choice(settings, armature)
     if index < 0:
         _restore(settings.preview, scene, armature)
@@ -94,7 +108,7 @@ def show(scene: bpy.types.Scene, index: int) -> None:
         action = _take(settings, index).action
         if settings.preview.basis:
             # What another take moved and this one does not must not stay.
-            write_pose_values(armature, json.loads(settings.preview.basis)["pose"])
+            write_pose_values(armature, _pose_kept(settings.preview, armature))
         else:
             _remember(settings.preview, scene, armature)
         action_writer.assign(armature, action)
@@ -117,14 +131,18 @@ def shown(scene: bpy.types.Scene) -> int | None:
 def hidden(scene: bpy.types.Scene) -> Iterator[None]:
     """The armature as the animator has it, to be read; then the take that was shown is shown again."""
     index = shown(scene)
-    if index is not None:
-        show(scene, -1)
-        _evaluate(scene)
+    if index is None:
+        yield
+        return
+    armature = _armature(scene.kmm)
+    posed = read_pose_values(armature)
+    show(scene, -1)
+    _evaluate(scene)
     try:
         yield
     finally:
-        if index is not None:
-            show(scene, index)
+        show(scene, index)
+        write_pose_values(armature, posed)  # with what was posed on the take and not keyed
 
 
 def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
@@ -137,10 +155,11 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
         name: for the Action; by default it keeps its own.
 
     Raises:
-        KmmError: ``no_take`` or ``no_armature``.
+        KmmError: ``no_take``, ``no_armature`` or ``nla_tweak_mode``.
     """
     settings = scene.kmm
     armature = _armature(settings)
+    _check_lock(scene)
     index = shown(scene)
     if index is None:
         raise KmmError("no_take", "The armature shows none of the takes.", "Show the one to keep.")
@@ -149,7 +168,7 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
         action.name = name
     track, note = "", ""
     if accept_as == "NLA":
-        _restore(settings.preview, scene, armature)
+        _restore(settings.preview, scene, armature, _pose_kept(settings.preview, armature))
         action_writer.push_to_nla(armature, action, action.name)
         track = armature.animation_data.nla_tracks[-1].name
         own = armature.animation_data.action
@@ -168,9 +187,13 @@ def reject(scene: bpy.types.Scene) -> None:
     """Removes all takes and puts the armature back as it was. Works without the armature too.
 
     An Action that the animator assigned while a take was shown stays assigned.
+
+    Raises:
+        KmmError: ``nla_tweak_mode`` while an NLA strip of the armature is being edited.
     """
     settings = scene.kmm
     armature = settings.preview.armature
+    _check_lock(scene)
     if armature is not None:
         _respect_choice(settings, armature)
         _restore(settings.preview, scene, armature)
@@ -186,6 +209,21 @@ def summary(action: bpy.types.Action | None) -> dict[str, Any]:
     except (ValueError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def edited(action: bpy.types.Action, armature: bpy.types.Object) -> bool:
+    """Whether keys of a take's Action were changed since it was written."""
+    return KEYS_KEY in action and action[KEYS_KEY] != action_writer.keys_digest(action, armature)
+
+
+def _check_lock(scene: bpy.types.Scene) -> None:
+    if locked(scene):
+        name = scene.kmm.preview.armature.name
+        raise KmmError(
+            "nla_tweak_mode",
+            f"An NLA strip of {name} is being edited, so its takes can't be changed.",
+            "Press Tab in the NLA editor to leave tweak mode.",
+        )
 
 
 def _armature(settings) -> bpy.types.Object:
@@ -249,8 +287,25 @@ def _keep_in_file(action: bpy.types.Action | None) -> None:
         action.use_fake_user = True
 
 
-def _restore(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> None:
-    """The armature's own Action, mixing and pose."""
+def _pose_kept(preview, armature: bpy.types.Object) -> dict[str, Any]:
+    """The own pose, with what the animator posed while a take was shown: channels that neither take nor NLA moves."""
+    before = json.loads(preview.basis)["pose"]
+    data = armature.animation_data
+    if data is None or data.action is None:
+        return before
+    strips = [strip.action for track in data.nla_tracks for strip in track.strips if strip.action]
+    animated = {
+        curve.data_path
+        for action in (data.action, *strips)
+        for curve in action_writer.fcurves(action, armature)
+    }
+    return with_other_channels(before, read_pose_values(armature), animated)
+
+
+def _restore(
+    preview, scene: bpy.types.Scene, armature: bpy.types.Object, pose: dict[str, Any] | None = None
+) -> None:
+    """The armature's own Action, mixing and pose; another pose where one is given."""
     if not preview.basis:
         return
     before = json.loads(preview.basis)
@@ -266,7 +321,7 @@ def _restore(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> Non
     if scene.frame_current_final == before["frame"]:
         # Evaluated first, so that unkeyed changes to keyed channels come back too.
         _evaluate(scene)
-    write_pose_values(armature, before["pose"])
+    write_pose_values(armature, pose or before["pose"])
     if scene.frame_current_final != before["frame"]:
         armature.update_tag(refresh={"OBJECT", "DATA", "TIME"})
     preview.action = None

@@ -20,8 +20,12 @@ class KMM_OT_add_character(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        if not context.collection or context.collection.library is not None:
+        into = context.collection
+        if not into or into.library is not None:
             cls.poll_message_set("The active collection is linked from another file: click one of this file")
+            return False
+        if into.override_library is not None:
+            cls.poll_message_set("The active collection is a library override: click one of this file")
             return False
         return True
 

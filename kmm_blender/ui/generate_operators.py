@@ -40,6 +40,9 @@ class _TakesOperator(_Operator):
         if not takes.waiting(context.scene):
             cls.poll_message_set("No take waits: generate some, or restore one from the history")
             return False
+        if reason := takes.locked(context.scene):
+            cls.poll_message_set(reason)
+            return False
         return True
 
 

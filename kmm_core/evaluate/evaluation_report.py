@@ -302,8 +302,9 @@ def _sampling(result: Evaluation) -> str:
         return ""
     return (
         "Two draws of as many from a normal distribution of the held-out clips' mean and covariance have FID "
-        f"{_shown(result.sampling_fid)}: about what any motion that is made anew pays for the number of clips, and "
-        "reconstructions don't. "
+        f"{_shown(result.sampling_fid)} by chance alone: a rough measure of what so few clips cost motion that is made anew. "
+        "It leaves out that made motion has the recordings' captions, so a model may come below it. Reconstructions are of "
+        "the clips themselves, and don't pay it. "
     )
 
 

@@ -136,8 +136,9 @@ def fid(real: ArrayLike, made: ArrayLike) -> float:
 def fid_of_sampling(real: ArrayLike, rng: np.random.Generator) -> float:
     """FID between two draws, each of as many as there are, from a normal distribution of the embeddings' mean and covariance (ours).
 
-    Nothing but chance tells one draw from the other: it is about what even perfect motion that is made anew pays for the
-    number of clips. What comes from the clips themselves, as reconstructions do, does not pay it.
+    Nothing but chance tells one draw from the other: a rough measure of what the number of clips costs motion that is made
+    anew. It leaves out that such motion has the recordings' captions, so a model may come below it. What comes from the
+    clips themselves, as reconstructions do, does not pay it.
 
     Args:
         real: [N, C].

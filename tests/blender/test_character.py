@@ -146,3 +146,22 @@ def test_the_operator_is_grey_where_a_linked_collection_is_active(tmp_path):
     bpy.context.view_layer.active_layer_collection = layers["Set"]
     with pytest.raises(RuntimeError, match="linked from another file: click one of this file"):
         bpy.ops.kmm.add_character()
+
+
+def test_the_operator_is_grey_where_an_overridden_collection_is_active(tmp_path):
+    library = bpy.data.collections.new("Set")
+    library.objects.link(bpy.data.objects.new("Chair", None))
+    bpy.data.libraries.write(str(tmp_path / "set ü.blend"), {library})
+    bpy.data.objects.remove(bpy.data.objects["Chair"])
+    bpy.data.collections.remove(library)
+    with bpy.data.libraries.load(str(tmp_path / "set ü.blend"), link=True) as (_, wanted):
+        wanted.collections = ["Set"]
+    scene, layer = bpy.context.scene, bpy.context.view_layer
+    scene.collection.children.link(bpy.data.collections["Set"])
+    override = bpy.data.collections["Set"].override_hierarchy_create(scene, layer, do_fully_editable=True)
+    layer.active_layer_collection = next(
+        child for child in layer.layer_collection.children if child.collection == override
+    )
+    with pytest.raises(RuntimeError, match="is a library override: click one of this file"):
+        bpy.ops.kmm.add_character()
+    assert not bpy.data.armatures

@@ -194,6 +194,14 @@ def test_disabled_in_the_middle_of_a_generation_leaves_nothing(enabled_again, fr
     assert our_traces() == {} and not bpy.app.timers.is_registered(timer)
 
 
+def test_disabled_after_another_script_cleared_the_handlers_leaves_nothing(enabled_again):
+    bpy.app.handlers.undo_post.clear()
+    addon_utils.disable(PACKAGE, default_set=True)
+    assert our_traces() == {}
+    addon_utils.enable(PACKAGE, default_set=True)
+    assert PACKAGE in bpy.context.preferences.addons and our_traces()
+
+
 def test_blender_sees_no_policy_violation():
     addon_utils._is_first_reset()
     assert addon_utils._extensions_warnings_get().get(PACKAGE, []) == []

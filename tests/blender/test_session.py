@@ -215,6 +215,40 @@ def test_start_from_pose_reads_the_first_frame_and_comes_back(character):
     assert plan.floor == pytest.approx(0.5) == again.floor
 
 
+def test_start_from_pose_leaves_what_others_have_without_keys(fresh_scene, character):
+    """Going to the first frame and back would put every other animated object back on its keys."""
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    prop = bpy.data.objects.new("Prop", None)
+    scene.collection.objects.link(prop)
+    character.parent = prop  # even one that the pose depends on
+    for frame, x in ((-10, 0.0), (50, 60.0)):
+        prop.location.x = x
+        prop.keyframe_insert("location", frame=frame)
+    scene.frame_set(20)
+    prop.location = (7.0, 8.0, 9.0)
+    before = snapshot()
+    plan = build_plan(bpy.context)
+    assert prop.location[:] == (7.0, 8.0, 9.0) and not differences(before, snapshot())
+    assert [scene.name for scene in bpy.data.scenes] == ["Scene"]
+    # In the first frame the prop is at its first key.
+    assert np.allclose(plan.request.keep_clip.root_positions[0, [0, 2]], 0, atol=0.05)
+    assert plan.floor == pytest.approx(0)
+
+
+def test_regenerate_says_that_edited_keys_are_not_in_the_new_takes(character, worker):
+    worker(GOOD)
+    generate()
+    bpy.ops.kmm.accept_take()
+    assert build_plan(bpy.context, block=1).note == ""
+    action = character.animation_data.action
+    fcurves(action, character)[0].keyframe_points[3].co.y += 0.1
+    bpy.context.scene.kmm.active_prompt = 1
+    bpy.ops.kmm.regenerate_block()
+    session.get().wait(60)
+    assert f"Keys of {action.name} were changed by hand" in session.get().status.note
+
+
 def test_guidance_is_the_models_own_until_it_is_set(character):
     settings = bpy.context.scene.kmm
     settings.guidance = 3.5
@@ -500,11 +534,28 @@ def test_deleted_bone(under_way):
 def test_edit_mode_is_waited_for(under_way, tmp_path):
     bpy.ops.object.mode_set(mode="EDIT")
     (tmp_path / "go").touch()
-    wait_until(lambda: session.get().status.text.startswith("Writing"))
+    wait_until(lambda: session.get().status.text == "Waiting until you leave Edit Mode")
     for _ in range(5):
         session.get().tick()
     assert session.get().busy and not bpy.data.actions
     bpy.ops.object.mode_set(mode="OBJECT")
+    session.get().wait(30)
+    assert takes.shown(bpy.context.scene) == 0
+
+
+def test_tweak_mode_is_waited_for(under_way, tmp_path, character):
+    strip = push_to_nla(character, bpy.data.actions.new("Strip ü"), "Track")
+    data = character.animation_data
+    data.nla_tracks.active, data.nla_tracks[0].select, strip.select = data.nla_tracks[0], True, True
+    data.use_tweak_mode = True
+    if not data.use_tweak_mode:
+        pytest.skip("tweak mode needs the NLA editor here")
+    (tmp_path / "go").touch()
+    wait_until(lambda: session.get().status.text == "Waiting until you leave the NLA editor's tweak mode")
+    for _ in range(5):
+        session.get().tick()
+    assert session.get().busy and not takes.waiting(bpy.context.scene)
+    data.use_tweak_mode = False
     session.get().wait(30)
     assert takes.shown(bpy.context.scene) == 0
 

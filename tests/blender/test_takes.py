@@ -376,6 +376,55 @@ def test_nla_tweak_mode_is_refused(character):
     assert not differences(before, snapshot())
 
 
+def test_tweak_mode_while_takes_wait_is_refused_and_loses_nothing(character):
+    """There the armature shows a strip's Action, which is neither a take nor chosen by the animator."""
+    animated(character)
+    before, scene, data = snapshot(), bpy.context.scene, character.animation_data
+    add_takes(scene, character)
+    data.nla_tracks.active = data.nla_tracks[0]
+    data.nla_tracks[0].select = data.nla_tracks[0].strips[0].select = True
+    data.use_tweak_mode = True
+    if not data.use_tweak_mode:
+        pytest.skip("tweak mode needs the NLA editor here")
+    for refused in (
+        lambda: takes.show(scene, 1),
+        lambda: takes.show(scene, -1),
+        lambda: takes.accept(scene, "ACTION"),
+        lambda: takes.reject(scene),
+    ):
+        with pytest.raises(KmmError, match="is being edited, so its takes can't be changed"):
+            refused()
+    with pytest.raises(RuntimeError, match="Leave the NLA editor's tweak mode first"):
+        bpy.ops.kmm.reject_takes()
+    assert len(scene.kmm.takes) == 2 and scene.kmm.preview.action.name == "Own Action ü 動"
+    data.use_tweak_mode = False
+    data.nla_tracks[0].select = data.nla_tracks[0].strips[0].select = False
+    takes.reject(scene)
+    changed = differences(before, snapshot())
+    assert not {path for path in changed if "select" not in path and "active" not in path}, changed
+
+
+@pytest.mark.parametrize("end", ["another take", "more takes", "NLA", "ACTION", "reject"])
+def test_a_bone_that_no_take_moves_keeps_the_pose_it_is_given_while_one_is_shown(character, end):
+    """As fingers do: KMM has no motion for them. Here the head's place, which takes leave alone."""
+    scene, head = bpy.context.scene, character.pose.bones["head"]
+    head.location = (0.1, 0.0, 0.0)
+    add_takes(scene, character)
+    head.location = (0.5, 0.0, 0.0)
+    if end == "another take":
+        takes.show(scene, 1)
+    elif end == "more takes":
+        add_takes(scene, character, record(3))
+    elif end == "reject":
+        takes.reject(scene)
+    else:
+        takes.accept(scene, end)
+    assert head.location.x == pytest.approx(0.1 if end == "reject" else 0.5)
+    if takes.waiting(scene):
+        takes.reject(scene)
+        assert head.location.x == pytest.approx(0.1)
+
+
 def test_saved_and_loaded_while_takes_wait(character, tmp_path):
     animated(character)
     before, scene = snapshot(), bpy.context.scene
@@ -494,6 +543,23 @@ def test_history_gives_the_very_same_take_back(character):
         for point in curve.keyframe_points
     ]
     assert again == written and len(scene.kmm_history.entries) == 1
+
+
+def test_a_take_of_another_frame_rate_is_as_fast_as_it_was(character):
+    """Frames stay where they are when the scene's rate changes, so a take that is restored then must be made for it."""
+    scene, there, notes = bpy.context.scene, {}, []
+    for fps in (24, 60):
+        scene.render.fps = fps
+        maker = TakeMaker(Target.of(scene, character), [record(1)])
+        while not maker.step():
+            pass
+        notes.append(maker.note)
+        curves = fcurves(scene.kmm.takes[0].action, character)
+        there[fps] = [curve.evaluate(-5 + fps / 2) for curve in curves]  # half a second in
+        assert scene.kmm.takes[0].action.frame_range[:] == (-5, -5 + 39 * fps // 24)
+        takes.reject(scene)
+    assert notes[0] == "" and "Generated at 24 frames a second, the scene now has 60" in notes[1]
+    assert np.allclose(there[24], there[60], atol=2e-3)
 
 
 def test_history_is_bounded(fresh_scene, monkeypatch):

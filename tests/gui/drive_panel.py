@@ -185,6 +185,7 @@ def work_the_panel() -> Step:
     screenshot("blender_accepted")
     passed.append(f"accepted: {action.name}, frames {action.frame_range[0]:g} to {action.frame_range[1]:g}")
     yield from ask_for_the_unknown(settings)
+    yield from render_meanwhile(settings)
     yield from work_two_windows()
 
 
@@ -200,6 +201,29 @@ def ask_for_the_unknown(settings) -> Step:
     screenshot("blender_note")
     bpy.ops.kmm.reject_takes()
     passed.append(f"was told: {note}")
+
+
+def render_meanwhile(settings) -> Step:
+    """An animation is rendered while takes are made: they must not be in the picture."""
+    session, scene = sys.modules[f"{PACKAGE}.session"], bpy.context.scene
+    character, before = settings.armature, settings.armature.animation_data.action
+    render = scene.render
+    render.engine, render.resolution_x, render.resolution_y = "CYCLES", 16, 16
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    render.filepath = str(OUTPUT / "render" / "")
+    bpy.context.preferences.view.render_display_type = "NONE"
+    bpy.ops.kmm.generate()
+    bpy.ops.render.render("INVOKE_DEFAULT", animation=True)
+    yield from wait_for("a render", lambda: bpy.app.is_job_running("RENDER"), 20)
+    waits = "Waiting for the render"
+    yield from wait_for("takes that wait", lambda: session.get().status.text == waits, PATIENCE)
+    assert not settings.takes and character.animation_data.action == before
+    xdotool("key", "Escape")
+    yield from wait_for("the takes after the render", lambda: not session.get().busy, PATIENCE)
+    assert not bpy.app.is_job_running("RENDER") and len(settings.takes) == settings.num_takes
+    bpy.ops.kmm.reject_takes()
+    assert character.animation_data.action == before
+    passed.append("takes waited for a render")
 
 
 def work_two_windows() -> Step:
