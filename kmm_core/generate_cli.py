@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
+import re
 import secrets
 import sys
 import time
@@ -309,9 +311,10 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
         clip = read_npz(path)
     elif path.suffix.lower() == ".bvh":
         from .formats.bvh import read_bvh
-        from .motion.retarget import to_canonical
+        from .motion.retarget import as_it_is, to_canonical
 
-        clip = to_canonical(read_bvh(path))
+        source = read_bvh(path)
+        clip = as_it_is(source) or to_canonical(source)
     else:
         raise KmmError(
             "bad_source", f"--from {path.name} is neither .npz nor .bvh.", "Convert it to one of them."
@@ -455,6 +458,8 @@ def _generate(request: Request, load: Callable[..., Any] | None) -> dict[str, An
         "text_encoder": info.text_encoder,
         "parameters": dict(info.parameters),
         "unfamiliar": list(result.unfamiliar),
+        "cut": list(result.cut),
+        "note": result.note,
         "outputs": written,
     }
 
@@ -470,6 +475,9 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
         Exit code: 0, 1 for a failure, 2 for bad arguments, 130 when cancelled.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path may hold letters that a redirected stream can't
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     failure = EXIT_BAD_ARGUMENTS
     try:
@@ -494,11 +502,12 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
             f"the package {error.name} is not installed. Install KMM with all it needs: pip install kmm-core.",
             EXIT_FAILED,
         )
-    except MemoryError:
-        return _complain("not enough memory. Shorten the timeline or ask for fewer samples.", EXIT_FAILED)
     except Exception as error:
         if debug:
             raise
+        # The second and third are what torch says, on the CPU and on a graphics card.
+        if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+            return _complain("not enough memory. Shorten the timeline or ask for fewer samples.", EXIT_FAILED)
         return _complain(
             f"unexpected {type(error).__name__}: {error}. Run it with --debug and report what it prints.",
             EXIT_FAILED,
@@ -513,10 +522,8 @@ def _print_summary(report: dict[str, Any]) -> None:
         f"({length:.1f} s at {report['fps']:g} fps), seed {report['seed']}, "
         f"{report['model']} ({report['licence']}) on {report['device']}, {taken:.1f} s."
     )
-    if report["unfamiliar"]:
-        from .text.familiarity import unfamiliar_note
-
-        print(f"kmm-generate: note: {unfamiliar_note(report['unfamiliar'])}", file=sys.stderr)
+    if report["note"]:
+        print(f"kmm-generate: note: {report['note']}", file=sys.stderr)
 
 
 def _complain(message: str, code: int) -> int:

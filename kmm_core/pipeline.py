@@ -34,7 +34,7 @@ from .motion.representation import representation
 from .motion.seams import soften_seams
 from .sampling.masked_decoding import decode
 from .text.encoder import TokenOutputs
-from .text.familiarity import is_familiar
+from .text.familiarity import cut_note, is_familiar, unfamiliar_note
 from .text.one_sentence import one_sentence
 from .text.steps import in_steps
 from .timeline import Prompt, Timeline
@@ -88,11 +88,18 @@ class Generation:
         clips: at the timeline's fps, exactly as long as the timeline.
         seconds: each stage took.
         unfamiliar: prompts, or steps of them, like which the model's recordings show nothing (``text.familiarity``).
+        cut: prompts, or steps of them, that are longer than the text encoder reads.
     """
 
     clips: list[MotionClip]
     seconds: dict[str, float] = field(default_factory=dict)
     unfamiliar: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What the user should know of the prompts; empty where there is nothing to say."""
+        return " ".join(filter(None, (unfamiliar_note(self.unfamiliar), cut_note(self.cut))))
 
 
 class TextToMotion:
@@ -167,7 +174,7 @@ class TextToMotion:
             cancel: asked before every decoding step.
 
         Raises:
-            KmmError: ``bad_setting``, ``bad_keep`` or ``cancelled``.
+            KmmError: ``bad_setting``, ``prompts_too_short``, ``bad_keep`` or ``cancelled``.
         """
         settings = self._settings(seed, samples, guidance_scale, steps)
         report = progress or (lambda _: None)
@@ -201,7 +208,7 @@ class TextToMotion:
             clips = [self.representation.decode(rows, fps) for rows in softened]
         with _timed(seconds, "clean-up"):
             clips = [self._finish(clip, timeline, foot_cleanup, keep) for clip in clips]
-        return Generation(clips, seconds, unfamiliar)
+        return Generation(clips, seconds, unfamiliar, tuple(prompts[number] for number in outputs.cut))
 
     @torch.inference_mode()
     def unfamiliar(self, prompts: list[str]) -> tuple[str, ...]:
@@ -235,12 +242,23 @@ class TextToMotion:
 
     def _plan(self, segments: Iterable[Prompt], timeline: Timeline) -> list[int]:
         """How many tokens each segment spans. Boundaries fall on the nearest token; each segment has at least one."""
-        tokens_per_frame = self.representation.fps / timeline.fps / self._frames_per_token
+        segments, rate = list(segments), self.representation.fps / timeline.fps
+        # At a rate above the model's, the last frames lie between two of the model's: one more of those is needed.
+        frames = max(timeline.num_frames * rate, (timeline.num_frames - 1) * rate + 1)
+        total = math.ceil(frames / self._frames_per_token - 1e-9)
+        if len(segments) > total:
+            raise KmmError(
+                "prompts_too_short",
+                f"{len(segments)} prompts and gaps are to be acted in {timeline.seconds:.2f} s; each takes at least "
+                f"{self._frames_per_token / self.representation.fps:.2f} s.",
+                "Make them longer, or leave some out.",
+            )
         ends, last = [], 0
-        for segment in segments:
-            last = max(last + 1, round(segment.end * tokens_per_frame))
+        for number, segment in enumerate(segments, start=1):
+            last = max(last + 1, round(segment.end * rate / self._frames_per_token))
+            last = min(last, total - (len(segments) - number))  # a token for each of those that follow
             ends.append(last)
-        ends[-1] = max(ends[-1], math.ceil(timeline.num_frames * tokens_per_frame - 1e-9))
+        ends[-1] = total
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
     @property
@@ -250,7 +268,7 @@ class TextToMotion:
     def _read(self, prompts: list[str]) -> TokenOutputs:
         """The text encoder's outputs, on the model's device; empty prompts (gaps) are read as a full stop."""
         outputs = self.bundle.encoder.encode([prompt or "." for prompt in prompts])
-        return TokenOutputs(outputs.vectors.to(self.device), outputs.mask.to(self.device))
+        return TokenOutputs(outputs.vectors.to(self.device), outputs.mask.to(self.device), outputs.cut)
 
     def _unlike(self, prompts: list[str], outputs: TokenOutputs) -> tuple[str, ...]:
         """The prompts that are like nothing the model learned from, each once."""

@@ -11,8 +11,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from .atomic_write import atomic_write
@@ -397,7 +397,7 @@ def _from_csv(text: str, fps: float) -> Timeline:
     lines = text.splitlines()
     skipped = 0
     while skipped < len(lines) and (lines[skipped].startswith("#") or not lines[skipped].strip()):
-        stated = re.fullmatch(r"#\s*fps\s*[:=]\s*(\S+?)[,;\s]*", lines[skipped], re.IGNORECASE)
+        stated = re.fullmatch(r"#\s*fps\s*[:=]\s*(.*?)[,;\s]*", lines[skipped], re.IGNORECASE)
         fps = check_fps(stated.group(1)) if stated else fps
         skipped += 1
     head = lines[skipped] if skipped < len(lines) else ""
@@ -443,7 +443,7 @@ def _to_csv(timeline: Timeline) -> str:
 
 
 def _from_text(text: str, fps: float) -> Timeline:
-    """One prompt a line, one after the other: ``walks | 2.5``; ``| 1`` alone is a pause; # comments."""
+    """One prompt a line, one after the other: ``walks | 2.5``; ``| 1`` alone is a pause before the next; # comments."""
     timed: list[tuple[str, float]] = []
     for line, content in enumerate(text.splitlines(), start=1):
         if not content.strip() or content.lstrip().startswith("#"):
@@ -457,10 +457,16 @@ def _from_text(text: str, fps: float) -> Timeline:
             Timeline.from_seconds(fps, [(sentence.strip() or "pause", timed[-1][1])])
         except KmmError as error:
             raise _at_line(line, error) from None
+    if any(sentence.strip() for sentence, _ in timed) and not timed[-1][0].strip():
+        raise KmmError(
+            "bad_timeline",
+            "The last line is a pause, and nothing comes after it.",
+            "Leave it out, or let the last prompt last longer.",
+        )
     # Pauses take their place in the sum of times, then leave a gap.
-    with_pauses = Timeline.from_seconds(fps, [(sentence.strip() or "pause", s) for sentence, s in timed])
-    spoken = [p for p, (sentence, _) in zip(with_pauses.prompts, timed) if sentence.strip()]
-    return replace(with_pauses, prompts=tuple(spoken))
+    ends = [round(time * fps) for time in accumulate(seconds for _, seconds in timed)]
+    spoken = zip((sentence for sentence, _ in timed), [0, *ends], ends)
+    return Timeline(fps, tuple(Prompt(*prompt) for prompt in spoken if prompt[0].strip()))
 
 
 def _to_text(timeline: Timeline) -> str:

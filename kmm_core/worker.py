@@ -125,8 +125,6 @@ class Worker:
         """Loads the model if need be, generates and sends the takes."""
         self._check_cancel(request)
         pipeline = self._load(request, request.device)
-        from .text.familiarity import unfamiliar_note
-
         self._check_cancel(request)
         note = ""
         try:
@@ -150,7 +148,7 @@ class Worker:
                 self._check_cancel(request)
                 self._send(part)
         self._send(self._ready())
-        note = " ".join(filter(None, (note, unfamiliar_note(generation.unfamiliar))))
+        note = " ".join(filter(None, (note, generation.note)))
         return Result(request.job, len(generation.clips), generation.seconds, note)
 
     def _load(self, request: GenerateRequest, device: str) -> TextToMotion:

@@ -17,6 +17,7 @@ import pytest
 from kmm_core.clip import MotionClip
 from kmm_core.formats.npz import write_npz
 from kmm_core.generate_cli import main
+from kmm_core.pipeline import Generation
 from kmm_core.skeleton import REST_PELVIS_HEIGHT
 from tests.tiny_bundle import save_tiny_bundle
 
@@ -47,7 +48,7 @@ class StandInPipeline:
 
     def generate(self, timeline, *, samples=1, **_):
         clips = [standing(timeline.num_frames, timeline.fps)] * samples
-        return SimpleNamespace(clips=clips, seconds={}, unfamiliar=())
+        return Generation(clips, {})
 
 
 @pytest.fixture

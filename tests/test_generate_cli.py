@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 import kmm_core
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
+from kmm_core.formats.bvh import write_bvh
 from kmm_core.formats.npz import read_npz, write_npz
 from kmm_core.generate_cli import main
+from kmm_core.pipeline import Generation
 from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.timeline import Prompt, Timeline, write_timeline
 from tests.tiny_bundle import save_tiny_bundle
@@ -52,9 +55,7 @@ class FakePipeline:
         local = np.tile([1.0, 0, 0, 0], (frames, 22, 1))
         clip = MotionClip(root, local, timeline.fps)
         unlike = tuple(prompt.text for prompt in timeline.prompts if "clap" in prompt.text)
-        return SimpleNamespace(
-            clips=[clip] * settings["samples"], seconds={"sample": 0.25}, unfamiliar=unlike
-        )
+        return Generation([clip] * settings["samples"], {"sample": 0.25}, unlike)
 
 
 @pytest.fixture
@@ -303,6 +304,8 @@ def test_errors_of_the_pipeline(run, pipeline, monkeypatch):
     assert (done.code, done.err) == (1, "kmm-generate: The bundle is broken. Install it again.\n")
     assert fail(KmmError("cancelled", "Cancelled.")).code == 130
     assert "not enough memory" in fail(MemoryError()).err
+    # What torch says on the CPU.
+    assert "not enough memory" in fail(RuntimeError("alloc_cpu.cpp:127: you tried to allocate memory")).err
     missing = fail(ModuleNotFoundError("No module named 'torch'", name="torch"))
     assert missing.code == 1 and "package torch is not installed" in missing.err
     done = fail(ZeroDivisionError("a\nb"))
@@ -373,6 +376,27 @@ def test_continuation_keeps_the_frames_it_was_told_to(tmp_path, tiny):
     assert after.num_frames == 100
     error = np.abs(after.slice(0, 60).joint_positions() - before.joint_positions()).max()
     assert error < 1e-4
+
+
+def test_a_bvh_that_kmm_wrote_is_kept_as_it_is(tmp_path, tiny):
+    """Where it stands, too: placed at the origin it would not meet what it is to be joined to."""
+    words = ("walks", "--frames", 60, "--bundle", tiny, "-o", tmp_path / "a.bvh", "--unit", "cm")
+    clip = generate(tmp_path, "a.npz", *words).moved(translation=np.array([3.0, 0.2, -2.0]), yaw=1.0)
+    write_bvh(tmp_path / "moved.bvh", clip, unit="cm")
+    words = ("jumps", "--frames", 100, "--from", tmp_path / "moved.bvh", "--keep", "0:60", "--bundle", tiny)
+    kept = generate(tmp_path, "b.npz", *words).slice(0, 60)
+    assert np.abs(kept.joint_positions() - clip.joint_positions()).max() < 1e-4
+
+
+def test_a_path_that_the_output_cannot_spell_is_no_failure(tmp_path, tiny):
+    """As where stdout is redirected on Windows."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kmm_core.generate_cli", "walks", "--frames", "8", "--bundle", str(tiny)]
+        + ["-o", str(tmp_path / "łódź.npz")],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+    )
+    assert done.returncode == 0 and (tmp_path / "łódź.npz").is_file(), done.stderr
 
 
 @pytest.mark.skipif(

@@ -23,7 +23,7 @@ def pipeline(tmp_path_factory) -> TextToMotion:
 
 
 @pytest.mark.parametrize("fps", [24, 30, 23.976, 120])
-@pytest.mark.parametrize("lengths", [(1,), (7, 31), (90, 2, 3), (1, 1, 1, 1, 1)])
+@pytest.mark.parametrize("lengths", [(1,), (7, 31), (90, 2, 3), (40, 1, 1, 40)])
 def test_lengths_are_exact(pipeline, fps, lengths):
     ends = np.cumsum(lengths)
     prompts = [Prompt("walk", int(end - length), int(end)) for end, length in zip(ends, lengths, strict=True)]
@@ -38,6 +38,34 @@ def test_prompts_take_their_share_of_the_tokens(pipeline):
         4,
         6,
     ]  # the gap is a segment of its own
+
+
+def test_short_prompts_at_the_end_are_acted_within_the_timeline(pipeline):
+    timeline = Timeline(30, tuple(Prompt("walk", *frames) for frames in [(0, 62), (62, 63), (63, 64)]))
+    assert pipeline._plan(timeline.segments(), timeline) == [14, 1, 1]
+
+
+def test_prompts_that_are_too_short_to_be_acted_are_refused(pipeline):
+    timeline = Timeline(30, tuple(Prompt("walk", start, start + 3) for start in range(0, 90, 3)))
+    with pytest.raises(
+        KmmError, match=r"30 prompts and gaps are to be acted in 3.00 s; each takes at least 0.13 s"
+    ):
+        pipeline.generate(timeline)
+
+
+@pytest.mark.parametrize("fps", [30, 48, 60, 240])
+def test_the_last_frames_move_at_any_rate(pipeline, fps):
+    """Above the model's rate they lie between its last frame and one more."""
+    clip = pipeline.generate(Timeline(fps, (Prompt("walk", 0, fps * 2),)), foot_cleanup=False).clips[0]
+    steps = np.linalg.norm(np.diff(clip.local_rotations, axis=0), axis=-1).max(axis=-1)
+    assert steps[-8:].min() > 0
+
+
+def test_prompts_that_are_longer_than_the_text_encoder_reads_are_told(pipeline):
+    long = "a person walks " + "very " * 70 + "slowly"
+    made = pipeline.generate(Timeline(30, (Prompt("walk", 0, 30), Prompt(long, 30, 60))))
+    assert made.cut == (long,) and "was not read, it is too long" in made.note
+    assert pipeline.generate(Timeline(30, (Prompt("walk", 0, 30),))).note == ""
 
 
 @pytest.mark.parametrize("split", [True, False])

@@ -111,6 +111,15 @@ def test_round_trip(tmp_path, suffix, fps):
     assert [path.name for path in tmp_path.iterdir()] == [f"t{suffix}"]
 
 
+def test_pauses_in_text_leave_gaps_and_do_not_count_as_prompts(tmp_path):
+    path = tmp_path / "shots.txt"
+    path.write_text("| 0.5\nwalks | 2\n| 1\nwaves | 1\n")
+    prompts = read_timeline(path).prompts
+    assert [(p.text, p.start, p.end) for p in prompts] == [("walks", 15, 75), ("waves", 105, 135)]
+    path.write_text("walks | 1\n| 1\n" * 999 + "walks | 1\n")
+    assert len(read_timeline(path).prompts) == 1000
+
+
 def test_csv_reads_seconds_semicolons_and_its_own_fps(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("\ufeff# fps: 24\r\ntext;start_seconds;end_seconds\r\nwalk;0;1.5\r\n\r\n".encode())
@@ -154,11 +163,13 @@ JSON_PROMPT = '{"fps": 30, "prompts": [{"text": "a", "start": 0, "end": %s}]}'
         ("t.csv", "text,start_seconds,end_seconds\nwalk,0,nan\n", "bad_timeline_file", "nan are not numbers"),
         ("t.csv", "text,start_seconds,end_seconds\nwalk,0,1e308\n", "timeline_too_long", "at most 3600"),
         ("t.csv", "# fps: fast\ntext,start,end\nwalk,0,30\n", "bad_fps", "fps=fast"),
+        ("t.csv", "# fps: 24 (film)\ntext,start,end\nwalk,0,30\n", "bad_fps", "fps=24 (film)"),
         ("t.csv", "text,start,end\n", "no_prompts", "no prompts"),
         ("t.txt", "walk\nrun | fast\n", "bad_seconds", "line 2: A length of fast"),
         ("t.txt", "walk | 0\n", "bad_seconds", "line 1"),
         ("t.txt", "walk | 2000\nrun | 2000\n", "timeline_too_long", "120000 frames"),
         ("t.txt", "| 2\n", "no_prompts", "no prompts"),
+        ("t.txt", "walk | 2\n| 1\n", "bad_timeline", "The last line is a pause"),
         ("t.txt", "x" * 10_000, "bad_prompt", "line 1: The prompt"),
         ("t.doc", "walk", "bad_timeline_file", ".doc"),
     ],

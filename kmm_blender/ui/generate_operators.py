@@ -62,7 +62,7 @@ class KMM_OT_generate(_Operator, bpy.types.Operator):
 
 
 class KMM_OT_regenerate_block(_Operator, bpy.types.Operator):
-    """Generate the selected prompt anew, with a new seed; all other frames of the take that is shown stay as they are"""
+    """Generate the selected prompt anew, with a new seed; all other frames of the take that is shown stay as they were generated"""
 
     bl_idname = "kmm.regenerate_block"
     bl_label = "Regenerate Selected"

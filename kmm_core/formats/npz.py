@@ -93,5 +93,7 @@ def read_npz(path: str | Path) -> MotionClip:
     return MotionClip(root, rotations.normalize(local), fps)
 
 
-def _bad(path: Path, reason: str, hint: str = "Give a file that kmm-generate wrote.") -> KmmError:
+def _bad(
+    path: Path, reason: str, hint: str = "Give a .npz (not .amass.npz) that kmm-generate wrote."
+) -> KmmError:
     return KmmError("bad_npz", f"Cannot read {path.name}: {reason}.", hint)

@@ -18,7 +18,7 @@ import numpy as np
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..formats.skeletal import SourceMotion
-from ..skeleton import JOINT_INDEX, JOINT_NAMES, REST_OFFSETS
+from ..skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS, REST_OFFSETS
 from . import kinematics, placement, rotations
 from .bone_names import find_bone_map
 from .rotations import Array
@@ -130,6 +130,27 @@ def to_canonical(
     local = rotations.make_continuous(rotations.normalize(kinematics.local_rotations(ours)))
     clip = MotionClip(root, local, source.fps)
     return placement.face_forward(placement.put_on_floor(clip)) if place else clip
+
+
+def as_it_is(source: SourceMotion) -> MotionClip | None:
+    """The very motion where the skeleton is the canonical one, in whatever unit; None for any other skeleton.
+
+    What KMM wrote comes back where it was and as it was, up to the file's digits; ``to_canonical`` moves and corrects it.
+    """
+    names = source.joint_names
+    if sorted(names) != sorted(JOINT_NAMES):
+        return None
+    order = [names.index(name) for name in JOINT_NAMES]
+    parents = [order.index(source.parents[joint]) if source.parents[joint] >= 0 else -1 for joint in order]
+    offsets = source.offsets[order[1:]]
+    scale = float(np.linalg.norm(offsets, axis=-1).sum() / np.linalg.norm(REST_OFFSETS[1:], axis=-1).sum())
+    ours = scale > 0 and np.allclose(offsets / scale, REST_OFFSETS[1:], atol=1e-4)
+    stiff = np.allclose(source.local_translations[:, order[1:]], offsets, atol=1e-4 * scale)
+    if parents != list(PARENTS) or not (ours and stiff):
+        return None
+    return MotionClip(
+        source.local_translations[:, order[0]] / scale, source.local_rotations[:, order], source.fps
+    )
 
 
 def leading_rest_frames(source: SourceMotion, skeleton: _Skeleton | None = None) -> int:

@@ -49,4 +49,5 @@ class ClipText:
         """Outputs of the last layer, [B, L, W]."""
         batch = self._tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt")
         output = self._model(**batch)
-        return TokenOutputs(output.last_hidden_state, batch["attention_mask"].bool())
+        cut = tuple(number for number, encoding in enumerate(batch.encodings or ()) if encoding.overflowing)
+        return TokenOutputs(output.last_hidden_state, batch["attention_mask"].bool(), cut)

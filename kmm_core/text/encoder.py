@@ -38,10 +38,17 @@ class TextSettings:
 
 @dataclass
 class TokenOutputs:
-    """Encoder outputs: ``vectors`` [B, L, W]; ``mask`` [B, L] bool, True at real tokens."""
+    """Encoder outputs.
+
+    Attributes:
+        vectors: [B, L, W].
+        mask: [B, L] bool, True at real tokens.
+        cut: the prompts whose end the encoder could not read, by number.
+    """
 
     vectors: Tensor
     mask: Tensor
+    cut: tuple[int, ...] = ()
 
 
 class TextEncoder(Protocol):

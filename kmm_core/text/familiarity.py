@@ -84,6 +84,18 @@ def unfamiliar_note(prompts: Sequence[str]) -> str:
     """What the user should know of prompts that are not; "" where there is none."""
     if not prompts:
         return ""
+    return (
+        f"The model saw nothing like {_named(prompts)}: expect some other motion, or say it in other words."
+    )
+
+
+def cut_note(prompts: Sequence[str]) -> str:
+    """What the user should know of prompts of which the text encoder could not read the end; "" where there is none."""
+    if not prompts:
+        return ""
+    return f"The end of {_named(prompts)} was not read, it is too long: describe one action a prompt."
+
+
+def _named(prompts: Sequence[str]) -> str:
     named = ", ".join(f'"{shorten(prompt, _LONGEST_NAME)}"' for prompt in prompts[:_MOST_NAMED])
-    more = f" and {len(prompts) - _MOST_NAMED} more" if len(prompts) > _MOST_NAMED else ""
-    return f"The model saw nothing like {named}{more}: expect some other motion, or say it in other words."
+    return named + (f" and {len(prompts) - _MOST_NAMED} more" if len(prompts) > _MOST_NAMED else "")

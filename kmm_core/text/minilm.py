@@ -86,7 +86,8 @@ class MiniLM:
             x = self._norm(x + attended, prefix + "attention.output.LayerNorm")
             wide = functional.gelu(self._linear(x, prefix + "intermediate.dense"))
             x = self._norm(x + self._linear(wide, prefix + "output.dense"), prefix + "output.LayerNorm")
-        return TokenOutputs(x, mask)
+        cut = tuple(number for number, encoding in enumerate(encodings) if encoding.overflowing)
+        return TokenOutputs(x, mask, cut)
 
     def _attend(self, x: Tensor, mask: Tensor, prefix: str) -> Tensor:
         batch, length, width = x.shape

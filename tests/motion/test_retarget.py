@@ -13,7 +13,7 @@ from kmm_core.formats.bvh import read_bvh, write_bvh
 from kmm_core.formats.skeletal import SourceMotion
 from kmm_core.motion import kinematics, placement, rotations
 from kmm_core.motion.bone_names import find_bone_map, split_side
-from kmm_core.motion.retarget import leading_rest_frames, to_canonical
+from kmm_core.motion.retarget import as_it_is, leading_rest_frames, to_canonical
 from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS, REST_OFFSETS
 
 SIDED = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
@@ -412,3 +412,23 @@ def test_a_real_recording_survives_writing_and_reading(tmp_path):
     write_bvh(tmp_path / "a.bvh", clip, unit="cm")
     again = to_canonical(read_bvh(tmp_path / "a.bvh"))
     np.testing.assert_allclose(again.joint_positions(), clip.joint_positions(), atol=0.02)
+
+
+def test_only_our_own_skeleton_is_read_as_it_is():
+    clip = MotionClip(np.ones((2, 3)), np.tile(rotations.IDENTITY, (2, NUM_JOINTS, 1)), 30.0)
+    offsets = np.array(REST_OFFSETS) * 100
+    translations = np.broadcast_to(offsets, (2, NUM_JOINTS, 3)).copy()
+    translations[:, 0] = 100
+
+    def source(names=JOINT_NAMES, offsets=offsets, translations=translations) -> SourceMotion:
+        tips = np.full((NUM_JOINTS, 3), np.nan)
+        return SourceMotion(names, PARENTS, offsets, tips, clip.local_rotations, translations, 30.0)
+
+    assert np.allclose(as_it_is(source()).root_positions, clip.root_positions)
+    assert as_it_is(source(names=("Hips", *JOINT_NAMES[1:]))) is None
+    longer = offsets.copy()
+    longer[JOINT_INDEX["left_knee"]] *= 1.1
+    assert as_it_is(source(offsets=longer)) is None
+    stretched = translations.copy()
+    stretched[1, JOINT_INDEX["left_knee"]] *= 1.1
+    assert as_it_is(source(translations=stretched)) is None
