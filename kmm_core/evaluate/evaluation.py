@@ -61,7 +61,7 @@ class EvaluationPlan:
     repetitions: int = 3
     clips: int | None = None
     directional: int | None = 256
-    compositions: int = 6
+    compositions: int = 9
     samples: int = 12
     prompts: int = 16
     copies: int = 400
