@@ -196,7 +196,8 @@ def fcurves(action: bpy.types.Action, armature: bpy.types.Object) -> list[bpy.ty
 def keys_digest(action: bpy.types.Action, armature: bpy.types.Object) -> str:
     """A digest of where all keys are with which ``action`` moves ``armature``: another one once a key was edited."""
     digest = hashlib.sha256()
-    for curve in fcurves(action, armature):
+    # Sorted: moving channels up and down in an editor changes no key.
+    for curve in sorted(fcurves(action, armature), key=lambda curve: (curve.data_path, curve.array_index)):
         places = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
         curve.keyframe_points.foreach_get("co", places)
         digest.update(f"{curve.data_path} {curve.array_index} ".encode() + places.tobytes())
