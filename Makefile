@@ -124,6 +124,11 @@ PREPARED ?= prepared
 MEASURE = --folder $(PREPARED)
 MASKS = --set data.prepared=$(PREPARED) --set train.generator.steps=600 --set train.generator.validate_every=600 \
 	--name ablation_masks --title "Ablation of the masks, three times the steps"
+# The baseline of full size: docs/decisions/0034.
+EQUAL_BUDGET = --set data.prepared=$(PREPARED) --set tokenizer_run=starter-nc --set train.generator.steps=4500 \
+	--set train.generator.batch_size=32 --set train.residual.steps=1 --set rows.seed=22 --set rows.shifted=true \
+	--set rows.compositions=4000 --set masking.strategy=random --set generator.condition_dropout=0.05 \
+	--set learning.residual_share=0.5
 results: $(VENV)/develop.stamp
 	@$(BIN)/kmm-train ablate ablation --run runs/ablation --tokenizer-from starter-nc \
 		--clips 128 --set data.prepared=$(PREPARED)
@@ -135,8 +140,11 @@ results: $(VENV)/develop.stamp
 	@$(BIN)/kmm-train evaluate starter $(MEASURE)
 	@$(BIN)/kmm-train decay starter-nc $(MEASURE) --count 96 --repetitions 1
 	@$(BIN)/kmm-train decay starter $(MEASURE) --count 96 --repetitions 1 --name memory_decay_starter --title "Memory decay, starter"
-	@$(BIN)/kmm-train decay runs/ablation/default/seed-0 --baseline runs/ablation/transformer/seed-0 $(MEASURE) --count 96 --repetitions 1 \
-		--name memory_decay_equal-budget --title "Memory decay, small generators at equal budget"
+	@$(BIN)/kmm-train run starter-nc --run runs/kmm-4500-steps $(EQUAL_BUDGET)
+	@$(BIN)/kmm-train run starter-nc --run runs/transformer-4500-steps $(EQUAL_BUDGET) --set generator.trunk=transformer
+	@$(BIN)/kmm-train evaluate runs/kmm-4500-steps --baseline runs/transformer-4500-steps $(MEASURE) --repetitions 1
+	@$(BIN)/kmm-train decay runs/kmm-4500-steps --baseline runs/transformer-4500-steps $(MEASURE) --count 96 --repetitions 1 \
+		--name memory_decay_equal-budget --title "Memory decay, trained from scratch at equal budget"
 	@$(BIN)/python benchmarks/starter_report.py --prepared $(PREPARED)
 
 pin: | $(BIN)/python
