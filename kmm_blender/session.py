@@ -21,7 +21,7 @@ from kmm_core.errors import KmmError
 
 from .jobs.generation_job import GenerationJob
 from .jobs.worker_client import WorkerClient
-from .scene import takes
+from .scene.action_writer import tweaked
 from .scene.request_builder import Plan
 from .scene.take_maker import TakeMaker, Target
 from .scene.take_record import TakeRecord
@@ -325,7 +325,7 @@ def _waits_for(target: Target) -> str:
     armature = target.armature.find(bpy.data.objects)
     if armature is not None and armature.mode == "EDIT":
         return "Waiting until you leave Edit Mode"
-    if armature is not None and takes.tweaked(armature):
+    if armature is not None and tweaked(armature):
         return "Waiting until you leave the NLA editor's tweak mode"
     moving = any(
         operator.bl_idname.startswith(_HANDS_ON)

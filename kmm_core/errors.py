@@ -18,3 +18,9 @@ class KmmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so in a RuntimeError, in other words on the CPU and on a graphics card."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text

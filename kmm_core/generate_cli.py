@@ -6,7 +6,6 @@ import argparse
 import io
 import json
 import math
-import re
 import secrets
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .atomic_write import check_writable, make_folder
-from .errors import KmmError
+from .errors import KmmError, lacks_memory
 from .timeline import DEFAULT_FPS, DEFAULT_PROMPT_SECONDS, Timeline, check_fps, check_seconds, read_timeline
 
 if TYPE_CHECKING:
@@ -505,8 +504,7 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
     except Exception as error:
         if debug:
             raise
-        # The second and third are what torch says, on the CPU and on a graphics card.
-        if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+        if lacks_memory(error):
             return _complain("not enough memory. Shorten the timeline or ask for fewer samples.", EXIT_FAILED)
         return _complain(
             f"unexpected {type(error).__name__}: {error}. Run it with --debug and report what it prints.",

@@ -458,9 +458,8 @@ def _from_text(text: str, fps: float) -> Timeline:
         except KmmError as error:
             raise _at_line(line, error) from None
     if any(sentence.strip() for sentence, _ in timed) and not timed[-1][0].strip():
-        raise KmmError(
-            "bad_timeline",
-            "The last line is a pause, and nothing comes after it.",
+        raise _broken(
+            "its last line is a pause, and nothing comes after it.",
             "Leave it out, or let the last prompt last longer.",
         )
     # Pauses take their place in the sum of times, then leave a gap.

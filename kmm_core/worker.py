@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import __version__
 from .connection import Connection
-from .errors import KmmError
+from .errors import KmmError, lacks_memory
 from .process_memory import resident_bytes
 from .protocol import (
     PROTOCOL_VERSION,
@@ -131,11 +131,11 @@ class Worker:
             generation = self._generate(pipeline, request)
         except RuntimeError as error:
             if pipeline.device.type == "cpu":
-                if "allocate memory" in str(error):  # what torch says on the CPU
+                if lacks_memory(error):
                     raise MemoryError from error
                 raise
             traceback.print_exc()
-            full = "out of memory" in str(error).lower()
+            full = lacks_memory(error)
             if request.device != "auto":
                 if full:
                     raise KmmError("out_of_memory", *_out_of_memory("graphics memory")) from error

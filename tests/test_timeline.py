@@ -169,7 +169,7 @@ JSON_PROMPT = '{"fps": 30, "prompts": [{"text": "a", "start": 0, "end": %s}]}'
         ("t.txt", "walk | 0\n", "bad_seconds", "line 1"),
         ("t.txt", "walk | 2000\nrun | 2000\n", "timeline_too_long", "120000 frames"),
         ("t.txt", "| 2\n", "no_prompts", "no prompts"),
-        ("t.txt", "walk | 2\n| 1\n", "bad_timeline", "The last line is a pause"),
+        ("t.txt", "walk | 2\n| 1\n", "bad_timeline_file", "its last line is a pause"),
         ("t.txt", "x" * 10_000, "bad_prompt", "line 1: The prompt"),
         ("t.doc", "walk", "bad_timeline_file", ".doc"),
     ],

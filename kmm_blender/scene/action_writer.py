@@ -145,6 +145,25 @@ def write_action_steps(
             _remove(action)
 
 
+def tweaked(armature: bpy.types.Object) -> bool:
+    """Whether an NLA strip of it is being tweaked, so that Blender shows the strip's Action in place of the own one."""
+    return bool(armature.animation_data and armature.animation_data.use_tweak_mode)
+
+
+def check_not_tweaked(armature: bpy.types.Object) -> None:
+    """Nothing may read or change an armature's Action then.
+
+    Raises:
+        KmmError: ``nla_tweak_mode`` while an NLA strip of the object is being tweaked.
+    """
+    if tweaked(armature):
+        raise KmmError(
+            "nla_tweak_mode",
+            f"An NLA strip of {armature.name} is being tweaked, which locks its Action.",
+            "Press Tab in the NLA editor to leave tweak mode.",
+        )
+
+
 def read_binding(armature: bpy.types.Object) -> Binding:
     """What animates the object now."""
     data = armature.animation_data
@@ -317,13 +336,8 @@ def _slot(action: bpy.types.Action, armature: bpy.types.Object):
 
 
 def _bind(armature: bpy.types.Object, action: bpy.types.Action | None, slot: str) -> None:
+    check_not_tweaked(armature)
     data = armature.animation_data or armature.animation_data_create()
-    if data.use_tweak_mode:
-        raise KmmError(
-            "nla_tweak_mode",
-            f"An NLA strip of {armature.name} is being tweaked, which locks its Action.",
-            "Press Tab in the NLA editor to leave tweak mode.",
-        )
     _ensure_pose(armature)
     data.action = action
     if _HAS_SLOTS and action is not None:

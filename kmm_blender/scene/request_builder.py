@@ -240,7 +240,7 @@ def _keep_others(
 
 
 def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int) -> tuple[Rig, Pose]:
-    """How the armature stands in that frame, unkeyed changes included."""
+    """How the armature stands in that frame."""
     scene = context.scene
     if (scene.frame_current, scene.frame_subframe) == (frame, 0.0):
         rig = read_rig(armature)

@@ -52,18 +52,13 @@ def blocked(scene: bpy.types.Scene, armature: bpy.types.Object) -> str:
     for elsewhere in bpy.data.scenes:
         if elsewhere != scene and elsewhere.kmm.takes and elsewhere.kmm.preview.armature == armature:
             return f"Accept or reject the takes of {armature.name} in the scene {elsewhere.name} first"
-    return _LEAVE_TWEAK_MODE if tweaked(armature) else ""
-
-
-def tweaked(armature: bpy.types.Object) -> bool:
-    """Whether an NLA strip of it is being edited, so that Blender shows the strip's Action in place of the own one."""
-    return bool(armature.animation_data and armature.animation_data.use_tweak_mode)
+    return _LEAVE_TWEAK_MODE if action_writer.tweaked(armature) else ""
 
 
 def locked(scene: bpy.types.Scene) -> str:
     """Why waiting takes can't be shown, accepted or rejected now, as a sentence; empty where they can."""
     armature = scene.kmm.preview.armature
-    return _LEAVE_TWEAK_MODE if armature is not None and tweaked(armature) else ""
+    return _LEAVE_TWEAK_MODE if armature is not None and action_writer.tweaked(armature) else ""
 
 
 def add(
@@ -100,7 +95,7 @@ def show(scene: bpy.types.Scene, index: int) -> None:
     """
     settings = scene.kmm
     armature = _armature(settings)
-    _check_lock(scene)
+    action_writer.check_not_tweaked(armature)
     _respect_choice(settings, armature)
     if index < 0:
         _restore(settings.preview, scene, armature)
@@ -159,7 +154,7 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
     """
     settings = scene.kmm
     armature = _armature(settings)
-    _check_lock(scene)
+    action_writer.check_not_tweaked(armature)
     index = shown(scene)
     if index is None:
         raise KmmError("no_take", "The armature shows none of the takes.", "Show the one to keep.")
@@ -193,8 +188,8 @@ def reject(scene: bpy.types.Scene) -> None:
     """
     settings = scene.kmm
     armature = settings.preview.armature
-    _check_lock(scene)
     if armature is not None:
+        action_writer.check_not_tweaked(armature)
         _respect_choice(settings, armature)
         _restore(settings.preview, scene, armature)
         _forget(armature)
@@ -214,16 +209,6 @@ def summary(action: bpy.types.Action | None) -> dict[str, Any]:
 def edited(action: bpy.types.Action, armature: bpy.types.Object) -> bool:
     """Whether keys of a take's Action were changed since it was written."""
     return KEYS_KEY in action and action[KEYS_KEY] != action_writer.keys_digest(action, armature)
-
-
-def _check_lock(scene: bpy.types.Scene) -> None:
-    if locked(scene):
-        name = scene.kmm.preview.armature.name
-        raise KmmError(
-            "nla_tweak_mode",
-            f"An NLA strip of {name} is being edited, so its takes can't be changed.",
-            "Press Tab in the NLA editor to leave tweak mode.",
-        )
 
 
 def _armature(settings) -> bpy.types.Object:

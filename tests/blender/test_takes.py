@@ -392,7 +392,7 @@ def test_tweak_mode_while_takes_wait_is_refused_and_loses_nothing(character):
         lambda: takes.accept(scene, "ACTION"),
         lambda: takes.reject(scene),
     ):
-        with pytest.raises(KmmError, match="is being edited, so its takes can't be changed"):
+        with pytest.raises(KmmError, match="is being tweaked, which locks its Action"):
             refused()
     with pytest.raises(RuntimeError, match="Leave the NLA editor's tweak mode first"):
         bpy.ops.kmm.reject_takes()
