@@ -210,7 +210,7 @@ def render_meanwhile(settings) -> Step:
     render = scene.render
     render.engine, render.resolution_x, render.resolution_y = "CYCLES", 16, 16
     scene.cycles.samples, scene.cycles.use_denoising = 1, False
-    render.filepath = str(OUTPUT / "render" / "")
+    render.filepath = str(OUTPUT / "render" / "frame")
     bpy.context.preferences.view.render_display_type = "NONE"
     bpy.ops.kmm.generate()
     bpy.ops.render.render("INVOKE_DEFAULT", animation=True)
@@ -218,6 +218,7 @@ def render_meanwhile(settings) -> Step:
     waits = "Waiting for the render"
     yield from wait_for("takes that wait", lambda: session.get().status.text == waits, PATIENCE)
     assert not settings.takes and character.animation_data.action == before
+    screenshot("blender_waits")
     xdotool("key", "Escape")
     yield from wait_for("the takes after the render", lambda: not session.get().busy, PATIENCE)
     assert not bpy.app.is_job_running("RENDER") and len(settings.takes) == settings.num_takes
