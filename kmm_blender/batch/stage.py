@@ -7,6 +7,8 @@ import math
 import bpy
 from mathutils import Euler, Vector
 
+from ..scene.character import shader_node
+
 # From the front and its left, a little above: a walk towards the camera and one across it both show.
 _CAMERA_ANGLES = Euler((math.radians(80), 0, math.radians(28)))
 _MARGIN = 1.12
@@ -26,7 +28,7 @@ def make_stage(scene: bpy.types.Scene) -> None:
     material = bpy.data.materials.new("Floor")
     material.diffuse_color = _FLOOR
     material.use_nodes = True
-    material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = _FLOOR
+    shader_node(material, "BSDF_PRINCIPLED").inputs["Base Color"].default_value = _FLOOR
     floor.materials.append(material)
     scene.collection.objects.link(bpy.data.objects.new("Floor", floor))
 
@@ -39,9 +41,7 @@ def make_stage(scene: bpy.types.Scene) -> None:
     world = bpy.data.worlds.new("World")
     world.color = _SKY[:3]
     world.use_nodes = True
-    background = world.node_tree.nodes.get("Background")
-    if background:
-        background.inputs["Color"].default_value = _SKY
+    shader_node(world, "BACKGROUND").inputs["Color"].default_value = _SKY
     scene.world = world
 
     scene.render.resolution_x, scene.render.resolution_y = 1280, 720

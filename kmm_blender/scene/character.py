@@ -125,7 +125,12 @@ def _material(name: str, colour: tuple[float, float, float, float]) -> bpy.types
         material.diffuse_color = colour
         material.roughness = 0.6
         material.use_nodes = True
-        shader = material.node_tree.nodes["Principled BSDF"]
+        shader = shader_node(material, "BSDF_PRINCIPLED")
         shader.inputs["Base Color"].default_value = colour
         shader.inputs["Roughness"].default_value = 0.6
     return material
+
+
+def shader_node(owner: bpy.types.Material | bpy.types.World, kind: str) -> bpy.types.ShaderNode:
+    """The node of that type in a new material or world. Not by name: Blender names nodes in its interface's language."""
+    return next(node for node in owner.node_tree.nodes if node.type == kind)

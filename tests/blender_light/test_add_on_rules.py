@@ -1,4 +1,4 @@
-"""Rules of Blender's reviewers that can be read from the source: no threads, no meddling with imports, relative imports."""
+"""Rules of Blender's reviewers that can be read from the source: no threads, no meddling with imports, relative imports; no node by its name."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ def violations(source: str) -> list[str]:
         found += [f"{node.lineno}: {name}" for name in imported if name.split(".")[0] in FORBIDDEN_IMPORTS]
         if isinstance(node, ast.Attribute) and ast.unparse(node) in FORBIDDEN_NAMES:
             found.append(f"{node.lineno}: {ast.unparse(node)}")
+        # Blender names the nodes of a new tree in the language of its interface.
+        owner = node.value if isinstance(node, ast.Subscript) else getattr(node, "func", None)
+        if isinstance(owner, ast.Attribute) and ast.unparse(owner).removesuffix(".get").endswith(".nodes"):
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
     return found
 
 
@@ -49,7 +53,14 @@ def test_the_rules_are_kept(file):
 
 
 @pytest.mark.parametrize(
-    "source", ["from kmm_blender import session", "import threading", "import sys\nsys.path.append('x')"]
+    "source",
+    [
+        "from kmm_blender import session",
+        "import threading",
+        "import sys\nsys.path.append('x')",
+        "tree.nodes['Principled BSDF']",
+        "tree.nodes.get('Background')",
+    ],
 )
 def test_a_violation_is_seen(source):
     assert violations(source)
