@@ -17,6 +17,7 @@ from . import history, takes
 from .action_writer import write_action_steps
 from .bone_map import find_bone_map
 from .key_reduction import Reduction
+from .pose_values import read_pose_values
 from .reference import Reference
 from .retarget import Root, retarget_steps
 from .rig import read_rig
@@ -136,7 +137,7 @@ class TakeMaker:
         target, share = self._target, 1 / len(self._records)
         scene, armature = target.find()
         with takes.hidden(scene):
-            rig = read_rig(armature)
+            rig, place = read_rig(armature), read_pose_values(armature)["object"]
         bone_map = find_bone_map(rig)
         encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
@@ -162,7 +163,7 @@ class TakeMaker:
                 encoded[record.id] = text
                 yield share * (number + 0.9)
         actions = [reference.find(bpy.data.actions) for reference in self._written]
-        takes.add(scene, armature, list(zip(actions, self._records)))
+        takes.add(scene, armature, list(zip(actions, self._records)), place)
         if self._remember:
             for record in self._records:
                 history.remember(scene, record, encoded[record.id])

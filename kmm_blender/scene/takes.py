@@ -62,9 +62,18 @@ def locked(scene: bpy.types.Scene) -> str:
 
 
 def add(
-    scene: bpy.types.Scene, armature: bpy.types.Object, made: list[tuple[bpy.types.Action, TakeRecord]]
+    scene: bpy.types.Scene,
+    armature: bpy.types.Object,
+    made: list[tuple[bpy.types.Action, TakeRecord]],
+    place: dict[str, Any],
 ) -> None:
     """Adds takes to those that wait and shows the first new one.
+
+    Args:
+        scene: where they wait.
+        armature: which they move.
+        made: Actions, and what they were made of.
+        place: the object's own channels when they were made, of ``read_pose_values``.
 
     Raises:
         KmmError: ``takes_waiting`` where another armature's takes wait here, or this one's in another scene.
@@ -82,6 +91,7 @@ def add(
         take.name = f"Take {len(settings.takes)}, seed {record.seed}"
         take.action = action
         take.seed = record.seed
+        take.place = json.dumps(place)
         action[ACTION_KEY] = json.dumps(record.summary())
         action[KEYS_KEY] = action_writer.keys_digest(action, armature)
     show(scene, first)
@@ -100,13 +110,14 @@ def show(scene: bpy.types.Scene, index: int) -> None:
     if index < 0:
         _restore(settings.preview, scene, armature)
     else:
-        action = _take(settings, index).action
+        take = _take(settings, index)
         if settings.preview.basis:
             # What another take moved and this one does not must not stay.
             write_pose_values(armature, _pose_kept(settings.preview, armature))
         else:
             _remember(settings.preview, scene, armature)
-        action_writer.assign(armature, action)
+        _stand_as_made(take, armature, settings.preview.action)
+        action_writer.assign(armature, take.action)
         for name, value in _MIXING.items():
             setattr(armature.animation_data, name, value)
     settings.active_take = max(index, 0)
@@ -252,6 +263,15 @@ def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> No
             "pose": read_pose_values(armature),
         }
     )
+
+
+def _stand_as_made(take, armature: bpy.types.Object, own: bpy.types.Action | None) -> None:
+    """Puts the object where the take's keys expect it, as far as the own Action moves it: it may play on meanwhile."""
+    if not take.place or own is None:
+        return
+    animated = {curve.data_path for curve in action_writer.fcurves(own, armature)}
+    made_for = {"object": json.loads(take.place), "bones": {}}
+    write_pose_values(armature, with_other_channels(made_for, read_pose_values(armature), animated))
 
 
 def _respect_choice(settings, armature: bpy.types.Object) -> None:

@@ -156,6 +156,35 @@ def test_takes_do_not_depend_on_what_was_shown_before(character):
     assert np.array_equal(after_object[1], np.array(character.matrix_world))
 
 
+@pytest.mark.parametrize("shown_at", ["another take", "after Before", "while it plays"])
+def test_a_take_stands_where_it_was_made_for_though_the_own_action_moves_the_object(character, shown_at):
+    """The take has no keys for the object, so it must not stay where the playhead had taken it."""
+    scene, take = bpy.context.scene, record(1)
+    for frame, x in ((1, 0.0), (101, 10.0)):
+        character.location.x = x
+        character.keyframe_insert("location", frame=frame)
+    scene.frame_set(1)
+    if shown_at == "while it plays":
+        maker = TakeMaker(Target.of(scene, character), [take])
+        maker.step()
+        scene.frame_set(101)
+        while not maker.step():
+            pass
+    else:
+        add_takes(scene, character, take, record(2))
+        if shown_at == "after Before":
+            takes.show(scene, -1)
+        scene.frame_set(101)
+        takes.show(scene, 1)
+        takes.show(scene, 0)
+    scene.frame_set(take.first_frame + 15)
+    x, y, z = take.clip.joint_positions()[15, 15]
+    assert np.allclose(character.matrix_world @ character.pose.bones["head"].head, (x, -z, y), atol=1e-3)
+    takes.reject(scene)
+    scene.frame_set(101)
+    assert character.location.x == 10.0
+
+
 def test_reject_after_scrubbing_shows_the_own_action_there(character):
     animated(character)
     scene = bpy.context.scene
