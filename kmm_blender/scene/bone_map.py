@@ -7,7 +7,7 @@ Rigify); pelvis, spine and neck by how the bones hang together, so that their nu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,8 @@ from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES
 
 from .rig import Rig
 
+# Which bone of a limb hangs from which.
+_HANGS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 # Rigify's own bones beside the controls; only the deforming ones have anything to show, and none is to be keyed.
 _MECHANISM = ("DEF-", "ORG-", "MCH-", "VIS-", "tweak_")
 # Controls of a generated Rigify rig that bend what hangs from them, though not as its parents.
@@ -141,32 +143,14 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
             f"The bone map for '{rig.name}' names what does not exist ({_few(wrong)}).",
             "Use KMM's joint names for keys and the armature's bone names for values.",
         )
-    # A name as it is goes before one that is made plain, and a bone that deforms before one that doesn't.
-    plain = [re.sub(_ADDED, "", rig.bone_names[i], flags=re.IGNORECASE) for i in usable]
-    ranked = sorted(
-        (
-            (name != rig.bone_names[i], not rig.deforms[i], i, name)
-            for i, name in zip(usable, plain, strict=True)
-        )
-    )
-    order = [i for *_, i, _ in ranked]
-    known = {ours: order.index(rig.index(bone)) for ours, bone in given.items()}
-    try:
-        limbs = bone_names.find_bone_map([name for *_, name in ranked], rig.name, known)
-    except KmmError as error:
-        raise KmmError(
-            "unknown_rig",
-            f"'{rig.name}' is no person that KMM knows: {error.message}",
-            "Rename its bones as Mixamo, Rigify or Unreal do (LeftUpLeg, thigh.L, thigh_l), or use a KMM Character.",
-        ) from None
-    bones = {ours: order[place] for ours, place in limbs.items()}
+    usable_names = {rig.bone_names[i] for i in usable}
 
     def way(bone: int) -> list[int]:
         """The usable bones from this one to the root; a deforming bone of Rigify hangs from copies of the others."""
         copies = [rig.bone_names[i].replace("ORG-", "DEF-") for i in rig.way_to_root(bone)]
         return [rig.index(name) for name in copies if name in usable_names]
 
-    usable_names = {rig.bone_names[i] for i in usable}
+    bones = _find_limbs(rig, usable, given, way)
     ways = {name: way(bone) for name, bone in bones.items()}
     over_pelvis = (set(ways["left_hip"]) & set(ways["right_hip"]) & set(ways["head"])) - set(bones.values())
     if "pelvis" not in bones:
@@ -190,6 +174,64 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
         spine=tuple(names[:chest]),
         neck=tuple(names[chest:]),
     )
+
+
+def _find_limbs(
+    rig: Rig, usable: list[int], given: Mapping[str, str], way: Callable[[int], list[int]]
+) -> dict[str, int]:
+    """Bones of head and limbs by their names. One that does not hang from its limb is left out where another will do.
+
+    So the pole target knee.L is not taken for the knee that is called shin.L.
+    """
+    first: dict[str, int] | None = None
+    while True:
+        try:
+            bones = _find_named(rig, usable, given)
+        except KmmError:
+            if first is None:
+                raise
+            return first
+        stray = next(
+            (
+                bones[f"{side}_{lower}"]
+                for side in ("left", "right")
+                for upper, lower in _HANGS
+                if bones[f"{side}_{upper}"] not in way(bones[f"{side}_{lower}"])
+                and f"{side}_{lower}" not in given
+            ),
+            None,
+        )
+        if stray is None:
+            return bones
+        first = first or bones
+        usable = [i for i in usable if i != stray]
+
+
+def _find_named(rig: Rig, usable: list[int], given: Mapping[str, str]) -> dict[str, int]:
+    """Bones of head and limbs by their names alone.
+
+    Raises:
+        KmmError: ``unknown_rig`` where one is not found.
+    """
+    # A name as it is goes before one that is made plain, and a bone that deforms before one that doesn't.
+    plain = [re.sub(_ADDED, "", rig.bone_names[i], flags=re.IGNORECASE) for i in usable]
+    ranked = sorted(
+        (
+            (name != rig.bone_names[i], not rig.deforms[i], i, name)
+            for i, name in zip(usable, plain, strict=True)
+        )
+    )
+    order = [i for *_, i, _ in ranked]
+    known = {ours: order.index(rig.index(bone)) for ours, bone in given.items()}
+    try:
+        limbs = bone_names.find_bone_map([name for *_, name in ranked], rig.name, known)
+    except KmmError as error:
+        raise KmmError(
+            "unknown_rig",
+            f"'{rig.name}' is no person that KMM knows: {error.message}",
+            "Rename its bones as Mixamo, Rigify or Unreal do (LeftUpLeg, thigh.L, thigh_l), or use a KMM Character.",
+        ) from None
+    return {ours: order[place] for ours, place in limbs.items()}
 
 
 def _originals(deforming: BoneMap) -> BoneMap:

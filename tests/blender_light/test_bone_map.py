@@ -190,6 +190,23 @@ def test_bones_that_deform_win_over_controls_of_the_same_name():
     assert not any("ctrl" in name for name in found.driven)
 
 
+@pytest.mark.parametrize("deforms", [True, False])
+def test_pole_targets_and_ik_controls_are_not_taken_for_limbs(deforms):
+    """They have the words for knee, elbow, ankle and wrist that are tried first, and hang from no limb."""
+    parents, _, _ = hierarchy(*RIGS["Rigify's metarig"])
+    controls = {f"{word}.{side}": None for word in ("knee", "elbow", "ankle", "wrist") for side in "LR"}
+    rig = rig_of(controls | parents, deforms=None if deforms else set(parents))
+    assert find_bone_map(rig).joints == find_bone_map(rig_of(parents)).joints
+
+
+def test_limbs_without_hierarchy_are_found_all_the_same():
+    """As the deforming bones of Auto-Rig Pro: what moves them is constraints."""
+    parents, _, _ = hierarchy(*RIGS["Auto-Rig Pro"])
+    joints = find_bone_map(rig_of(parents)).joints
+    parents |= {f"{bone}_stretch.{side}": "root.x" for bone in ("leg", "forearm") for side in "lr"}
+    assert find_bone_map(rig_of(parents)).joints == joints
+
+
 def test_a_map_that_is_given_wins():
     parents = mixamo(LeftClaw="mixamorig:LeftForeArm")
     found = find_bone_map(rig_of(parents), {"left_wrist": "LeftClaw"})
