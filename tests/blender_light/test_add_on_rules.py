@@ -64,3 +64,13 @@ def test_the_rules_are_kept(file):
 )
 def test_a_violation_is_seen(source):
     assert violations(source)
+
+
+def test_the_manifest_asks_for_the_clipboard_because_copy_report_writes_to_it():
+    assert any(".clipboard" in path.read_text("utf-8") for path in FILES.values())
+    permissions = (ADD_ON.parent / "blender_manifest.toml").read_text("utf-8").partition("[permissions]")[2]
+    assert {line.split(" = ")[0] for line in permissions.partition("[")[0].split("\n") if line} == {
+        "files",
+        "network",
+        "clipboard",
+    }
