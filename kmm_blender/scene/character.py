@@ -44,7 +44,8 @@ def add_character(context: bpy.types.Context, name: str = "KMM Character") -> bp
     Returns:
         The armature object. Its bones are called as the canonical joints; the mesh is its child.
     """
-    if context.object is not None and context.object.mode != "OBJECT":
+    # One that is hidden can't leave its mode, and need not.
+    if context.object is not None and context.object.mode != "OBJECT" and bpy.ops.object.mode_set.poll():
         bpy.ops.object.mode_set(mode="OBJECT")
     armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
     armature.location = context.scene.cursor.location

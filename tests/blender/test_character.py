@@ -129,6 +129,17 @@ def test_it_is_seen_although_the_active_collection_is_hidden():
     assert len(character.data.bones) == 22
 
 
+@pytest.mark.parametrize("mode", ["POSE", "EDIT"])
+def test_it_is_added_although_the_active_object_was_hidden_in_another_mode(character, mode):
+    bpy.ops.object.mode_set(mode=mode)
+    character.hide_viewport = True
+    bpy.ops.kmm.add_character()
+    added = bpy.context.object
+    assert added != character and len(added.data.bones) == 22 and bpy.context.mode == "OBJECT"
+    character.hide_viewport = False
+    assert len(character.data.bones) == 22
+
+
 def test_the_operator_makes_it_the_one_to_animate():
     assert bpy.ops.kmm.add_character() == {"FINISHED"}
     assert bpy.context.scene.kmm.armature == bpy.context.object
