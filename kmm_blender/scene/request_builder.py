@@ -242,12 +242,14 @@ def _keep_others(
 def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int) -> tuple[Rig, Pose]:
     """How the armature stands in that frame."""
     scene = context.scene
-    if (scene.frame_current, scene.frame_subframe) == (frame, 0.0):
+    # What is hidden may stand where it was when it was last seen.
+    if armature.visible_get() and (scene.frame_current, scene.frame_subframe) == (frame, 0.0):
         rig = read_rig(armature)
         return rig, read_pose(armature, rig, context.evaluated_depsgraph_get())
     # In a scene of its own, for a moment: going there in this one would reset whatever was moved and not keyed.
-    elsewhere = bpy.data.scenes.new("KMM")
+    elsewhere, hidden = bpy.data.scenes.new("KMM"), armature.hide_viewport
     try:
+        armature.hide_viewport = False
         elsewhere.collection.objects.link(armature)
         elsewhere.frame_set(frame)
         layer = elsewhere.view_layers[0]
@@ -255,4 +257,5 @@ def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int
         rig = read_rig(armature.evaluated_get(layer.depsgraph))
         return rig, read_pose(armature, rig, layer.depsgraph)
     finally:
+        armature.hide_viewport = hidden
         bpy.data.scenes.remove(elsewhere)

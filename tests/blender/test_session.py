@@ -215,6 +215,26 @@ def test_start_from_pose_reads_the_first_frame_and_comes_back(character):
     assert plan.floor == pytest.approx(0.5) == again.floor
 
 
+@pytest.mark.parametrize("mesh", [True, False])
+@pytest.mark.parametrize("frame", [-10, 30])
+def test_start_from_pose_of_a_hidden_armature(character, frame, mesh):
+    """Switched off in viewports, as rigs often are; Blender leaves it where it was when it was last seen."""
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    for key, x in ((-10, 0.0), (30, 10.0)):
+        character.location.x = x
+        character.keyframe_insert("location", frame=key)
+    scene.frame_set(30)
+    character.hide_viewport = True
+    if not mesh:
+        bpy.data.objects.remove(character.children[0])
+    scene.frame_set(frame)
+    before = snapshot()
+    plan = build_plan(bpy.context)
+    assert np.allclose(plan.request.keep_clip.root_positions[0, [0, 2]], 0, atol=0.05)
+    assert not differences(before, snapshot())
+
+
 def test_start_from_pose_leaves_what_others_have_without_keys(fresh_scene, character):
     """Going to the first frame and back would put every other animated object back on its keys."""
     scene = bpy.context.scene
