@@ -25,7 +25,7 @@ from ..ui.properties import QUALITY_STEPS, true_fps
 from . import history, prompt_blocks, takes
 from .bone_map import find_bone_map
 from .prompt_blocks import Block
-from .retarget import ground_height, pose_to_clip
+from .retarget import check_rest_pose, ground_height, pose_to_clip
 from .rig import Pose, Rig, read_pose, read_rig
 from .take_maker import Target
 from .take_record import TakeRecord
@@ -101,7 +101,8 @@ def build_plan(
         action_name: for the takes' Actions.
 
     Raises:
-        KmmError: what ``read_rig``, ``find_bone_map``, ``to_timeline`` and ``GenerateRequest`` raise; ``takes_waiting``;
+        KmmError: what ``read_rig``, ``find_bone_map``, ``check_rest_pose``, ``to_timeline`` and ``GenerateRequest``
+            raise; ``takes_waiting``;
             for a block also ``no_block``, ``no_take``, ``other_fps`` or ``nothing_to_keep``.
     """
     scene, settings = context.scene, context.scene.kmm
@@ -110,6 +111,7 @@ def build_plan(
         armature = None
     rig = read_rig(armature)
     bone_map = find_bone_map(rig)
+    check_rest_pose(rig, bone_map)
     reason = takes.blocked(scene, armature)
     if reason:
         raise KmmError("takes_waiting", f"{reason}.")

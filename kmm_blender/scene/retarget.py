@@ -41,6 +41,8 @@ _ANKLE_HEIGHT = REST_PELVIS_HEIGHT + float(_TO_HIPS[1]) - _LEG
 _TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
 # A body axis this near to a coordinate axis is meant to be that axis.
 _NEARLY = np.cos(np.deg2rad(15))
+# Trunk and legs lean by less than 60 degrees at rest.
+_UPRIGHT = 0.5
 # An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
 _AT_ORIGIN = 0.25
 # Frames that are retargeted at once: about 15 ms.
@@ -131,6 +133,15 @@ def start_at(clip: MotionClip, pose: MotionClip) -> MotionClip:
     turned = clip.moved(yaw=float(yaw))
     way = pose.root_positions[0] - turned.root_positions[0]
     return turned.moved(translation=way * np.array([1.0, 0.0, 1.0]))
+
+
+def check_rest_pose(rig: Rig, bone_map: BoneMap) -> None:
+    """Says before any motion is made that ``retarget`` can't use the rig.
+
+    Raises:
+        KmmError: ``unknown_rig`` where the rest pose is not that of a person.
+    """
+    _read_body(rig, bone_map)
 
 
 def ground_height(rig: Rig, bone_map: BoneMap) -> float:
@@ -228,7 +239,14 @@ def _rest_pose(bones: dict[str, Array]) -> dict[str, Array]:
 
 def _body_axes(rig: Rig, at: dict[str, Array], neck: Array) -> Array:
     """A: what turns the core's axes into the left, up and forward of the rest pose. [4]"""
-    up = _onto_axis(neck - (at["left_ankle"] + at["right_ankle"]) / 2)
+    ankles, hips = ((at[f"left_{joint}"] + at[f"right_{joint}"]) / 2 for joint in ("ankle", "hip"))
+    up = _onto_axis(neck - ankles)
+    if min(rotations.normalize(part) @ up for part in (neck - hips, hips - ankles)) < _UPRIGHT:
+        raise KmmError(
+            "unknown_rig",
+            f"The rest pose of '{rig.name}' is not that of a person who stands: its hips are not between neck and feet.",
+            "Pose it in a T-pose, then Pose > Apply > Apply Pose as Rest Pose.",
+        )
     left = rotations.normalize(at["left_hip"] - at["right_hip"])
     left = left + rotations.normalize(at["left_shoulder"] - at["right_shoulder"])
     left = _onto_axis(left - (left @ up) * up)

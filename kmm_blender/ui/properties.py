@@ -109,7 +109,9 @@ class KMM_PG_take(bpy.types.PropertyGroup):
 
     action: PointerProperty(type=bpy.types.Action, name="Action", description="The take's own Action")
     seed: IntProperty(name="Seed", description="The seed that generated this take")
-    place: StringProperty(name="Place", description="Where the object stood that the keys are made for, as JSON")
+    place: StringProperty(
+        name="Place", description="Where the object stood that the keys are made for, as JSON"
+    )
 
 
 class KMM_PG_preview(bpy.types.PropertyGroup):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kmm_core.errors import KmmError
 
 from ..scene import bone_map
+from ..scene.retarget import check_rest_pose
 from ..scene.rig import read_rig
 
 # Panels are drawn many times a second; a rig is read at most this often.
@@ -52,6 +53,7 @@ def _read(armature) -> RigReport:
     try:
         rig = read_rig(armature)
         found = bone_map.find_bone_map(rig)
+        check_rest_pose(rig, found)
     except KmmError as error:
         return RigReport(error=error)
     notes = ()

@@ -14,6 +14,7 @@ from bl_ext.user_default.kmm.scene.action_writer import assign, fcurves, write_a
 from bl_ext.user_default.kmm.scene.bone_map import find_bone_map, problems, rigify_settings
 from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.fk_switch import switch_to_fk
+from bl_ext.user_default.kmm.scene.request_builder import build_plan
 from bl_ext.user_default.kmm.scene.retarget import (
     ground_height,
     pose_to_clip,
@@ -22,6 +23,7 @@ from bl_ext.user_default.kmm.scene.retarget import (
     start_at,
 )
 from bl_ext.user_default.kmm.scene.rig import Pose, read_pose, read_rig
+from bl_ext.user_default.kmm.ui.rig_report import rig_report
 from mathutils import Matrix, Quaternion, Vector
 
 from kmm_core.clip import MotionClip
@@ -672,6 +674,27 @@ def test_a_limb_without_length_and_a_person_without_sides_are_refused():
     with pytest.raises(KmmError, match="left and right are one") as caught:
         retarget(random_clip(), scanned, find_bone_map(scanned))
     assert caught.value.code == "unknown_rig"
+
+
+@pytest.mark.parametrize("upside_down", ["spine1", "_hip"])
+def test_a_rest_pose_with_trunk_and_legs_on_one_side_is_refused_before_generating(upside_down):
+    """As the bones of some BVH data sets lie, all along one axis: limbs came out right and the trunk upside down."""
+    armature = make_rig()
+    scene = bpy.context.scene
+    scene.kmm.armature = armature
+    bpy.ops.kmm.add_prompt()
+    bpy.ops.object.mode_set(mode="EDIT")
+    edit = armature.data.edit_bones
+    for top in [bone for bone in edit if bone.name.endswith(upside_down)]:
+        for bone in (top, *top.children_recursive):
+            for end in ("head", "tail"):
+                x, y, z = getattr(bone, end)
+                setattr(bone, end, (x, y, 2 * edit["pelvis"].head.z - z))
+    bpy.ops.object.mode_set(mode="OBJECT")
+    with pytest.raises(KmmError, match="hips are not between neck and feet") as caught:
+        build_plan(bpy.context)
+    assert caught.value.code == "unknown_rig" and "T-pose" in caught.value.hint
+    assert rig_report(armature).error.message == caught.value.message
 
 
 def failure(armature):
