@@ -95,10 +95,12 @@ def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
         result.append(
             "The armature shows its rest position; switch it to Pose Position in its Armature properties."
         )
+    if rig.plays_solo:
+        result.append("An NLA track plays solo, so that no take shows; click its star in the NLA editor.")
     held = [name for name in bone_map.driven if rig.constrained[rig.index(name)]]
     if held:
         result.append(
-            f"Constraints move {_few(held)}, so keys on them may not show. Mute these constraints, or choose the "
+            f"Constraints or drivers move {_few(held)}, so keys on them may not show. Mute these, or choose the "
             "armature whose bones are keyed."
         )
     lacking = [name for name in JOINT_NAMES if _OPTIONAL.search(name) and name not in bone_map.joints]

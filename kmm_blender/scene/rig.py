@@ -12,6 +12,8 @@ from kmm_core.errors import KmmError
 from kmm_core.motion import rotations
 from kmm_core.motion.rotations import Array
 
+from .rotation_channels import property_name
+
 if TYPE_CHECKING:
     import bpy
 
@@ -34,7 +36,7 @@ class Rig:
         moves: [B] whether location channels have an effect (the bone is not connected to its parent).
         local_location: [B] whether location channels are in the bone's own axes, else in its parent's.
         deforms: [B] whether the bone moves the mesh.
-        constrained: [B] whether a constraint on the bone has a say.
+        constrained: [B] whether a constraint on the bone, or a driver of its rotation, has a say.
         copies: [B] index of the bone that a constraint makes it a copy of, -1 for none.
         shows_rest: whether the armature is switched to its rest position, so that no pose shows.
         settings: custom properties that are numbers: (bone name, property) to value.
@@ -43,6 +45,7 @@ class Rig:
         parent_world: what the object's own channels are relative to (its parent, as a rule), [4, 4].
         delta_location: the object's delta transform, [3].
         delta_rotation: the same, [4] wxyz.
+        plays_solo: whether an NLA track plays alone, so that no Action shows.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Rig:
     parent_world: Array
     delta_location: Array
     delta_rotation: Array
+    plays_solo: bool = False
 
     def index(self, bone: str) -> int:
         """Index of a bone by its name."""
@@ -114,6 +118,8 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
     basis = np.array(armature.matrix_basis, dtype=float)
     scale = _even_scale(armature.name, world)
     pose_bones = [armature.pose.bones[bone.name] for bone in bones]
+    data = armature.animation_data
+    drivers = {curve.data_path for curve in data.drivers if not curve.mute} if data else set()
     turned = rotations.multiply(rotation_of(basis), rotations.conjugate(_rotation_channels(armature)))
     return Rig(
         name=armature.name,
@@ -126,7 +132,13 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         moves=np.array([not (bone.use_connect and bone.parent) for bone in bones]),
         local_location=np.array([bone.use_local_location for bone in bones]),
         deforms=np.array([bone.use_deform for bone in bones]),
-        constrained=np.array([any(_active_constraints(bone)) for bone in pose_bones]),
+        constrained=np.array(
+            [
+                bool(_active_constraints(bone))
+                or bone.path_from_id(property_name(bone.rotation_mode)) in drivers
+                for bone in pose_bones
+            ]
+        ),
         copies=tuple(_copied(armature, bone, index) for bone in pose_bones),
         shows_rest=armature.data.pose_position == "REST",
         settings={
@@ -140,6 +152,7 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         parent_world=world @ np.linalg.inv(basis),
         delta_location=np.array(armature.delta_location, dtype=float),
         delta_rotation=turned,
+        plays_solo=bool(data and data.use_nla and any(track.is_solo for track in data.nla_tracks)),
     )
 
 

@@ -773,3 +773,33 @@ def test_constraints_on_driven_bones_are_reported():
     scanned = read_rig(armature)
     assert problems(scanned, find_bone_map(scanned)) == []
     assert rigify_settings(scanned) == []
+
+
+@pytest.mark.parametrize("mode", ["QUATERNION", "XYZ", "AXIS_ANGLE"])
+def test_drivers_on_driven_bones_are_reported(mode):
+    armature = make_rig()
+    elbow = armature.pose.bones["left_elbow"]
+    elbow.rotation_mode = mode
+    elbow.driver_add("scale", 0)
+    elbow.driver_add("rotation_euler" if mode == "QUATERNION" else "rotation_quaternion", 1)  # without effect
+    scanned = read_rig(armature)
+    assert problems(scanned, find_bone_map(scanned)) == []
+    in_use = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
+    driver = elbow.driver_add(in_use.get(mode, "rotation_euler"), 1)
+    [sentence] = problems(read_rig(armature), find_bone_map(scanned))
+    assert "left_elbow" in sentence and "drivers" in sentence
+    driver.mute = True
+    assert problems(read_rig(armature), find_bone_map(scanned)) == []
+
+
+def test_an_nla_track_that_plays_solo_is_reported():
+    """Blender then plays neither the Action, which a take is, nor any other track."""
+    armature = make_rig()
+    track = armature.animation_data_create().nla_tracks.new()
+    scanned = read_rig(armature)
+    assert problems(scanned, find_bone_map(scanned)) == []
+    track.is_solo = True
+    [sentence] = problems(read_rig(armature), find_bone_map(scanned))
+    assert "solo" in sentence and "star" in sentence
+    armature.animation_data.use_nla = False
+    assert problems(read_rig(armature), find_bone_map(scanned)) == []
