@@ -101,8 +101,8 @@ def build_plan(
         action_name: for the takes' Actions.
 
     Raises:
-        KmmError: what ``read_rig``, ``find_bone_map``, ``check_rest_pose``, ``to_timeline`` and ``GenerateRequest``
-            raise; ``takes_waiting``; for a block also ``no_block``, ``no_take``, ``other_fps`` or ``nothing_to_keep``.
+        KmmError: what ``read_rig``, ``find_bone_map``, ``check_rest_pose``, ``pose_to_clip``, ``to_timeline`` and
+            ``GenerateRequest`` raise; ``takes_waiting``; for a block also ``no_block``, ``no_take``, ``other_fps`` or ``nothing_to_keep``.
     """
     scene, settings = context.scene, context.scene.kmm
     armature = settings.armature

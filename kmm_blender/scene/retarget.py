@@ -43,6 +43,8 @@ _TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
 _NEARLY = np.cos(np.deg2rad(15))
 # Trunk and legs lean by less than 60 degrees at rest.
 _UPRIGHT = 0.5
+# A pose may have its legs longer or shorter than at rest by this part.
+_STRETCHED = 0.1
 # An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
 _AT_ORIGIN = 0.25
 # Frames that are retargeted at once: about 15 ms.
@@ -103,10 +105,17 @@ def pose_to_clip(
         floor: height in the world that becomes y = 0; by default the character's own, ``ground_height``.
 
     Raises:
-        KmmError: ``unknown_rig`` where the rest pose is not that of a person.
+        KmmError: ``unknown_rig`` where the rest pose is not that of a person; ``scaled_pose`` where bones are scaled.
     """
     bone_map = bone_map.shown or bone_map
     body = _read_body(rig, bone_map)
+    size = _leg_length(pose.heads[0], rig, bone_map) / _leg_length(rig.heads, rig, bone_map)
+    if abs(size - 1) > _STRETCHED:
+        raise KmmError(
+            "scaled_pose",
+            f"The legs of '{rig.name}' are {size:.2f} times as long in its pose as at rest: a bone is scaled or stretched.",
+            "Clear the bone's scale (Alt+S) and scale the object instead, or start from the world's origin.",
+        )
     back = rotations.multiply(rotations.conjugate(_TO_BLENDER), rotation_of(pose.worlds))
 
     def turned(name: str) -> Array:
@@ -147,6 +156,15 @@ def check_rest_pose(rig: Rig, bone_map: BoneMap) -> None:
 def ground_height(rig: Rig, bone_map: BoneMap) -> float:
     """Height in the world of the floor under the rig's rest pose: world units."""
     return float((rig.world[:3, :3] @ _read_body(rig, bone_map).ground + rig.world[:3, 3])[2])
+
+
+def _leg_length(heads: Array, rig: Rig, bone_map: BoneMap) -> float:
+    """From hip over knee to ankle, both legs together, with the bones' ``heads`` [B, 3]."""
+    ways = (
+        (f"{side}_{a}", f"{side}_{b}") for side in _SIDES for a, b in (("hip", "knee"), ("knee", "ankle"))
+    )
+    at = {ours: heads[rig.index(bone)] for ours, bone in bone_map.joints.items()}
+    return float(sum(np.linalg.norm(at[end] - at[start]) for start, end in ways))
 
 
 @dataclass(frozen=True, eq=False)

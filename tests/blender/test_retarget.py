@@ -453,6 +453,22 @@ def test_the_motion_starts_where_the_character_stands_and_faces():
     np.testing.assert_allclose(facing, [np.sin(1.1), 0, np.cos(1.1)], atol=1e-4)
 
 
+def test_a_pose_of_scaled_bones_is_refused():
+    """The keys would put a person of the rest pose's size there: it sank into the floor, with bent legs."""
+    armature = make_rig(names=UNREAL, root_bone=True)
+    scanned = read_rig(armature)
+    bone_map = find_bone_map(scanned)
+    for scale in (1.0, 1.05, 0.5):
+        armature.pose.bones["root"].scale = [scale] * 3
+        bpy.context.view_layer.update()
+        pose = read_pose(armature, scanned, bpy.context.evaluated_depsgraph_get())
+        if scale != 0.5:
+            pose_to_clip(pose, scanned, bone_map)
+    with pytest.raises(KmmError, match="are 0.50 times as long") as caught:
+        pose_to_clip(pose, scanned, bone_map)
+    assert caught.value.code == "scaled_pose" and "Alt+S" in caught.value.hint
+
+
 @pytest.mark.parametrize("floor", [0.0, -0.98])
 def test_a_rig_whose_origin_is_its_hips_still_stands_on_the_floor(floor):
     armature = make_rig(floor=floor)
