@@ -203,10 +203,12 @@ class KMM_OT_prompts_to_markers(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         present = {(marker.frame, marker.name) for marker in scene.timeline_markers}
+        cut = 0
         for frame, name in markers:
-            if (frame, name) not in present:
-                scene.timeline_markers.new(name, frame=frame)
-        cut = sum(len(name.encode()) > MAX_MARKER_BYTES for _, name in markers)
+            held = name.encode()[:MAX_MARKER_BYTES].decode(errors="ignore")
+            cut += held != name
+            if (frame, held) not in present:
+                scene.timeline_markers.new(held, frame=frame)
         if cut:
             self.report({"WARNING"}, f"{cut} names were cut: a marker holds {MAX_MARKER_BYTES} bytes")
         return {"FINISHED"}

@@ -162,6 +162,15 @@ def test_prompts_survive_the_way_through_markers(settings, fresh_scene):
     assert listed(settings) == before
 
 
+def test_markers_of_long_prompts_are_not_added_twice(fresh_scene):
+    """A marker holds the first 63 bytes, here cut within a letter of two."""
+    prompt = fresh_scene.kmm.prompts.add()
+    prompt.text, prompt.start, prompt.end = "a" * 62 + "ü and more", 1, 50
+    for _ in range(2):
+        bpy.ops.kmm.prompts_to_markers()
+        assert [(m.frame, m.name) for m in fresh_scene.timeline_markers] == [(1, "a" * 62), (50, "end")]
+
+
 def test_camera_markers_are_no_prompts(fresh_scene):
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     fresh_scene.timeline_markers.new("shot 10", frame=1).camera = camera
