@@ -234,6 +234,7 @@ def push_to_nla(armature: bpy.types.Object, action: bpy.types.Action, name: str)
     strip = track.strips.new(name, round(action.frame_range[0]), action)
     if _HAS_SLOTS:
         strip.action_slot = _slot(action, armature)
+    strip.frame_start_ui = action.frame_range[0]  # the first key may be between two frames
     strip.influence = 1.0
     strip.blend_type = "REPLACE"
     strip.extrapolation = "NOTHING"

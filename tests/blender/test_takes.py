@@ -299,6 +299,15 @@ def test_accepted_motion_is_the_take(character):
         assert np.linalg.norm(np.array(head) - (x, -z, y)) < 1e-3
 
 
+def test_a_take_with_a_key_between_frames_is_not_shifted_on_its_nla_track(character):
+    scene, head = bpy.context.scene, character.pose.bones["head"]
+    add_takes(scene, character)
+    head.keyframe_insert("location", frame=-20.5)
+    takes.accept(scene, "NLA")
+    strip = character.animation_data.nla_tracks[-1].strips[0]
+    assert (strip.frame_start, strip.frame_end) == (-20.5, 34.0) == tuple(strip.action.frame_range)
+
+
 def test_accept_needs_a_take_on_show(character):
     scene = bpy.context.scene
     add_takes(scene, character)
