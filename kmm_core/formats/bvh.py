@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def _read_text(path: Path) -> str:
                 f"holds {size / 2**20:.0f} MB, more than the {MAX_FILE_BYTES / 2**20:.0f} MB that are read.",
                 "Cut it into shorter takes.",
             )
-        return path.read_bytes().decode("utf-8-sig", errors="replace")
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise _fail(
             path, f"cannot be read ({error.strerror}).", "Check the path and its permissions."
@@ -76,21 +78,10 @@ def _split(path: Path, text: str) -> tuple[str, str]:
         first = text.split(maxsplit=1)[0][:30]
         raise _fail(path, f"starts with {first!r}; expected HIERARCHY.", "Check that it is a BVH file.")
     # The keyword stands on a line of its own, so a joint called "Motion" does not match.
-    start = 0
-    while True:
-        start = text.find("MOTION", start)
-        if start < 0:
-            raise _fail(path, "ends before its MOTION section; the file is truncated.")
-        line_start = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
-        if not text[line_start:start].strip(" \t}") and text[start + 6 : start + 7] in (
-            "\r",
-            "\n",
-            " ",
-            "\t",
-            "",
-        ):
-            return text[:start], text[start + 6 :]
-        start += 6
+    keyword = re.search(r"^[ \t}]*(MOTION)(?=\s|$)", text, re.IGNORECASE | re.MULTILINE)
+    if keyword is None:
+        raise _fail(path, "ends before its MOTION section; the file is truncated.")
+    return text[: keyword.start(1)], text[keyword.end() :]
 
 
 def _parse_hierarchy(path: Path, header: str):
@@ -165,20 +156,24 @@ def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, fl
     numbers = motion
     found = {}
     for key in ("Frames:", "Frame Time:"):
-        start = numbers.find(key, 0, 2000)
-        word, _, _ = numbers[start + len(key) : start + len(key) + 80].strip().partition("\n")
+        line = re.search(
+            key.replace(" ", r"\s*").replace(":", r"\s*:\s*(\S*)"), numbers[:2000], re.IGNORECASE
+        )
         try:
-            found[key] = float(word.split()[0]) if start >= 0 else np.nan
-        except (ValueError, IndexError):
+            found[key] = float(line[1]) if line else np.nan
+        except ValueError:
             found[key] = np.nan
-        if not (np.isfinite(found[key]) and found[key] > 0):
-            given = f"'{key} {word.strip()[:30]}'" if start >= 0 else "no such line"
+        if not (line and np.isfinite(found[key]) and found[key] > 0):
+            given = f"'{key} {line[1][:30]}'" if line else "no such line"
             raise _fail(path, f"has {given} after MOTION; expected '{key}' and a positive number.")
-        line_end = numbers.find(word.split()[0], start) + len(word.split()[0])
-        numbers = numbers[line_end:]
+        numbers = numbers[line.end() :]
     frames = int(found["Frames:"])
     if num_channels == 0:
         raise _fail(path, "has no CHANNELS, so it holds no motion.")
+    # Some files hold many frames a line; but a line that is a little longer would shift all that follows.
+    width = len(numbers.lstrip().partition("\n")[0].split())
+    if width > num_channels and width % num_channels:
+        raise _fail(path, f"has {width} numbers in its first frame; its CHANNELS name {num_channels}.")
     try:
         with warnings.catch_warnings():
             # At a word that is no number, NumPy stops: older ones warn, newer ones raise.

@@ -81,8 +81,25 @@ def test_rotation_channels_apply_in_the_order_of_each_joint(save):
         SMALL.replace("Xposition", "XPOSITION").replace("Zrotation", "ZROTATION"),
         SMALL + "\n\n  \n",
         SMALL.replace("End Site", "End Site tip"),
+        SMALL.replace("\n", "\r"),
+        SMALL.replace("HIERARCHY", "hierarchy")
+        .replace("MOTION", "motion")
+        .replace("Frame Time", "Frame time"),
+        SMALL.replace("Frames:", "FRAMES :").replace("Frame Time:", "FRAME  TIME:"),
     ],
-    ids=["crlf", "tabs", "no newline", "bom", "braces", "capitals", "blank lines", "named end"],
+    ids=[
+        "crlf",
+        "tabs",
+        "no newline",
+        "bom",
+        "braces",
+        "capitals",
+        "blank lines",
+        "named end",
+        "cr",
+        "small",
+        "spaces",
+    ],
 )
 def test_spellings_that_exporters_use_read_alike(save, text):
     text = text.replace("Frame\tTime:", "Frame Time:")
@@ -122,6 +139,7 @@ BROKEN = {
     "zero frame time": (SMALL.replace("0.033333", "0"), "Frame Time:"),
     "more frames promised than memory holds": (SMALL.replace("Frames: 2", "Frames: 999999999999"), "truncated"),
     "a word in the motion": (SMALL.replace("1 96 3", "1 oops 3"), "numbers only"),
+    "a number too many in every frame": (SMALL.replace(" 0\n", " 0 7\n").replace(" 60\n", " 60 7\n"), "10 numbers"),
     "decimal commas": (SMALL.replace("0.0 10.0 0.0", "0,0 10,0 0,0"), "decimal points"),
     "nan": (SMALL.replace("1 96 3", "1 nan 3"), "not finite in frame 1"),
     "an offset too short": (SMALL.replace("0.0 10.0 0.0", "0.0 10.0"), "three numbers"),
