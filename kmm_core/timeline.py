@@ -351,6 +351,10 @@ def _from_srt(text: str, fps: float) -> Timeline:
         spoken = []
         index += 1
         while index < len(lines) and lines[index].strip():
+            if _SRT_TIMES.match(lines[index]):  # the next cue, with no blank line before it
+                if spoken and spoken[-1].strip().isdigit():
+                    spoken.pop()
+                break
             spoken.append(re.sub(r"<[^>]*>", "", lines[index]))
             index += 1
         if not "".join(spoken).strip():

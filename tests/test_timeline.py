@@ -132,6 +132,14 @@ def test_srt_tolerates_tags_missing_numbers_and_windows_line_ends(tmp_path):
     assert read_timeline(path) == Timeline(30, (Prompt("walks slowly", 15, 30),))
 
 
+def test_srt_cues_without_blank_lines_between_are_told_apart(tmp_path):
+    path = tmp_path / "t.srt"
+    first, second = "00:00:00,000 --> 00:00:01,000\nwalks\n", "00:00:01,000 --> 00:00:02,000\nruns\n"
+    for text in (f"1\n{first}2\n{second}", first + second):
+        path.write_text(text)
+        assert read_timeline(path) == Timeline(30, (Prompt("walks", 0, 30), Prompt("runs", 30, 60)))
+
+
 JSON_PROMPT = '{"fps": 30, "prompts": [{"text": "a", "start": 0, "end": %s}]}'
 
 
