@@ -294,6 +294,11 @@ def _pick(path: Path, functions: dict[str, Callable]) -> Callable:
     return functions[path.suffix.lower()]
 
 
+def _exact(fps: float) -> str:
+    """Every digit, for rates such as 24 / 1.001; 30 for 30.0."""
+    return repr(fps).removesuffix(".0")
+
+
 def _broken(message: str, hint: str) -> KmmError:
     return KmmError("bad_timeline_file", message, hint)
 
@@ -324,7 +329,7 @@ def _from_json(text: str, fps: float) -> Timeline:
 def _to_json(timeline: Timeline) -> str:
     prompts = [{"text": p.text, "start": p.start, "end": p.end} for p in timeline.prompts]
     rows = ",\n".join("    " + json.dumps(prompt, ensure_ascii=False) for prompt in prompts)
-    return f'{{\n  "fps": {timeline.fps:.10g},\n  "prompts": [\n{rows}\n  ]\n}}\n'
+    return f'{{\n  "fps": {_exact(timeline.fps)},\n  "prompts": [\n{rows}\n  ]\n}}\n'
 
 
 _SRT_TIME = r"(\d+):(\d{1,2}):(\d{1,2})[,.](\d{1,3})"
@@ -443,7 +448,7 @@ def _to_csv(timeline: Timeline) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["text", "start", "end"])
     writer.writerows([p.text, p.start, p.end] for p in timeline.prompts)
-    return f"# fps: {timeline.fps:.10g}\n{buffer.getvalue()}"
+    return f"# fps: {_exact(timeline.fps)}\n{buffer.getvalue()}"
 
 
 def _from_text(text: str, fps: float) -> Timeline:

@@ -102,7 +102,7 @@ def test_the_examples_say_the_same(name):
 
 
 @pytest.mark.parametrize("suffix", [".json", ".srt", ".csv", ".txt"])
-@pytest.mark.parametrize("fps", [24.0, 29.97, 30.0, 240.0])
+@pytest.mark.parametrize("fps", [24 / 1.001, 24.0, 29.97, 30.0, 240.0])
 def test_round_trip(tmp_path, suffix, fps):
     tricky = Timeline(fps, (Prompt('he said "go", then ran', 7, 90), Prompt("ends; here 👋", 91, 1000)))
     for timeline in (shots(fps), tricky):
