@@ -407,13 +407,12 @@ def _from_csv(text: str, fps: float) -> Timeline:
     skipped = 0
     while skipped < len(lines) and (lines[skipped].startswith("#") or not lines[skipped].strip()):
         stated = re.fullmatch(r"#\s*fps\s*[:=]\s*(.*?)[,;\s]*", lines[skipped], re.IGNORECASE)
-        fps = check_fps(stated.group(1)) if stated else fps
+        fps = check_fps(stated.group(1).replace(",", ".")) if stated else fps
         skipped += 1
     head = lines[skipped] if skipped < len(lines) else ""
-    # Spreadsheets of some countries write semicolons.
-    rows = csv.reader(
-        io.StringIO("\n".join(lines[skipped:])), delimiter=";" if ";" in head else ",", strict=True
-    )
+    # Spreadsheets of countries with decimal commas write semicolons.
+    delimiter, point = (";", ",") if ";" in head else (",", ".")
+    rows = csv.reader(io.StringIO("\n".join(lines[skipped:])), delimiter=delimiter, strict=True)
     try:
         columns = [name.strip().lower() for name in next(rows, [])]
         seconds = columns == ["text", "start_seconds", "end_seconds"]
@@ -429,7 +428,7 @@ def _from_csv(text: str, fps: float) -> Timeline:
                     f"line {line}: {len(row)} fields; expected 3.", "Put text with commas in quotes."
                 )
             if seconds:
-                start, end = (_number(field) for field in row[1:])
+                start, end = (_number(field.replace(point, ".")) for field in row[1:])
                 if start is None or end is None:
                     raise _broken(f"line {line}: {row[1][:20]}, {row[2][:20]} are not numbers.", _CSV_FORM)
                 prompts.append(_timed(row[0], start, end, fps, line))

@@ -126,6 +126,12 @@ def test_csv_reads_seconds_semicolons_and_its_own_fps(tmp_path):
     assert read_timeline(path) == Timeline(24, (Prompt("walk", 0, 36),))
 
 
+def test_csv_of_a_spreadsheet_with_decimal_commas(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("# fps: 12,5;;\ntext;start_seconds;end_seconds\nwalk, then run;0,4;2,0\n")
+    assert read_timeline(path) == Timeline(12.5, (Prompt("walk, then run", 5, 25),))
+
+
 def test_srt_tolerates_tags_missing_numbers_and_windows_line_ends(tmp_path):
     path = tmp_path / "t.srt"
     path.write_bytes(b"00:00:00.500 --> 00:00:01,000\r\n<i>walks</i>\r\nslowly\r\n\r\n\r\n")
