@@ -285,24 +285,17 @@ def write_captions(
     return tuple(sentences)
 
 
-# Words that change with the side they name. Order matters: the longer ones first.
-_SWAPS = (
-    ("anti-clockwise", "clockwise"),
-    ("anticlockwise", "clockwise"),
-    ("counter-clockwise", "clockwise"),
-    ("counter clockwise", "clockwise"),
-    ("counterclockwise", "clockwise"),
-    ("clockwise", "counterclockwise"),
-)
-_SWAP_WORD = dict(_SWAPS)
-_CLOCK = re.compile("|".join(re.escape(word) for word, _ in _SWAPS), re.IGNORECASE)
+# As people write it: "anti-clockwise", "counter clock wise".
+_CLOCK = re.compile(r"((?:anti|counter)[\s-]*)?clock[\s-]*wise", re.IGNORECASE)
 
 _SIDE = re.compile(
     r"\b(?P<side>left|right|lefts|rights)(?P<tail>(?:ward|wards|-?handed|-?footed|most|y|ie|side)?)\b",
     re.IGNORECASE,
 )
 # "right" that is never a side, and "right" that is one only behind a determiner or a verb of moving.
-_NEVER_A_SIDE = re.compile(r"[\s-]+(?:away|now|angles?|angled|on the spot|in the middle)\b", re.IGNORECASE)
+_NEVER_A_SIDE = re.compile(
+    r"[\s-]+(?:away|now|angles?|angled|on the spot|in the middle|himself|herself|themselves)\b", re.IGNORECASE
+)
 _PLACE = re.compile(
     r"\s+(?:behind|beside|next|above|below|under|underneath|over(?! left)|in front|on top|at|back|up to|into|through|past)\b",
     re.IGNORECASE,
@@ -386,7 +379,7 @@ def mirror_caption(text: str) -> str:
     "left" as the verb of leave ("he left the room") and "right" that names no side ("right away", "upright",
     "a right angle") stay as they are.
     """
-    text = _CLOCK.sub(lambda match: _like(_SWAP_WORD[match[0].lower()], match[0]), text)
+    text = _CLOCK.sub(lambda clock: _like("clockwise" if clock[1] else "counterclockwise", clock[0]), text)
     return _SIDE.sub(_swap_side, text)
 
 

@@ -193,7 +193,7 @@ _RAISED_HAND = re.compile(
     rf"\b(?:rais|lift|wav|put|reach|hold|point|swing)\w*\b[^.,;]*?\b(left|right)\s+{_HAND}\b", re.IGNORECASE
 )
 _TURN = re.compile(
-    r"\b(?:turn|veer|curv|spin|rotat|pivot|circl)\w*\b[^.,;]*?\b(left|right|counter-?\s?clockwise|anti-?clockwise|clockwise)\b",
+    r"\b(?:turn|veer|curv|spin|rotat|pivot|circl)\w*\b[^.,;]*?\b(left|right|(?:(?:counter|anti)[\s-]*)?clock[\s-]*wise)\b",
     re.IGNORECASE,
 )
 _WAY = re.compile(
@@ -207,7 +207,7 @@ def _side_of(word: str) -> str:
     word = word.lower()
     if word.startswith(("counter", "anti")):
         return "left"
-    return "right" if word == "clockwise" else word
+    return "right" if word.startswith("clock") else word
 
 
 def side_doubt(caption: str, measured: Measurements) -> str:

@@ -301,8 +301,12 @@ def test_a_wrong_turn_in_a_caption_is_found(side, angle):
     assert measured.turn == pytest.approx(angle, abs=0.05)
     assert side_doubt(f"turns to the {side}", measured) == ""
     assert side_doubt(f"turns to the {other}", measured) != ""
-    assert side_doubt("turns counterclockwise", measured) == (
-        "" if side == "left" else side_doubt("turns left", measured)
+    for way in ("counterclockwise", "anti clockwise", "counter clock-wise"):
+        assert side_doubt(f"turns {way}", measured) == (
+            "" if side == "left" else side_doubt("turns left", measured)
+        )
+    assert side_doubt("turns clock wise", measured) == (
+        "" if side == "right" else side_doubt("turns right", measured)
     )
 
 
