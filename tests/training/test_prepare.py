@@ -593,6 +593,8 @@ def test_babel_layout(tmp_path):
     write_amass(motion, raising("left", 90))
     labels = [
         {"raw_label": "stand", "proc_label": "stand", "start_t": 0, "end_t": 1.2},
+        {"raw_label": "wait", "proc_label": "wait", "start_t": 0, "end_t": 1.2},
+        {"raw_label": ".", "proc_label": None, "start_t": 0, "end_t": 1.2},
         {"raw_label": "raise left arm", "proc_label": "raise left arm", "start_t": 0.2, "end_t": 2.8},
         {"raw_label": "raise right arm", "proc_label": "raise right arm", "start_t": 0.2, "end_t": 2.8},
         {"raw_label": "transition", "proc_label": "transition", "start_t": 1.0, "end_t": 2.8},
@@ -605,10 +607,10 @@ def test_babel_layout(tmp_path):
     }
     missing = {**row, "babel_sid": 8, "feat_p": "CMU/CMU/01/nowhere_poses.npz"}
     (tmp_path / "val.json").write_text(json.dumps({"7": row, "8": missing}))
-    prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)
+    assert not prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1).skipped
     rows = read_manifest(tmp_path / "out")
     assert [(row.captions, row.split, row.labels["side"]) for row in rows] == [
-        (("stand",), "test", "none"),
+        (("stand", "wait"), "test", "none"),
         (("raise left arm",), "test", "left"),
     ]
     (tmp_path / "val.json").write_text('{"7": 3}')

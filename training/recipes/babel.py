@@ -8,7 +8,7 @@ from pathlib import Path
 from kmm_core.clip import MotionClip
 from kmm_core.formats.babel import label_file, read_babel
 
-from ..captions import mirror_caption, names_a_side
+from ..captions import names_a_side
 from ..data_checks import measure, side_doubt
 from .humanml3d_captions import tidy
 from .recipe import Cut, Dropped, Take
@@ -22,7 +22,7 @@ class Babel:
     """One take a labelled AMASS sequence; every frame-level segment becomes a clip, so neighbours make timelines."""
 
     name = "babel"
-    version = 1
+    version = 2
     licence = "LicenseRef-AMASS"
     noncommercial = True
     credit = "Punnakkal et al., BABEL, 2021; motion from AMASS"
@@ -51,24 +51,32 @@ class Babel:
         return read_amass(take.files[0])
 
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
-        """One clip a labelled segment of 1 to 10 s."""
+        """One clip a labelled segment of 1 to 10 s, with every label that it has."""
+        segments: dict[tuple[int, int], dict[str, None]] = {}
         for start, end, text in take.details["segments"]:
-            first, last = round(start * clip.fps), min(clip.num_frames, round(end * clip.fps))
+            span = round(start * clip.fps), min(clip.num_frames, round(end * clip.fps))
             caption = tidy(text)
-            if caption in _NOT_AN_ACTION:
-                continue
+            if caption and caption not in _NOT_AN_ACTION:
+                segments.setdefault(span, {})[caption] = None
+        for (first, last), texts in segments.items():
             if not 30 <= last - first <= 300:
-                yield Dropped("clip", "not between 1 and 10 s", f"{take.id} {start:.1f}-{end:.1f}")
+                yield Dropped("clip", "not between 1 and 10 s", f"{take.id} {first}-{last}")
                 continue
-            doubt = side_doubt(caption, measure(clip.slice(first, last))) if names_a_side(caption) else ""
-            if doubt:
-                yield Dropped(
-                    "caption", "a side that the motion does not show", f"{take.id}: {caption}: {doubt}"
-                )
-                continue
-            side = "none" if mirror_caption(caption) == caption else "left" if "left" in caption else "right"
-            labels = {"action": caption.split()[0], "side": side, "turn": "none", "style": "normal"}
-            yield Cut(first, last, (caption,), labels)
+            measured = measure(clip.slice(first, last))
+            captions = []
+            for caption in texts:
+                doubt = side_doubt(caption, measured) if names_a_side(caption) else ""
+                if doubt:
+                    yield Dropped(
+                        "caption", "a side that the motion does not show", f"{take.id}: {caption}: {doubt}"
+                    )
+                else:
+                    captions.append(caption)
+            if captions:
+                caption = captions[0]
+                side = "none" if not names_a_side(caption) else "left" if "left" in caption else "right"
+                labels = {"action": caption.split()[0], "side": side, "turn": "none", "style": "normal"}
+                yield Cut(first, last, tuple(captions), labels)
 
 
 RECIPE = Babel()
