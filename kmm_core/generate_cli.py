@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ SUFFIXES = (".amass.npz", ".npz", ".bvh", ".gif", ".mp4", ".png")
 MAX_SAMPLES = 64
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
+# BVH files state their frame time with six decimals or a few more: 0.041708 s are 24 / 1.001 frames a second.
+_FRAME_TIME_DIGITS = 1e-6
 EXIT_FAILED, EXIT_BAD_ARGUMENTS, EXIT_CANCELLED = 1, 2, 130
 
 EPILOG = """\
@@ -318,7 +320,9 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
         raise KmmError(
             "bad_source", f"--from {path.name} is neither .npz nor .bvh.", "Convert it to one of them."
         )
-    if clip.fps != timeline.fps:
+    if abs(1 / clip.fps - 1 / timeline.fps) < _FRAME_TIME_DIGITS:
+        clip = replace(clip, fps=timeline.fps)
+    else:
         clip = clip.resample(timeline.fps)
     mask = np.zeros(timeline.num_frames, dtype=bool)
     for start, end in request.keep:

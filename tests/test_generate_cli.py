@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +211,22 @@ def test_kept_frames(run, pipeline, monkeypatch):
     assert (clip.fps, clip.num_frames) == (30, 61)
     assert np.flatnonzero(mask).tolist() == [*range(10), *range(50, 61)]
     assert mask.shape == (70,)
+
+
+@pytest.mark.parametrize("frame_time", [None, "0.041708"], ids=["written here", "six decimals"])
+def test_a_rate_that_a_bvh_rounds_loses_no_frame(run, pipeline, monkeypatch, frame_time):
+    module = pytest.importorskip("kmm_core.pipeline")
+    monkeypatch.setattr(module, "Keep", lambda clip, frames: clip)
+    root = np.random.default_rng(0).normal(size=(400, 3))
+    path = run.folder / "in.bvh"
+    write_bvh(path, MotionClip(root, np.tile([1.0, 0, 0, 0], (400, 22, 1)), 24 / 1.001))
+    if frame_time:
+        path.write_text(re.sub("Frame Time: .*", f"Frame Time: {frame_time}", path.read_text()))
+    rate = ("--fps", 24 / 1.001, "--frames", 500)
+    done = run("walks", *rate, "--from", "in.bvh", "--keep", "0:400", "-o", "a.npz")
+    assert done.code == 0, done.err
+    assert pipeline.asked.keep.fps == 24 / 1.001
+    assert np.allclose(pipeline.asked.keep.root_positions, root, atol=1e-6)
 
 
 @pytest.mark.parametrize(
