@@ -27,8 +27,8 @@ _RIGIFY_STILL = ("root", "hips", "chest")
 # Their custom properties: full FK limbs that turn with the body, neck and head that turn with what is below.
 _RIGIFY_FK = {"IK_FK": 1.0, "FK_limb_follow": 0.0, "neck_follow": 1.0, "head_follow": 1.0}
 _OPTIONAL = re.compile("collar|foot")
-# What riggers add to a limb's word: Rigify's FK controls, Auto-Rig Pro, MakeHuman's first halves, VRM's centre.
-_ADDED = r"(_fk|_stretch|0?1(-1)?)(?=$|[._][lr]$)|\.x$|(?<=^J_Bip_)C_"
+# What riggers add to a limb's word: Rigify's FK controls, Auto-Rig Pro, MakeHuman's first halves.
+_ADDED = r"(_fk|_stretch|0?1(-1)?)(?=$|[._][lr]$)|\.x$"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..errors import KmmError
 # only once, in the order of this table.
 _SIDED = (
     ("knee", ("knee", "shin", "calf", "lowerleg", "lowleg", "tibia", "leg")),
-    ("hip", ("upleg", "upperleg", "thigh", "thighbend", "femur", "hip")),
+    ("hip", ("upleg", "upperleg", "thigh", "thighbend", "femur", "hip", "leg")),
     ("ankle", ("ankle", "foot")),
     ("foot", ("toebase", "toes", "toe", "toe0", "ball", "foot")),
     ("elbow", ("elbow", "forearm", "forearmbend", "lowerarm", "lowarm", "farm", "radius")),
@@ -21,11 +21,12 @@ _SIDED = (
     ("collar", ("shoulder",)),
     ("wrist", ("wrist", "hand")),
 )
-# Rigify calls the neck and the head spine.004 and spine.006.
-_HEADS = ("head", "spine6")
+# Rigify calls the neck and the head spine.004 and spine.006; Source's is Head1.
+_HEADS = ("head", "spine6", "head1")
 _NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 _PREFIXES = (
-    r"^(mixamorig\d*|ccbase|def|org|bip0?\d+|character\d*|rig|jnt|joint|skeleton|jbip|m|f)(_avg)?[_\- ]+"
+    r"^(mixamorig\d*[_\- ]*"
+    r"|(ccbase|def|org|bip0?\d+|character\d*|rig|jnt|joint|skeleton|jbip|c|m|f)(_avg)?[_\- ]+)"
 )
 
 
@@ -52,6 +53,14 @@ def split_side(name: str) -> tuple[str, str]:
     return "", _squeeze(word)
 
 
+def _bare(names: Sequence[str]) -> list[str]:
+    """The names without what all but the first begin and end with: "Robot_", "ValveBiped.Bip01_", "_JNT"."""
+    for end in (r"^[^_\-. ]*[_\-. ]+", r"[_\-. ]+[^_\-. ]*$"):
+        while len(shared := {"".join(re.findall(end, name)) for name in names[1:]}) == 1 and shared != {""}:
+            names = [re.sub(end, "", name) for name in names]
+    return list(names)
+
+
 def _squeeze(word: str) -> str:
     word = re.sub(r"[_\-. ]", "", word).lower()
     return re.sub(r"0+(?=\d)", "", word)
@@ -74,7 +83,7 @@ def find_bone_map(
         KmmError: ``unknown_skeleton`` where the head or a joint of an arm or leg is not found.
     """
     by_name: dict[tuple[str, str], int] = {}
-    for index, name in enumerate(joint_names):
+    for index, name in enumerate(_bare(joint_names)):
         by_name.setdefault(split_side(name), index)
     found: dict[str, int] = dict(given or {})
     for ours, words in _SIDED:

@@ -62,7 +62,25 @@ RIGS = {
     "vroid": (
         "J_Bip_L_UpperLeg J_Bip_L_LowerLeg J_Bip_L_Foot J_Bip_L_ToeBase J_Bip_L_Shoulder J_Bip_L_UpperArm "
         "J_Bip_L_LowerArm J_Bip_L_Hand",
-        "J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck head",
+        "J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head",
+    ),
+    "without its colon": (
+        "mixamorigLeftUpLeg mixamorigLeftLeg mixamorigLeftFoot mixamorigLeftToeBase mixamorigLeftShoulder "
+        "mixamorigLeftArm mixamorigLeftForeArm mixamorigLeftHand",
+        "mixamorigHips mixamorigSpine mixamorigSpine1 mixamorigSpine2 mixamorigNeck mixamorigHead",
+    ),
+    "any prefix": (
+        "Robot_LeftUpLeg Robot_LeftLeg Robot_LeftFoot Robot_LeftToe Robot_LeftShoulder Robot_LeftArm "
+        "Robot_LeftForeArm Robot_LeftHand",
+        "Hips Robot_Spine Robot_Spine1 Robot_Spine2 Robot_Neck Robot_Head",
+    ),
+    "any suffix": (
+        "l_upleg_JNT l_leg_JNT l_foot_JNT l_toebase_JNT l_shoulder_JNT l_arm_JNT l_forearm_JNT l_hand_JNT",
+        "hips_JNT spine_JNT spine1_JNT spine2_JNT neck_JNT head_JNT",
+    ),
+    "avatar": (
+        "Left leg|Left knee|Left ankle|Left toe|Left shoulder|Left arm|Left elbow|Left wrist",
+        "Hips Spine Chest Chest2 Neck Head",
     ),
 }
 _TO_RIGHT = (("Left", "Right"), ("_L_", "_R_"), (".L", ".R"), ("_L", "_R"))
