@@ -92,7 +92,7 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
         workers: processes; by default one for each core.
 
     Raises:
-        KmmError: ``unknown_recipe``, ``no_data``, ``bad_archive``, or one of those of ``atomic_write``.
+        KmmError: ``unknown_recipe``, ``bad_recipe``, ``no_data``, ``bad_archive``, or one of those of ``atomic_write``.
     """
     began = time.monotonic()
     chosen = load_recipe(recipe)
@@ -141,26 +141,38 @@ def find_takes(recipe: Recipe, data: Path, out: Path) -> list[Take]:
     """The takes of ``recipe`` in ``data``, unpacking its archives to ``<out>/.unpacked`` where it must.
 
     Raises:
-        KmmError: ``no_data`` or ``bad_archive``.
+        KmmError: ``no_data``, ``bad_archive``, or ``bad_recipe`` for ids of takes that cannot be file names.
     """
     for folder in (*(data / name for name in recipe.archives), data):
-        takes = recipe.takes(folder, data) if folder.is_dir() else []
+        takes = list(recipe.takes(folder, data)) if folder.is_dir() else []
         if takes:
-            return takes
+            return _with_good_ids(recipe, takes)
     for archive in (path for name in recipe.archives for path in sorted(data.glob(f"{name}.tar*"))):
         folder = unpack(archive, out / ".unpacked")
         # Most archives hold one folder of their own name: what matters lies in it.
         while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
             folder = inside[0]
-        takes = recipe.takes(folder, data)
+        takes = list(recipe.takes(folder, data))
         if takes:
-            return takes
+            return _with_good_ids(recipe, takes)
     raise KmmError(
         "no_data",
         f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar archive named "
         f"{' or '.join(recipe.archives)}.",
         "Give the data set's folder with --data.",
     )
+
+
+def _with_good_ids(recipe: Recipe, takes: list[Take]) -> list[Take]:
+    """``takes``, whose clips will not overwrite each other's."""
+    for take_id, count in Counter(take.id for take in takes).items():
+        if count > 1 or "/" in take_id or "\\" in take_id:
+            raise KmmError(
+                "bad_recipe",
+                f"The recipe {recipe.name} calls {count} take(s) {take_id!r}; expected an id for each, without slashes.",
+                'Make it of folder and file, such as "walk_01".',
+            )
+    return takes
 
 
 def unpack(archive: Path, cache: Path) -> Path:

@@ -163,6 +163,32 @@ def test_no_data_and_unknown_recipe(own, tmp_path):
     assert caught.value.code == "unknown_recipe" and "bandai_namco" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("Take(path.stem,", "Take('take',", "calls 3 take(s) 'take'"),  # walk/01 and run/01 are both 01
+        ("Take(path.stem,", "Take('in/' + path.stem,", "without slashes"),
+        (", share = ", ", shares = ", "has no share"),
+        ("def cuts", "def cut", "has no cuts"),
+    ],
+)
+def test_a_recipe_that_would_lose_takes_or_stop_at_the_end_is_refused(own, old, new, told):
+    recipe, data, out = own
+    recipe.write_text(OWN_RECIPE.replace(old, new))
+    with pytest.raises(KmmError) as caught:
+        prepare(recipe, data=data, out=out, workers=1)
+    assert caught.value.code == "bad_recipe" and told in caught.value.message
+
+
+def test_a_caption_without_its_comma_is_no_list_of_letters(own):
+    recipe, data, out = own
+    recipe.write_text(OWN_RECIPE.replace('("raises the left arm",)', '("raises the left arm")'))
+    summary = prepare(recipe, data=data, out=out, workers=1)
+    assert summary.clips == 0 and "is one text; expected several" in summary.skipped[0][1]
+    recipe.write_text(OWN_RECIPE)
+    assert prepare(recipe, data=data, out=out, workers=1).clips == 3
+
+
 @pytest.mark.parametrize("name", RECIPE_NAMES)
 def test_every_recipe_states_its_terms(name):
     recipe = load_recipe(name)

@@ -28,7 +28,7 @@ def load_recipe(recipe: str | Path) -> Recipe:
     """The recipe of that name, or the ``RECIPE`` of a Python file.
 
     Raises:
-        KmmError: ``unknown_recipe``.
+        KmmError: ``unknown_recipe``; ``bad_recipe`` where something is missing in it.
     """
     name = str(recipe).replace("-", "_")
     if name in RECIPE_NAMES:
@@ -39,6 +39,14 @@ def load_recipe(recipe: str | Path) -> Recipe:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         if hasattr(module, "RECIPE"):
+            needed = (*Recipe.__annotations__, "takes", "read", "cuts")
+            missing = [name for name in needed if not hasattr(module.RECIPE, name)]
+            if missing:
+                raise KmmError(
+                    "bad_recipe",
+                    f"The RECIPE of {path} has no {', '.join(missing)}.",
+                    "training/recipes/recipe.py says what each is.",
+                )
             return module.RECIPE
         raise KmmError("unknown_recipe", f"{path} defines no RECIPE.", "See training/recipes/recipe.py.")
     raise KmmError(

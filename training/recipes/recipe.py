@@ -15,7 +15,7 @@ class Take:
     """One recording as its file holds it.
 
     Attributes:
-        id: unique in its source; part of the clips' names.
+        id: unique in its source, without slashes; part of the clips' names.
         files: what is read; a change of any of them prepares the take anew.
         recording: the clips of one recording go to the same split; by default the take itself.
         split: the data set's own, "train", "val" or "test"; by default a hash of the recording decides.
@@ -39,6 +39,9 @@ class Cut:
         labels: "action", "side", "turn", "style".
         stretch: plays slower by this factor; 1 leaves the motion as recorded.
         change: makes another motion of it; its name ends the clip's id.
+
+    Raises:
+        TypeError: ``captions`` is one text, whose letters would be taken for sentences.
     """
 
     start: int
@@ -47,6 +50,10 @@ class Cut:
     labels: dict[str, str]
     stretch: float = 1.0
     change: Callable[[MotionClip], MotionClip] | None = None
+
+    def __post_init__(self):
+        if isinstance(self.captions, str):
+            raise TypeError(f"captions={self.captions!r} is one text; expected several: ({self.captions!r},)")
 
 
 @dataclass(frozen=True)
