@@ -341,7 +341,7 @@ def _from_pose(skeleton: _Skeleton, world: Array, positions: Array) -> _Correcti
             poses[f"{side}_{part}"] = rotations.between(_canonical_direction(f"{side}_{part}"), bone)
         poses[f"{side}_collar"] = rotations.IDENTITY
         poses[f"{side}_wrist"] = poses[f"{side}_elbow"]
-        foot = _rest_foot(skeleton, positions, side, poses[f"{side}_knee"])
+        foot = _rest_foot(skeleton, world, positions, side, poses[f"{side}_knee"])
         poses[f"{side}_ankle"] = poses[f"{side}_foot"] = foot
     by_joint = {joint: rotations.conjugate(world[joint]) for joint in (*skeleton.spine, *skeleton.neck)}
     for name, pose in poses.items():
@@ -406,14 +406,18 @@ def _foot_speed(skeleton: _Skeleton, positions: Array, ankle: int, toes: int) ->
     return np.linalg.norm(velocity, axis=-1).max(axis=1) / skeleton.leg_length(positions)
 
 
-def _rest_foot(skeleton: _Skeleton, positions: Array, side: str, shin: Array) -> Array:
-    """Our foot's rotation in the source's rest pose: flat, turned outward as far as the source's foot is.
+def _rest_foot(skeleton: _Skeleton, world: Array, positions: Array, side: str, shin: Array) -> Array:
+    """Our foot's rotation in the source's rest pose, given in our axes: flat, turned outward as far as theirs is.
 
     Where the foot leans sideways with a spread leg (Acclaim skeletons), it leans along.
     """
     ankle, toes = skeleton.bones[f"{side}_ankle"], skeleton.bones.get(f"{side}_foot")
-    foot = positions[toes] - positions[ankle] if toes is not None else _bone_tip(skeleton, f"{side}_ankle")
-    if foot is None:
+    tip = _bone_tip(skeleton, f"{side}_ankle")
+    if toes is not None:
+        foot = positions[toes] - positions[ankle]
+    elif tip is not None:
+        foot = rotations.rotate(world[ankle], tip)
+    else:
         return rotations.IDENTITY
     sideways = np.arctan2(2 * shin[3] * shin[0], 1 - 2 * (shin[2] ** 2 + shin[3] ** 2))
     lean = rotations.from_axis_angle(np.array([0.0, 0.0, 1.0]), sideways)

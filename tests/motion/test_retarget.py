@@ -216,18 +216,24 @@ def test_a_file_whose_zero_rotations_are_no_pose_at_all():
         assert np.rad2deg(rotations.angle_between(ours, theirs)).max() < 1.0, name
 
 
+@pytest.mark.parametrize("toes", [True, False], ids=["toes", "an End Site"])
 @pytest.mark.parametrize(
     ("axes", "unit"), [(about("x", 90), 39.37), (rotations.multiply(about("y", 180), about("x", -90)), 1.0)]
 )
-def test_up_axis_and_unit_are_found(axes, unit):
+def test_up_axis_and_unit_are_found(axes, unit, toes):
     clip = a_walk()
-    rest = in_foreign_skeleton(clip, joint_names_of("rokoko"), axes=rotations.IDENTITY, unit=unit)
+    names = [name if toes or "Toe" not in name else "unnamed" for name in joint_names_of("rokoko")]
+    rest = in_foreign_skeleton(clip, names, axes=rotations.IDENTITY, unit=unit)
+    ankles, feet = (
+        [JOINT_INDEX[f"{side}_{part}"] for side in ("left", "right")] for part in ("ankle", "foot")
+    )
+    rest.end_offsets[ankles] = rest.offsets[feet]
     # The whole file in other axes: the zero pose as well as the motion.
     turned = SourceMotion(
         rest.joint_names,
         rest.parents,
         rotations.rotate(axes, rest.offsets),
-        rest.end_offsets,
+        rotations.rotate(axes, rest.end_offsets),
         rotations.multiply(rotations.multiply(axes, rest.local_rotations), rotations.conjugate(axes)),
         rotations.rotate(axes, rest.local_translations),
         rest.fps,
