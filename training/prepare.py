@@ -176,13 +176,17 @@ def _with_good_ids(recipe: Recipe, takes: list[Take]) -> list[Take]:
 
 
 def unpack(archive: Path, cache: Path) -> Path:
-    """The folder with the archive's contents, unpacked once. Members that point outside are refused.
+    """The folder with the archive's contents, unpacked once, and again where the archive is another one by now.
+
+    Members that point outside are refused.
 
     Raises:
         KmmError: ``bad_archive``.
     """
     target = cache / archive.name.split(".tar")[0]
-    if target.is_dir():
+    stamp, status = cache / f"{target.name}.archive", archive.stat()
+    version = f"{status.st_size} {status.st_mtime_ns}"
+    if target.is_dir() and stamp.is_file() and stamp.read_text() == version:
         return target
     half = cache / f".{target.name}.half"
     shutil.rmtree(half, ignore_errors=True)
@@ -199,7 +203,9 @@ def unpack(archive: Path, cache: Path) -> Path:
                         "Don't use it.",
                     )
                 members.extract(member, half, set_attrs=False)
+        shutil.rmtree(target, ignore_errors=True)
         os.replace(half, target)
+        stamp.write_text(version)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno:
             raise write_error(target, error) from None

@@ -129,6 +129,10 @@ def test_an_archive_is_unpacked_once(own, tmp_path, inside):
         archive.add(data, arcname=inside)
     assert prepare(recipe, data=shelf, out=out, workers=1).clips == 3
     assert prepare(recipe, data=shelf, out=out, workers=1).new_takes == 0
+    (data / "d.txt").write_text("200")
+    with tarfile.open(shelf / "own-data.tar.xz", "w:xz") as archive:
+        archive.add(data, arcname=inside)
+    assert prepare(recipe, data=shelf, out=out, workers=1).clips == 4
 
 
 @pytest.mark.parametrize("name", ["../escape.txt", "/absolute.txt"])
