@@ -82,7 +82,7 @@ def read_babel(folder: str | Path, split: str, amass: str | Path | None = None) 
             "bad_babel", f"{folder} holds neither babel-teach/{split}.json nor {split}.json.", _SOURCE
         )
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
+        rows = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise KmmError("bad_babel", f"{file} is no readable JSON ({error}).", "Fetch it again.") from None
     if not isinstance(rows, dict) or not rows:

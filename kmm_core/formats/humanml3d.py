@@ -128,7 +128,7 @@ class HumanML3DFolder:
     def _text(self, file: Path) -> str:
         self._require(file)
         try:
-            return file.read_text(encoding="utf-8")
+            return file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise _bad(file, f"it is no readable UTF-8 text ({error})") from None
 

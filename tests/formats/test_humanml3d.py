@@ -52,6 +52,15 @@ def test_reads_everything(folder):
     assert not data.is_mirrored("000001")
 
 
+def test_files_that_windows_editors_saved(folder):
+    for name in ("train.txt", "texts/000001.txt"):
+        path = folder / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    data = HumanML3DFolder(folder)
+    assert data.ids("train")[0] == "000001"
+    assert data.captions("000001")[0].text == "a man waves his left hand."
+
+
 def fails(call, message):
     with pytest.raises(KmmError, match=message) as caught:
         call()
