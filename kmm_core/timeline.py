@@ -334,6 +334,8 @@ def _to_json(timeline: Timeline) -> str:
 
 _SRT_TIME = r"(\d+):(\d{1,2}):(\d{1,2})[,.](\d{1,3})"
 _SRT_TIMES = re.compile(rf"\s*{_SRT_TIME}\s*-->\s*{_SRT_TIME}")
+# <i>, </font>, {\an8}; but "less < 1 and > 0" is text.
+_SRT_MARKUP = re.compile(r"</?[a-z][^>]*>|\{\\[^}]*\}", re.IGNORECASE)
 _SRT_FORM = (
     'Expected blocks of a number, "00:00:00,000 --> 00:00:02,000" and the prompt, with blank lines between.'
 )
@@ -360,7 +362,7 @@ def _from_srt(text: str, fps: float) -> Timeline:
                 if spoken and spoken[-1].strip().isdigit():
                     spoken.pop()
                 break
-            spoken.append(re.sub(r"<[^>]*>", "", lines[index]))
+            spoken.append(_SRT_MARKUP.sub("", lines[index]))
             index += 1
         if not "".join(spoken).strip():
             raise _broken(

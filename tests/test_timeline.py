@@ -134,8 +134,8 @@ def test_csv_of_a_spreadsheet_with_decimal_commas(tmp_path):
 
 def test_srt_tolerates_tags_missing_numbers_and_windows_line_ends(tmp_path):
     path = tmp_path / "t.srt"
-    path.write_bytes(b"00:00:00.500 --> 00:00:01,000\r\n<i>walks</i>\r\nslowly\r\n\r\n\r\n")
-    assert read_timeline(path) == Timeline(30, (Prompt("walks slowly", 15, 30),))
+    path.write_bytes(b"00:00:00.500 --> 00:00:01,000\r\n{\\an8}<i>walks</i>\r\nslowly < 1 m/s >\r\n\r\n\r\n")
+    assert read_timeline(path) == Timeline(30, (Prompt("walks slowly < 1 m/s >", 15, 30),))
 
 
 def test_srt_cues_without_blank_lines_between_are_told_apart(tmp_path):
