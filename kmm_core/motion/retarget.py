@@ -497,8 +497,8 @@ def _from_offsets(skeleton: _Skeleton, world: Array, positions: Array) -> _Corre
             # Our collars rise to the shoulders; most rigs' lie level at rest, and rest is what has to agree.
             ours = rotations.rotate(follows, outward)
             tip = _bone_tip(skeleton, f"{side}_collar")
-            assert tip is not None, "a collar ends at its shoulder"
-            swing = rotations.between(ours, tip)
+            # A collar without length, its shoulder in the same place, has no direction of its own.
+            swing = rotations.IDENTITY if tip is None else rotations.between(ours, tip)
             by_joint[collar] = rotations.multiply(swing, follows)
     return _Corrections(axes, by_joint)
 

@@ -193,7 +193,8 @@ def test_the_rest_pose_is_told_from_the_file(pose):
     assert_same_motion(to_canonical(foreign), clip)
 
 
-def test_a_file_whose_zero_rotations_are_no_pose_at_all():
+@pytest.mark.parametrize("collar_length", [1.0, 0.0])
+def test_a_file_whose_zero_rotations_are_no_pose_at_all(collar_length):
     # As Bandai Namco's: bones along +X on the left and the centre, along -X on the right.
     own = own_axes()
     for side, half_turn in (("left", 0), ("right", 180)):
@@ -207,7 +208,11 @@ def test_a_file_whose_zero_rotations_are_no_pose_at_all():
     for name in ("pelvis", "spine1", "spine2", "spine3", "neck", "head"):
         own[JOINT_INDEX[name]] = about("z", 90)
     clip = a_walk()
-    found = to_canonical(in_foreign_skeleton(clip, joint_names_of("bandai"), own, unit=100.0))
+    foreign = in_foreign_skeleton(clip, joint_names_of("bandai"), own, unit=100.0)
+    shoulders = [JOINT_INDEX["left_shoulder"], JOINT_INDEX["right_shoulder"]]
+    foreign.offsets[shoulders] *= collar_length
+    foreign.local_translations[:, shoulders] *= collar_length
+    found = to_canonical(foreign)
     # Where the collars rest cannot be told exactly; limbs, hips and chest can.
     placed = placement.face_forward(placement.put_on_floor(clip))
     for name in ("pelvis", "spine3", "left_hip", "right_knee", "left_elbow", "right_elbow", "left_shoulder"):
