@@ -6,8 +6,6 @@ Keys: ``root_positions`` [F, 3] m, ``local_rotations`` [F, 22, 4] wxyz, ``joint_
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +17,7 @@ from ..errors import KmmError
 from ..motion import rotations
 from ..skeleton import JOINT_NAMES
 from ..timeline import Prompt
-
-# An hour at 240 fps is 315 MB; more is no motion file, or one made to fill the memory.
-MAX_BYTES = 1_000_000_000
+from .array_file import read_arrays
 
 
 def write_npz(path: str | Path, clip: MotionClip, prompts: Sequence[Prompt] = ()) -> None:
@@ -53,34 +49,21 @@ def read_npz(path: str | Path) -> MotionClip:
             Nothing in the file is ever run (no pickle).
     """
     path = Path(path)
+    arrays = read_arrays(path, "bad_npz")
+    missing = {"root_positions", "local_rotations", "fps"} - set(arrays)
+    if missing:
+        found = ", ".join(arrays)[:80] or "nothing"
+        raise _bad(path, f"it lacks {', '.join(sorted(missing))}; it holds {found}")
+    if "joint_names" in arrays and arrays["joint_names"].tolist() != list(JOINT_NAMES):
+        raise _bad(path, "its joint_names are not KMM's 22 joints")
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_BYTES:
-            raise _bad(path, f"it unpacks to {size:,} bytes; at most {MAX_BYTES:,} are read", "Cut it.")
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = {"root_positions", "local_rotations", "fps"} - set(arrays.files)
-            if missing:
-                found = ", ".join(arrays.files)[:80] or "nothing"
-                raise _bad(path, f"it lacks {', '.join(sorted(missing))}; it holds {found}")
-            if "joint_names" in arrays and tuple(arrays["joint_names"].tolist()) != JOINT_NAMES:
-                raise _bad(path, "its joint_names are not KMM's 22 joints")
-            root, local = (arrays[key].astype(np.float64) for key in ("root_positions", "local_rotations"))
-            fps = float(arrays["fps"])
-    except FileNotFoundError:
-        raise _bad(path, "there is no such file", "Check the path.") from None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        EOFError,
-        MemoryError,
-        NotImplementedError,
-        RuntimeError,  # an encrypted archive
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
-        raise _bad(path, "it is broken, cut short or no .npz of numbers") from None
+        root, local = (
+            arrays[key].astype(np.float64, casting="same_kind")
+            for key in ("root_positions", "local_rotations")
+        )
+        fps = float(arrays["fps"])
+    except (TypeError, ValueError):
+        raise _bad(path, "its root_positions, local_rotations and fps are not all numbers") from None
     try:
         MotionClip(root, local, fps)
     except KmmError as error:

@@ -63,15 +63,17 @@ def save(path, **changes):
     [
         ({"fps": None}, "lacks fps"),
         ({"fps": np.nan}, "not a positive number"),
-        ({"fps": np.zeros(3)}, "broken"),
-        ({"fps": "fast"}, "broken"),
-        ({"fps": np.array(Bomb(), dtype=object)}, "broken"),
+        ({"fps": np.zeros(3)}, "not all numbers"),
+        ({"fps": "fast"}, "not all numbers"),
+        ({"fps": np.array(Bomb(), dtype=object)}, "never loaded"),
         ({"root_positions": np.full((20, 3), np.nan)}, "not finite"),
         ({"root_positions": np.zeros((19, 3))}, "expected"),
-        ({"root_positions": np.array(["x"])}, "broken"),
+        ({"root_positions": np.array(["x"])}, "not all numbers"),
+        ({"root_positions": np.ones((20, 3), complex)}, "not all numbers"),
         ({"root_positions": np.zeros((0, 3)), "local_rotations": np.zeros((0, 22, 4))}, "at least 1"),
         ({"local_rotations": np.zeros((20, 22, 4))}, "lengths from 0 to 0"),
         ({"joint_names": np.array(["hips"])}, "joint_names"),
+        ({"joint_names": np.array(22)}, "joint_names"),
     ],
 )
 def test_wrong_content_is_named(tmp_path, changes, part):
@@ -90,7 +92,6 @@ def test_missing_empty_truncated_foreign_and_huge_files(tmp_path):
     damaged = content.copy()
     damaged[len(content) // 2] ^= 0xFF
     for bad in (
-        b"",
         bytes(content[: len(content) // 2]),
         bytes(damaged),
         b"MOTION",
@@ -100,15 +101,26 @@ def test_missing_empty_truncated_foreign_and_huge_files(tmp_path):
         with pytest.raises(KmmError, match="broken, cut short") as caught:
             read_npz(broken)
         assert caught.value.code == "bad_npz"
-    with pytest.raises(KmmError, match="no such file"):
-        read_npz(tmp_path / "none.npz")
-    with pytest.raises(KmmError, match="cut short"):
-        read_npz(tmp_path)
+    broken.write_bytes(b"")
+    for path, part in ((broken, "empty"), (tmp_path / "none.npz", "no such file"), (tmp_path, "a folder")):
+        with pytest.raises(KmmError, match=part):
+            read_npz(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_broken(tmp_path, monkeypatch):
+    save(tmp_path / "a.npz")
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("kmm_core.formats.array_file.zipfile.ZipFile", forbidden)
+    with pytest.raises(KmmError, match="no permission to read it"):
+        read_npz(tmp_path / "a.npz")
 
 
 def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path, monkeypatch):
-    save(tmp_path / "a.npz", root_positions=np.zeros((100_000, 3)))
-    monkeypatch.setattr("kmm_core.formats.npz.MAX_BYTES", 1_000_000)
+    np.savez_compressed(tmp_path / "a.npz", root_positions=np.zeros((100_000, 3)))
+    monkeypatch.setattr("kmm_core.formats.array_file.MAX_BYTES", 1_000_000)
     with pytest.raises(KmmError, match="unpacks to"):
         read_npz(tmp_path / "a.npz")
 
