@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .atomic_write import atomic_write
-from .errors import KmmError
+from .errors import KmmError, lacks_memory
 from .generator.motion_generator import GeneratorSettings, MotionGenerator
 from .motion.representation import representation
 from .sampling.masked_decoding import SamplingSettings
@@ -257,6 +257,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return {name: tensor.float() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError) as error:
+        if lacks_memory(error):
+            raise MemoryError from error
         raise KmmError(
             "bundle_broken",
             f"{path} is not a whole safetensors file ({error}).",

@@ -413,16 +413,7 @@ def _generate(request: Request, load: Callable[..., Any] | None) -> dict[str, An
         from .pipeline import TextToMotion
 
         load = TextToMotion.load
-    try:
-        pipeline = load(options.bundle, device=options.device)
-    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        # Settings of the right form that no model can be built from: words for numbers, sizes below zero.
-        reason = f"{type(error).__name__}: {error}"
-        raise KmmError(
-            "bundle_broken",
-            f"The model '{options.bundle}' cannot be built from its config.json ({reason[:200]}).",
-            "Reinstall or re-export it.",
-        ) from error
+    pipeline = load(options.bundle, device=options.device)
     seconds = {"load": time.perf_counter() - clock}
     keep = None
     if kept is not None:

@@ -124,13 +124,15 @@ class Worker:
     def _answer(self, request: GenerateRequest) -> Result:
         """Loads the model if need be, generates and sends the takes."""
         self._check_cancel(request)
-        pipeline = self._load(request, request.device)
-        self._check_cancel(request)
-        note = ""
+        pipeline, note = None, ""
         try:
+            pipeline = self._load(request, request.device)
+            self._check_cancel(request)
             generation = self._generate(pipeline, request)
         except RuntimeError as error:
-            if pipeline.device.type == "cpu":
+            from .pipeline import choose_device  # a card can be too full to load the model, too
+
+            if (pipeline.device if pipeline else choose_device(request.device)).type == "cpu":
                 if lacks_memory(error):
                     raise MemoryError from error
                 raise

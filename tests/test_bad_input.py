@@ -324,6 +324,22 @@ def test_weights_that_are_not_finite(fails, bundle):
     assert "not finite" in fails("walks", "--bundle", "model", "-o", "shot.bvh", load=None)
 
 
+@pytest.mark.parametrize("name", ["kmm_core.bundle.load_file", "kmm_core.text.minilm.load_file"])
+def test_too_little_memory_for_the_model_is_no_broken_file(fails, bundle, monkeypatch, name):
+    def full(_):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory (os error 12)")
+
+    monkeypatch.setattr(name, full)
+    assert "not enough memory" in fails("walks", "--bundle", "model", "-o", "shot.bvh", load=None)
+
+
+def test_a_card_too_full_for_the_model_is_no_broken_file(fails):
+    def load(bundle, device):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 MiB")
+
+    assert "not enough memory" in fails("walks", "-o", "shot.bvh", load=load)
+
+
 def test_unknown_bundle_and_device(fails):
     torch = pytest.importorskip("torch")
     assert "'startr'" in fails("walks", "--bundle", "startr", "-o", "shot.bvh", load=None)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import KmmError
+from ..errors import KmmError, lacks_memory
 from .encoder import TokenOutputs
 
 MAX_TOKENS = 64
@@ -63,6 +63,8 @@ class MiniLM:
             loaded = {name: tensor.float() for name, tensor in load_file(weights).items()}
             return cls(loaded, Tokenizer.from_file(str(vocabulary)))
         except Exception as error:  # safetensors and tokenizers raise types of their own
+            if lacks_memory(error):
+                raise MemoryError from error
             raise KmmError(
                 "text_encoder_broken",
                 f"The text encoder in {folder} cannot be read ({error}).",

@@ -391,6 +391,31 @@ def test_where_the_card_fails_the_cpu_does_it_and_says_so(monkeypatch, error, re
         worker._answer(replace(request, device="cuda"))
 
 
+def test_a_card_too_full_to_load_the_model_is_left_for_the_cpu(monkeypatch):
+    import torch
+
+    from kmm_core.errors import KmmError
+    from kmm_core.worker import Worker
+
+    class Pipeline(_FakePipeline):
+        @classmethod
+        def load(cls, model, device):
+            if device != "cpu":
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2 MiB")
+            return cls("cpu", "")
+
+    sent = []
+    worker = Worker(connection=None)
+    monkeypatch.setattr(worker, "_send", sent.append)
+    monkeypatch.setattr(worker, "_ready", lambda: None)
+    monkeypatch.setattr("kmm_core.worker._import_pipeline", lambda: Pipeline)
+    monkeypatch.setattr("kmm_core.pipeline.choose_device", lambda name: torch.device("cuda"))
+    request = GenerateRequest("a", TIMELINE)
+    assert worker._answer(request).note == "The graphics card has too little free memory, so the CPU did it."
+    with pytest.raises(KmmError, match="too little free graphics memory"):
+        worker._answer(replace(request, device="cuda"))
+
+
 def test_too_little_main_memory_is_one_sentence(monkeypatch):
     from kmm_core.worker import Worker
 
