@@ -89,7 +89,7 @@ def write_error(path: Path, error: OSError) -> KmmError:
     if error.errno in _DISK_FULL:
         return KmmError(
             "disk_full",
-            f"Cannot write {path}: the disk is full; nothing was left behind.",
+            f"Cannot write {path}: the disk is full; no unfinished file was left.",
             "Free some space or choose another disk.",
         )
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST):

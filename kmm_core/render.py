@@ -5,6 +5,7 @@ Left limbs are blue and right limbs orange, always, so that a wrong side is seen
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -427,6 +428,8 @@ def write_mp4(
             raise
         _, complaint = process.communicate()
         if process.returncode:
+            if b"No space left on device" in complaint:
+                raise OSError(errno.ENOSPC, "ffmpeg said so")
             last = (complaint.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             raise KmmError(
                 "ffmpeg_failed", f"ffmpeg could not write {path}: {last}.", "Write a .gif instead."

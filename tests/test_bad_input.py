@@ -394,6 +394,22 @@ def test_disk_full(fails, monkeypatch, suffix):
     assert "disk is full" in message and f"shot{suffix}" in message
 
 
+def test_a_disk_that_fills_up_after_the_first_file(tmp_path, monkeypatch, capsys):
+    """What was written before stays, and the sentence claims nothing else."""
+    synced, fsync = [], os.fsync
+
+    def full(file):
+        if synced:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        synced.append(fsync(file))
+
+    monkeypatch.setattr("kmm_core.atomic_write.os.fsync", full)
+    out = str(tmp_path / "shot.bvh")
+    assert main(["walks", "--frames", "4", "--samples", "2", "-o", out], load=StandInPipeline.load) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["shot_1.bvh"]
+    assert "shot_2.bvh: the disk is full; no unfinished file was left." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_failed_write_keeps_the_old_file(fails, monkeypatch, suffix):
     needs_amass(suffix)

@@ -125,6 +125,16 @@ def test_mp4_gets_every_frame(tmp_path, monkeypatch):
     assert (tmp_path / "a.mp4").stat().st_size == 7 * 64 * 64 * 3
 
 
+def test_a_full_disk_is_told_in_the_words_of_every_other_writer(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    complaint = "[out#0/mp4 @ 0x55] Error closing file: No space left on device"
+    fake_ffmpeg(tmp_path / "bin", monkeypatch, f"echo '{complaint}' >&2\nexit 1\n")
+    with pytest.raises(KmmError, match="the disk is full") as caught:
+        render.write_mp4(standing(30), tmp_path / "a.mp4")
+    assert caught.value.code == "disk_full"
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
 def test_a_failing_ffmpeg_is_quoted_and_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     fake_ffmpeg(tmp_path / "bin", monkeypatch, "echo Unknown encoder libx264 >&2\nexit 1\n")
