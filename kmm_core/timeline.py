@@ -29,6 +29,12 @@ MAX_FILE_BYTES = 10_000_000
 DEFAULT_PROMPT_SECONDS = 4.0
 
 
+def in_quotes(text: str, most: int) -> str:
+    """``text`` in quotes for a message: of at most so many characters, none of which moves the cursor or hides."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return f'"{text}"' if len(text) <= most else f'"{text[: most - 3]}..."'
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What happens in one stretch of frames.
@@ -85,8 +91,7 @@ class Prompt:
     @property
     def label(self) -> str:
         """The text in quotes, short enough for a message."""
-        text = ascii(self.text)[1:-1] if not self.text.isprintable() else self.text
-        return f'"{text}"' if len(text) <= 40 else f'"{text[:37]}..."'
+        return in_quotes(self.text, 40)
 
 
 @dataclass(frozen=True)

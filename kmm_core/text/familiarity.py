@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice, zip_longest
-from textwrap import shorten
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..timeline import in_quotes
 from .encoder import TokenOutputs
 
 NUM_CENTRES = 1024
@@ -97,5 +97,5 @@ def cut_note(prompts: Sequence[str]) -> str:
 
 
 def _named(prompts: Sequence[str]) -> str:
-    named = ", ".join(f'"{shorten(prompt, _LONGEST_NAME)}"' for prompt in prompts[:_MOST_NAMED])
+    named = ", ".join(in_quotes(prompt, _LONGEST_NAME) for prompt in prompts[:_MOST_NAMED])
     return named + (f" and {len(prompts) - _MOST_NAMED} more" if len(prompts) > _MOST_NAMED else "")

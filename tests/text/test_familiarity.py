@@ -77,7 +77,9 @@ def test_meanings_take_turns():
         ((), None),
         (("clap",), 'nothing like "clap": expect'),
         (("clap", "swim"), '"clap", "swim": expect'),
-        (("milks " + 90 * "the cow ",), 'the cow [...]": expect'),
+        (("milks " + 90 * "the cow ",), '...": expect'),
+        ((90 * "走",), f'"{57 * "走"}...": expect'),
+        (("claps\x1b[2J",), r'"claps\x1b[2J": expect'),
         (("a", "b", "c", "d", "e"), '"a", "b", "c" and 2 more: expect'),
     ],
 )
