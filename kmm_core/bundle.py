@@ -7,6 +7,7 @@ which another bundle beside this one may share. Half precision on disk, float32 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -88,7 +89,8 @@ def bundle_folder(name: str | Path) -> Path:
         KmmError: ``bundle_missing``.
     """
     for folder in (BUNDLES / name, Path(name)):
-        if (folder / CONFIG).is_file():
+        # Not Path.is_file: it raises where a folder may not be read or the name is too long.
+        if os.path.isfile(folder / CONFIG):
             return folder
     known = ", ".join(sorted(path.parent.name for path in BUNDLES.glob(f"*/{CONFIG}")))
     raise KmmError(

@@ -118,6 +118,15 @@ class _AddLength(argparse.Action):
         prompt[self.dest] = values
 
 
+class _Once(argparse.Action):
+    """For files of which only one is read: a second would silently take the place of the first."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if getattr(namespace, self.dest) is not None:
+            raise _bad_argument(f"{option_string} was given twice; one file is read.", "Leave one out.")
+        setattr(namespace, self.dest, values)
+
+
 def _parser() -> _Parser:
     parser = _Parser(
         prog="kmm-generate",
@@ -143,7 +152,11 @@ def _parser() -> _Parser:
         help="length of the prompt before it, in frames",
     )
     parser.add_argument(
-        "--timeline", type=Path, metavar="FILE", help="prompts from a .json, .srt, .csv or .txt file"
+        "--timeline",
+        action=_Once,
+        type=Path,
+        metavar="FILE",
+        help="prompts from a .json, .srt, .csv or .txt file",
     )
     parser.add_argument(
         "-o", "--output", action="append", required=True, metavar="FILE", help="may be repeated"
@@ -163,6 +176,7 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--from",
         dest="source",
+        action=_Once,
         type=Path,
         metavar="FILE",
         help="a .npz or .bvh whose --keep frames stay as they are",
@@ -478,10 +492,16 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
         request = _check_arguments(_parser().parse(arguments))
         failure = EXIT_FAILED
         report = _generate(request, load)
-        if request.options.json:
-            print(json.dumps(report, indent=2))
-        else:
-            _print_summary(report)
+        try:
+            print(json.dumps(report, indent=2) if request.options.json else _summary(report), flush=True)
+        except OSError as error:
+            sys.stdout = None  # what it still holds would fail again at the end of Python
+            raise KmmError(
+                "cannot_write",
+                f"All files were written, but the report could not be printed ({error.strerror}).",
+            ) from error
+        if report["note"] and not request.options.json:
+            print(f"kmm-generate: note: {report['note']}", file=sys.stderr)
         return 0
     except KeyboardInterrupt:
         return _complain("cancelled; no unfinished file was left.", EXIT_CANCELLED)
@@ -507,16 +527,14 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
         )
 
 
-def _print_summary(report: dict[str, Any]) -> None:
+def _summary(report: dict[str, Any]) -> str:
     length = report["frames"] / report["fps"]
     taken = sum(report["seconds"].values())
-    print(
+    return (
         f"{', '.join(report['outputs'])}: {report['frames']} frames "
         f"({length:.1f} s at {report['fps']:g} fps), seed {report['seed']}, "
         f"{report['model']} ({report['licence']}) on {report['device']}, {taken:.1f} s."
     )
-    if report["note"]:
-        print(f"kmm-generate: note: {report['note']}", file=sys.stderr)
 
 
 def _complain(message: str, code: int) -> int:

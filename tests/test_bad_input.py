@@ -343,6 +343,7 @@ def test_a_card_too_full_for_the_model_is_no_broken_file(fails):
 def test_unknown_bundle_and_device(fails):
     torch = pytest.importorskip("torch")
     assert "'startr'" in fails("walks", "--bundle", "startr", "-o", "shot.bvh", load=None)
+    assert "neither a folder" in fails("walks", "--bundle", "s" * 300, "-o", "shot.bvh", load=None)
     if not torch.cuda.is_available():
         assert "cuda" in fails("walks", "--device", "cuda", "-o", "shot.bvh", load=None)
 
@@ -421,6 +422,22 @@ def test_a_failed_write_keeps_the_old_file(fails, monkeypatch, suffix):
     monkeypatch.setattr("kmm_core.atomic_write.os.replace", full)
     fails("walks", "--frames", "4", "-o", f"shot{suffix}", before_loading=False)
     assert (fails.folder / f"shot{suffix}").read_text() == "the old one"
+
+
+def test_a_report_that_nobody_reads(tmp_path, monkeypatch, capsys):
+    """``kmm-generate ... | head`` that has read enough: the files are there, and the sentence says so."""
+
+    class Closed:
+        def write(self, _):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    out = str(tmp_path / "shot.bvh")
+    assert main(["walks", "--frames", "4", "-o", out], load=StandInPipeline.load) == 1
+    assert capsys.readouterr().err == (
+        "kmm-generate: All files were written, but the report could not be printed (Broken pipe).\n"
+    )
+    assert (tmp_path / "shot.bvh").exists()
 
 
 def test_mp4_without_ffmpeg(fails, monkeypatch):

@@ -269,6 +269,11 @@ def test_a_rate_that_a_bvh_rounds_loses_no_frame(run, pipeline, monkeypatch, fra
         (["walks", "--from", "x.npz", "--keep", "5", "-o", "a.bvh"], "--keep 5 is no range"),
         (["walks", "--from", "x.npz", "--keep", "5:2", "-o", "a.bvh"], "--keep 5:2 is no range"),
         (["walks", "--from", "x.npz", "--keep", "a:b", "-o", "a.bvh"], "--keep a:b is no range"),
+        (
+            ["walks", "--from", "x.npz", "--keep", ":9", "--from", "y.npz", "-o", "a.bvh"],
+            "--from was given twice",
+        ),
+        (["--timeline", "a.csv", "--timeline", "b.csv", "-o", "a.bvh"], "--timeline was given twice"),
     ],
 )
 def test_bad_arguments_end_with_two_and_one_line(run, pipeline, arguments, part):
