@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .atomic_write import atomic_write
+from .atomic_write import atomic_write, make_folder
 from .errors import KmmError, lacks_memory
 from .generator.motion_generator import GeneratorSettings, MotionGenerator
 from .motion.representation import representation
@@ -148,7 +148,7 @@ def save_bundle(
     Raises:
         KmmError: ``cannot_write`` and the like where the folder can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder / CONFIG)
     if tokenizer is not None:
         _write_weights(folder / TOKENIZER, _released(tokenizer, ""))
     weights = _released(generator, "generator.") | _released(prompt_head, "prompt_head.")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kmm_core.atomic_write import atomic_write, write_error
+from kmm_core.atomic_write import atomic_write, make_folder
 
 from .ablate import DEFAULT, VARIANTS, Run
 from .ablation_scores import METRICS
@@ -95,12 +95,9 @@ def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME, t
     Raises:
         KmmError: where they can't be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        images.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out, error) from error
     picture, page = images / f"{name}.png", out / f"{name}.md"
+    make_folder(picture)
+    make_folder(page)
     _plot(runs, picture)
     link = Path(os.path.relpath(picture, out)).as_posix()
     found = orderings(runs)

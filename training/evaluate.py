@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kmm_core.atomic_write import check_writable
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import results_page
 from kmm_core.evaluate.babel_set import babel_set, spacy_tagger
@@ -62,6 +63,11 @@ def evaluate(
     """
     if kind not in KINDS:
         raise KmmError("bad_data", f"--data {kind} is not known; expected one of {', '.join(KINDS)}.")
+    for path in (
+        out / "evaluation.md",
+        out.parent / "images" / "evaluation.png",
+    ):  # before hours of measuring
+        check_writable(path)
     started = time.perf_counter()
     models: dict[str, TextToMotion] = {}
     for given in (model, *baselines):

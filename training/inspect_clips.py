@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmm_core.atomic_write import write_error
+from kmm_core.atomic_write import make_folder
 from kmm_core.errors import KmmError
 from kmm_core.render import contact_sheet, write_gif
 from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
@@ -46,10 +46,7 @@ def inspect_clips(
     clips = [clip for clip in read_manifest(folder) if match.lower() in _searched(clip)]
     if not clips:
         raise KmmError("no_clips", f"No clip of {folder} matches {match!r}.", "Try another text.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out, error) from error
+    make_folder(out / "any.png")
     shown: list[PreparedClip] = []
     files: list[Path] = []
     for source in sorted({clip.source for clip in clips}):

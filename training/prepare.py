@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from kmm_core.atomic_write import atomic_write, write_error
+from kmm_core.atomic_write import atomic_write, make_folder, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.prompt_sets import not_held_out
@@ -98,10 +98,7 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
     chosen = load_recipe(recipe)
     folder = Path(out) / chosen.name
     takes = find_takes(chosen, Path(data), Path(out))
-    try:
-        (folder / "clips").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(folder / MANIFEST, error) from None
+    make_folder(folder / "clips" / "any.npz")
     fingerprints = {take.id: _fingerprint(chosen, take) for take in takes}
     journal = _read_journal(folder / JOURNAL)
     # A take that an unexpected error stopped is tried again: that was no fault of the file.

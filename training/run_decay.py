@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from kmm_core.atomic_write import check_writable
 from kmm_core.evaluate import results_page
 from kmm_core.evaluate.decay import DecayPlan, measure_decay, one_pass, piece_by_piece, recordings_joined
 from kmm_core.evaluate.decay_page import NAME, TITLE, write_decay
@@ -46,6 +47,8 @@ def run_decay(
     Raises:
         KmmError: whatever loading, measuring and writing raise.
     """
+    for path in (out / f"{name}.md", images / f"{name}.png"):  # before hours of measuring
+        check_writable(path)
     started = time.perf_counter()
     measured, pipeline = load_model(model, device)
     measuring = load_evaluator(

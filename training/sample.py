@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmm_core.atomic_write import write_error
+from kmm_core.atomic_write import make_folder
 from kmm_core.formats.npz import write_npz
 from kmm_core.pipeline import TextToMotion
 from kmm_core.render import contact_sheet
@@ -26,10 +26,7 @@ def sample_run(run: Path, prompts: Sequence[str], out: Path, *, seconds: float, 
     timelines = [Timeline(30, (Prompt(text, 0, round(seconds * 30)),)) for text in prompts]
     pipeline = TextToMotion.load(export_bundle(run, run / "bundle"))
     clips = [pipeline.generate(timeline, seed=seed).clips[0] for timeline in timelines]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out, error) from error
+    make_folder(out / "samples.png")
     for number, (clip, timeline) in enumerate(zip(clips, timelines, strict=True)):
         write_npz(out / f"{number:02d}.npz", clip, timeline.prompts)
     contact_sheet(clips, out / "samples.png", titles=list(prompts))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic_write import atomic_write, write_error
+from ..atomic_write import atomic_write, make_folder
 from .decay import Decay
 from .metrics import POOL
 
@@ -73,12 +73,9 @@ def write_decay(
     Raises:
         KmmError: where they can't be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        images.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out, error) from error
     picture, page = images / f"{name}.png", out / f"{name}.md"
+    make_folder(picture)
+    make_folder(page)
     plot(decay, picture)
     link = Path(os.path.relpath(picture, out)).as_posix()
     found = losses(decay)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..atomic_write import atomic_write
+from ..atomic_write import atomic_write, make_folder
 from . import plots
 from .copying import Nearest
 from .evaluation import BASELINES, FADED, REAL, RECONSTRUCTION, SPLICED, Evaluation, Table
@@ -206,7 +206,7 @@ def write_evaluation(
     drawn = _draw(result, images, name)
     found = figures(result)
     page, data = out / f"{name}.md", out / f"{name}.json"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(page)
     for path, body in (
         (page, _page(result, found, drawn, about, evaluator, released)),
         (data, json.dumps(_as_json(result, found, about, evaluator), indent=1)),

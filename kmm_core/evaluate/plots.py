@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic_write import atomic_write
+from ..atomic_write import atomic_write, make_folder
 from ..errors import KmmError
 from .copying import Nearest
 from .metrics import Array, Interval
@@ -32,7 +32,7 @@ def _pyplot():
 
 
 def _save(figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     _pyplot().close(figure)

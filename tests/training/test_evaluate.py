@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,7 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
         (["--evaluator", "nowhere.safetensors"], "nowhere.safetensors does not exist."),
         (["--clips", "7"], "clips=7 is too small; expected at least 32."),
         (["--folder", "nowhere"], "nowhere holds no prepared source."),
+        (["--out", sys.executable], f"{sys.executable} is not an existing folder."),
     ],
 )
 def test_mistakes_are_told(made, tmp_path, monkeypatch, capsys, changes, message):
