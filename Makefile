@@ -23,7 +23,7 @@ BPY4 ?= python3.11=4.2.23 python3.11=4.5.15
 BLENDER ?= blender
 
 .PHONY: help demo test test-core test-bpy test-gui lint format extension install-extension repository dev-blender \
-	train-tiny benchmarks pin clean
+	train-tiny benchmarks results pin clean
 help:
 	@echo "make demo         generate a person who walks, turns and raises an arm: out/demo.bvh, .gif, .png (ARM=left|right)"
 	@echo "make test         run the tests, those inside Blender 5 and 4 (as Python modules) included"
@@ -36,8 +36,9 @@ help:
 	@echo "make format       let ruff rewrite the code"
 	@echo "make train-tiny   all training stages on made-up motion, a few minutes"
 	@echo "make benchmarks   time the scans, generation and training; writes docs/benchmarks/"
+	@echo "make results      measure everything in docs/results.md anew from PREPARED=prepared: hours"
 	@echo "make pin          renew requirements/constraints.txt"
-	@echo "make clean        remove .venv and everything that was made"
+	@echo "make clean        remove .venv and what make built; runs/ and prepared/ stay"
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \

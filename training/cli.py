@@ -23,7 +23,7 @@ app = typer.Typer(
 Config = Annotated[
     str,
     typer.Argument(
-        help="A TOML file, or tiny, starter, starter-nc, transformer, ablation, humanml3d, babel."
+        help="A TOML file, or tiny, starter, distilled, starter-nc, transformer, ablation, humanml3d, babel."
     ),
 ]
 RunFolder = Annotated[

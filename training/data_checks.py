@@ -54,9 +54,7 @@ class Measurements:
         wrist_top: highest point of the wrists over the shoulders.
         wrist_rise: how far a wrist rises over its lowest point.
         wrist_travel: way of the wrists against the chest.
-        wrist_reach: farthest forward reach of a wrist, from its shoulder.
         punch: highest speed at which a wrist drives away from its shoulder near shoulder height, m/s.
-        wrist_swings: swings of a raised wrist from side to side and back, as in waving.
         ankle_top: highest point of the ankles over their lowest.
         knee_top: highest point of the knees over their lowest.
         pelvis_low, pelvis_high: extremes of the pelvis's height.
@@ -75,9 +73,7 @@ class Measurements:
     wrist_top: Sides
     wrist_rise: Sides
     wrist_travel: Sides
-    wrist_reach: Sides
     punch: Sides
-    wrist_swings: Sides
     ankle_top: Sides
     knee_top: Sides
     pelvis_low: float
@@ -104,22 +100,6 @@ def _longest_run(flags: np.ndarray) -> int:
         run = run + 1 if flag else 0
         best = max(best, run)
     return best
-
-
-def _swings(offset: np.ndarray, raised: np.ndarray) -> float:
-    """Full swings of ``offset`` (metres) in the frames where the wrist is raised; less than 6 cm does not count."""
-    values = offset[raised]
-    if len(values) < 6:
-        return 0.0
-    turns, extreme, direction = 0, values[0], 0
-    for value in values[1:]:
-        if direction >= 0 and value < extreme - 0.06:
-            turns, direction, extreme = turns + 1, -1, value
-        elif direction <= 0 and value > extreme + 0.06:
-            turns, direction, extreme = turns + 1, 1, value
-        elif (direction >= 0 and value > extreme) or (direction <= 0 and value < extreme):
-            extreme = value
-    return max(0, turns - 1) / 2
 
 
 def measure(clip: MotionClip) -> Measurements:
@@ -167,14 +147,7 @@ def measure(clip: MotionClip) -> Measurements:
         wrist_top=sides(lambda side: over[side].max()),
         wrist_rise=sides(lambda side: over[side].max() - over[side].min()),
         wrist_travel=sides(lambda side: np.linalg.norm(np.diff(wrist[side], axis=0), axis=1).sum()),
-        wrist_reach=sides(lambda side: (wrist[side] - shoulder[side])[:, 2].max()),
         punch=Sides(**geometry.punching_hands(clip)),
-        wrist_swings=sides(
-            lambda side: max(
-                _swings((wrist[side] - local[:, J[f"{side}_elbow"]])[:, axis], over[side] > -0.2)
-                for axis in (0, 1)
-            )
-        ),
         ankle_top=sides(lambda side: np.ptp(positions[:, J[f"{side}_ankle"], 1])),
         knee_top=sides(lambda side: np.ptp(positions[:, J[f"{side}_knee"], 1])),
         pelvis_low=float(pelvis[:, 1].min()),

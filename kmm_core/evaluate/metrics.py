@@ -20,9 +20,6 @@ TOP = 3
 DIVERSITY_PAIRS = 300
 MULTIMODALITY_PAIRS = 10
 
-# Mean jerk of the real transitions, metres a frame cubed, that FlowMDM's published AUJ is measured against.
-PUBLISHED_REAL_JERK = {"humanml3d": 0.033031363, "babel": 0.016383045}
-
 Array = NDArray[np.float64]
 
 

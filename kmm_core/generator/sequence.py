@@ -14,7 +14,6 @@ from torch import Tensor
 
 MASK_ID = -1  # a motion token to be predicted
 PAD_ID = -2  # nothing: the rest of a batch's row
-TEXT_ID = -3  # the place of a prompt's text token
 
 
 @dataclass

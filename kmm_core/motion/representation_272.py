@@ -1,6 +1,6 @@
 """The default motion features: 272 numbers a frame at 30 fps, holding joint rotations. Light zone: no torch.
 
-One row holds (kmm.md section 3.1; the layout is published, the conventions below are ours):
+One row holds (the layout is published, the conventions below are ours):
 
 ============== ======= ====================================================================================
 slice          columns meaning

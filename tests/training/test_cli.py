@@ -1,6 +1,7 @@
 """kmm-train: every command, and every mistake as one clear message without a traceback."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from kmm_core.train.loop import TrainResult
 from training import cli, export, runs
+from training.config import CONFIGS
 from training.prepare import prepare
 
 
@@ -26,6 +28,12 @@ def prepared(tmp_path_factory):
     out = tmp_path_factory.mktemp("prepared")
     prepare("synthetic", data=out, out=out, workers=1)
     return out
+
+
+def test_the_help_names_every_packaged_config(capsys):
+    code, out, _ = run(capsys, "run", "--help")
+    named = set(re.findall(r"[\w-]+", out))
+    assert code == 0 and {path.stem for path in CONFIGS.glob("*.toml")} <= named
 
 
 def test_help_names_every_command(capsys):
@@ -104,6 +112,8 @@ def test_inspect_draws_sheets_and_gifs(capsys, prepared, tmp_path):
 
 def test_inspect_into_a_file_is_one_sentence(capsys, prepared, tmp_path):
     (tmp_path / "file").write_text("")
+    code, _, err = run(capsys, "inspect", prepared, "--out", tmp_path / "file")
+    assert code == 1 and f"{tmp_path / 'file'} is not an existing folder" in err
     code, _, err = run(capsys, "inspect", prepared, "--out", tmp_path / "file" / "out")
     assert code == 1 and "Cannot write" in err
 

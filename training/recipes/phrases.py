@@ -1091,7 +1091,6 @@ HOP_UP_DOWN = (
     "<jump> on the spot",
     "<jump> several times",
 )
-TREAD = ("<walk>, <stop> and <turn> around",)
 
 STYLES = {
     "active": Style(
