@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -31,17 +32,26 @@ def machine() -> dict[str, str]:
         ]
         cpu = f"{names[0]}, {len(names)} cores" if names else cpu
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{cpu}; {platform.system()}",
         "load": load,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": _commit() or "unknown",
     }
+
+
+def _commit() -> str:
+    """That of this code, wherever the command runs; "" where git does not keep it, or there is no git."""
+    file = Path(__file__)
+    # The second name fails where the code was installed into somebody else's repository.
+    names = ("HEAD", f"HEAD:./{file.name}")
+    with suppress(OSError):
+        command = ["git", "-C", str(file.parent), "rev-parse", *names]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return found.stdout[:7] if found.returncode == 0 else ""
+    return ""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -258,6 +261,36 @@ def test_the_page_and_the_json_say_the_same(tmp_path):
     content = json.loads(page.with_suffix(".json").read_text())
     assert [row["correct"] for row in content["bundles"][0]["prompts"]] == [True, False]
     assert (tmp_path / "images" / "starter-wrong.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def own_repository(tmp_path, monkeypatch):
+    """The working folder: somebody else's repository, with a commit."""
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ["init"],
+        ["-c", "user.name=n", "-c", "user.email=e", "commit", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", *arguments], check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_is_that_of_this_code(own_repository, monkeypatch):
+    def head(folder):
+        command = ["git", "-C", folder, "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    code = head(Path(results_page.__file__).parent)
+    assert results_page.machine()["commit"] == (code[:7] or "unknown") != head(own_repository)[:7]
+    # Installed into a virtual environment that lies in another repository.
+    monkeypatch.setattr(results_page, "__file__", str(own_repository / "results_page.py"))
+    assert results_page.machine()["commit"] == "unknown"
+
+
+def test_a_machine_without_git_has_no_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert results_page.machine()["commit"] == "unknown"
 
 
 def test_a_prompt_that_is_a_caption_stops_the_report():
