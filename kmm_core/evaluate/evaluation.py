@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from math import degrees
@@ -472,11 +473,25 @@ def measure(
     clock = _Clock(result.seconds, result.name)
     first = _measure_clips(measurement, models, result, clock)
     _measure_directional(measurement, models, result, clock)
-    made = _measure_sequences(measurement, models, result, clock)
+    made = {}
+    with _noted(result, "sequences"):
+        made = _measure_sequences(measurement, models, result, clock)
     _measure_geometry(measurement, models, result, first, made, clock)
-    result.nearest = measurement.copies(first[names[0]])
+    with _noted(result, "search for copies"):
+        result.nearest = measurement.copies(first[names[0]])
     clock.lap("copying")
     return result
+
+
+@contextmanager
+def _noted(result: Evaluation, what: str) -> Iterator[None]:
+    """Too few clips for one thing are no reason to lose the others."""
+    try:
+        yield
+    except KmmError as error:
+        if error.code != "too_few_clips":
+            raise
+        result.notes.append(f"No {what}: {error.message}")
 
 
 class _Clock:
@@ -596,7 +611,9 @@ def _measure_sequences(
 ) -> dict[str, list[sequences.MadeSequence]]:
     """Sequences in one pass and stitched. Returns those of the first repetition by row."""
     plan, fps = measurement.plan, measurement.data.fps
-    if len(measurement.compositions(0)) * len(measurement.compositions(0)[0].texts) < metrics.POOL:
+    compositions = measurement.compositions(0)
+    count, prompts = len(compositions), len(compositions[0].texts)
+    if count * prompts < metrics.POOL:
         result.notes.append("No sequences: fewer than 32 held-out clips last a second.")
         return {}
     real = measurement.real_transitions()
@@ -607,9 +624,8 @@ def _measure_sequences(
         "area_under_jerk": metrics.interval([metrics.area_under_jerk(real.curve, real.mean_jerk)]),
     }
     result.data["mean_jerk"] = real.mean_jerk
-    result.data["compositions"] = [len(composition.texts) for composition in measurement.compositions(0)]
+    result.data["compositions"] = [prompts] * count
     fade = 2 * round(sequences.FADE_SECONDS * fps / 2)
-    count = len(measurement.compositions(0))
     first: dict[str, list[sequences.MadeSequence]] = {}
 
     def in_one_pass(pipeline: TextToMotion, advance: Callable[[], None]):
@@ -638,22 +654,22 @@ def _measure_sequences(
             clock.lap("sequences", name)
         pipeline = next(iter(models.values()))
         pieces = _pieces(measurement, pipeline, repetition, fade)
-        by_texts = {
-            composition.texts: own
-            for composition, own in zip(measurement.compositions(repetition), pieces, strict=True)
-        }
-        measured(FADED, lambda c, _, by=by_texts: sequences.stitch(by[c.texts], fade), repetition)
-        measured(
-            SPLICED,
-            lambda c, _, by=by_texts: sequences.stitch(sequences.unfaded(by[c.texts], fade)),
-            repetition,
-        )
+        faded = [sequences.stitch(own, fade) for own in pieces]
+        spliced = [sequences.stitch(sequences.unfaded(own, fade)) for own in pieces]
+        for name, clips in ((FADED, faded), (SPLICED, spliced)):
+            measured(name, _in_turn(clips), repetition)
         clock.lap("sequences")
     for name, repetitions in found.items():
         result.subsequences[name] = scores.intervals([parts for parts, _ in repetitions])
         result.transitions[name] = scores.intervals([seams for _, seams in repetitions])
         result.curves[name] = np.mean(curves[name], axis=0)
     return first
+
+
+def _in_turn(clips: Sequence[MotionClip]) -> Callable[..., MotionClip]:
+    """Gives one after the other, in the order in which compositions are asked for."""
+    rest = iter(clips)
+    return lambda *_: next(rest)
 
 
 def _pieces(

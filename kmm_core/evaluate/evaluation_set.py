@@ -103,8 +103,20 @@ class EvaluationSet:
 
     @cached_property
     def train(self) -> list[EvaluationClip]:
-        """The training clips, read when first asked for."""
-        return self.load_train()
+        """The training clips, read when first asked for.
+
+        Raises:
+            KmmError: ``no_clips`` where there is none.
+        """
+        clips = self.load_train()
+        if not clips:
+            raise KmmError(
+                "no_clips",
+                f"The {self.kind} data hold no training clip that can be used: copies are looked for among them, and "
+                "they are what real motion's FID is measured against.",
+                "Give the training split too.",
+            )
+        return clips
 
     def with_clips(self, clips: Sequence[EvaluationClip]) -> EvaluationSet:
         """The same set with some of its clips. The training clips are read anew.

@@ -258,3 +258,10 @@ def test_the_files_own_parameters_are_read(folder):
     assert motion.translation[5] == pytest.approx([0.05, 0, 0.9])
     assert rotations.to_rotation_vector(motion.rotations[3, 0]) == pytest.approx([np.pi / 2, 0, 0])
     assert module.FPS == representation_135.FPS == 30
+
+
+def test_no_training_clip_is_told(folder):
+    write_labels(folder, row(7, [label("walk", 1.0, 3.0)]))
+    write_labels(folder, row(8, [label("walk", 1.0, 1.5)]), split="train")
+    with pytest.raises(KmmError, match="The babel data hold no training clip that can be used"):
+        _ = babel_set(folder).train

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,13 @@ from ..tiny_bundle import save_tiny_bundle
 HELD_OUT, TRAIN = 33, 12
 
 
-def prepare(folder: Path, noncommercial: bool = False) -> None:
+def prepare(folder: Path, noncommercial: bool = False, frames: int = 36, caption: str = "") -> None:
+    """Clips of ``frames`` and some more; their captions name turns, or all are ``caption``."""
     (folder / "clips").mkdir(parents=True)
     rows = []
     for number in range(HELD_OUT + TRAIN):
         turn = ("left", "right", "none")[number % 3]
-        clip = make_clip("walk", "none", turn, random.Random(number)).slice(0, 36 + number % 4)
+        clip = make_clip("walk", "none", turn, random.Random(number)).slice(0, frames + number % 4)
         way = "" if turn == "none" else f" to the {turn}"
         about = PreparedClip(
             id=f"clip_{number}",
@@ -45,7 +47,9 @@ def prepare(folder: Path, noncommercial: bool = False) -> None:
             recording=str(number),
             start=0.0,
             frames=clip.num_frames,
-            captions=(f"a person turns{way or ' around'}", f"somebody walks and turns{way}"),
+            captions=(caption,)
+            if caption
+            else (f"a person turns{way or ' around'}", f"somebody walks and turns{way}"),
             mirrored_captions=(),
             # Meanings of their own, or one pool would hold three.
             labels={"action": f"walk_{number // 6}", "side": "none", "turn": turn},
@@ -80,6 +84,14 @@ def few_prompts(monkeypatch):
     monkeypatch.setattr(evaluation, "action_prompts", lambda: action_prompts()[:2])
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """What is measured many times over is measured a few times."""
+    sizes = {"samples": 10, "prompts": 1, "compositions": 2, "geometry": 8, "copies": 8}
+    full = EvaluationPlan
+    monkeypatch.setattr(evaluation, "EvaluationPlan", lambda **asked: full(**asked, **sizes))
+
+
 def run(capsys, *arguments) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         cli.main(["evaluate", *map(str, arguments), "--device", "cpu"])
@@ -87,10 +99,7 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
     return ended.value.code or 0, captured.out, captured.err
 
 
-def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, capsys, monkeypatch):
-    small = {"samples": 10, "prompts": 1, "compositions": 1, "geometry": 8, "copies": 8}
-    full = EvaluationPlan
-    monkeypatch.setattr(evaluation, "EvaluationPlan", lambda **asked: full(**asked, **small))
+def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, small, capsys):
     out = tmp_path / "docs" / "benchmarks"
     code, printed, err = run(
         capsys,
@@ -128,6 +137,43 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, cap
         assert picture.stat().st_size > 3000 and f"](../images/{picture.name})" in page
     # What is said of other people's recordings stays out.
     assert "somebody walks" not in page and "somebody walks" not in json.dumps(found)
+
+
+def evaluated(made, tmp_path, capsys) -> dict:
+    """The JSON of an evaluation on ``tmp_path / "prepared"``."""
+    given = ("--folder", tmp_path / "prepared", "--evaluator", made / "evaluator.safetensors")
+    code, _, err = run(capsys, made / "tiny", *given, "--repetitions", 1, "--out", tmp_path / "pages")
+    assert code == 0, err
+    return json.loads((tmp_path / "pages" / "evaluation_tiny.json").read_text())
+
+
+def test_clips_too_short_for_one_thing_are_measured_otherwise(made, tmp_path, few_prompts, small, capsys):
+    prepare(tmp_path / "prepared" / "short", frames=20)
+    found = evaluated(made, tmp_path, capsys)
+    assert set(found["text"]) == {"real", "reconstruction", "tiny"}
+    assert not found["transitions"] and not found["copying"]
+    for what in ("No sequences: A sequence needs 2 clips", "No search for copies: Copying is looked for in"):
+        assert any(note.startswith(what) for note in found["notes"])
+
+
+def test_every_sequence_is_stitched_from_its_own_pieces(
+    made, tmp_path, few_prompts, small, capsys, monkeypatch
+):
+    """Also where all prompts say the same, but last for different times."""
+    prepare(tmp_path / "prepared" / "alike", caption="a person walks")
+    monkeypatch.setattr(
+        evaluation.sequences, "compositions", partial(evaluation.sequences.compositions, prompts=16)
+    )
+    stitch, lengths = evaluation.sequences.stitch, []
+
+    def stitched(pieces, fade=0):
+        lengths.append([piece.num_frames for piece in pieces])
+        return stitch(pieces, fade)
+
+    monkeypatch.setattr(evaluation.sequences, "stitch", stitched)
+    assert evaluated(made, tmp_path, capsys)["data"]["compositions"] == [16, 16]
+    first, second, *_ = lengths
+    assert len(lengths) == 4 and first != second
 
 
 @pytest.mark.parametrize(
