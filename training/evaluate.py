@@ -63,11 +63,8 @@ def evaluate(
     """
     if kind not in KINDS:
         raise KmmError("bad_data", f"--data {kind} is not known; expected one of {', '.join(KINDS)}.")
-    for path in (
-        out / "evaluation.md",
-        out.parent / "images" / "evaluation.png",
-    ):  # before hours of measuring
-        check_writable(path)
+    for file in (out / "page.md", out.parent / "images" / "plot.png"):
+        check_writable(file)
     started = time.perf_counter()
     models: dict[str, TextToMotion] = {}
     for given in (model, *baselines):
@@ -114,7 +111,10 @@ def load_model(given: str, device: str = "auto") -> tuple[str, TextToMotion]:
         return path.resolve().parent.name, TextToMotion(bundle, device)
     checkpoint = generator_checkpoint(path) if path.is_dir() else path
     if not checkpoint.is_file():
-        return path.resolve().name if path.is_dir() else path.name, TextToMotion.load(given, device)
+        folder = path.resolve()
+        if folder.name == "bundle":  # kmm-train export writes <run>/bundle
+            folder = folder.parent
+        return folder.name if path.is_dir() else path.name, TextToMotion.load(given, device)
     run = checkpoint.resolve().parent.parent
     return run.name, TextToMotion(load_generator(settings_of(run), load_tokenizer(run), checkpoint), device)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kmm_core.atomic_write import check_writable
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import load_evaluator
 from kmm_core.evaluate.starter_set import starter_set
@@ -48,6 +49,9 @@ def run_ablation(
         raise KmmError(
             "no_evaluator", f"{evaluator} does not exist.", "Train one: kmm-train evaluator CONFIG."
         )
+
+    for file in (out / f"{name}.md", images / f"{name}.png"):
+        check_writable(file)
 
     def ruler() -> Ruler:
         encoder = load_text_encoder(settings.text)

@@ -47,8 +47,8 @@ def run_decay(
     Raises:
         KmmError: whatever loading, measuring and writing raise.
     """
-    for path in (out / f"{name}.md", images / f"{name}.png"):  # before hours of measuring
-        check_writable(path)
+    for file in (out / f"{name}.md", images / f"{name}.png"):
+        check_writable(file)
     started = time.perf_counter()
     measured, pipeline = load_model(model, device)
     measuring = load_evaluator(

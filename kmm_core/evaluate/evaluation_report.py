@@ -186,7 +186,8 @@ def _small(value: Interval) -> str:
 def write_evaluation(
     result: Evaluation, out: Path, *, about: Mapping[str, str], evaluator: str, released: bool = False
 ) -> list[Path]:
-    """Writes ``evaluation_NAME.md``, its JSON beside it, and plots into ``images`` beside ``out``.
+    """Writes ``evaluation_NAME.md`` (``evaluation_NAME_babel.md`` on BABEL, and so on), its JSON beside it, and plots into
+    ``images`` beside ``out``.
 
     Args:
         result: what was measured.
@@ -201,19 +202,25 @@ def write_evaluation(
     Raises:
         KmmError: ``no_matplotlib``, or where a file can't be written.
     """
-    name = f"evaluation_{result.name}"
-    images = out.parent / "images"
-    drawn = _draw(result, images, name)
-    found = figures(result)
+    name = _file_name(result)
     page, data = out / f"{name}.md", out / f"{name}.json"
+    found = figures(result)
     make_folder(page)
-    for path, body in (
-        (page, _page(result, found, drawn, about, evaluator, released)),
-        (data, json.dumps(_as_json(result, found, about, evaluator), indent=1)),
-    ):
-        with atomic_write(path) as temporary:
-            Path(temporary).write_text(body + "\n", encoding="utf-8")
+    _write(data, json.dumps(_as_json(result, found, about, evaluator), indent=1))
+    drawn = _draw(result, out.parent / "images", name)
+    _write(page, _page(result, found, drawn, about, evaluator, released))
     return [page, data, *drawn.values()]
+
+
+def _file_name(result: Evaluation) -> str:
+    """Of the page, without suffix; pages of one model on two kinds of data stand side by side."""
+    kind = result.data["kind"]
+    return f"evaluation_{result.name}" + (f"_{kind}" if kind != "starter" else "")
+
+
+def _write(path: Path, body: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(body + "\n", encoding="utf-8")
 
 
 def _draw(result: Evaluation, images: Path, name: str) -> dict[str, Path]:
@@ -249,7 +256,7 @@ def _page(
     picture = {what: f"![{what}](../images/{path.name})" for what, path in drawn.items()}
     command = f"kmm-train evaluate {result.name} --data {data['kind']}"
     parts = [
-        f"# Evaluation of {result.name}",
+        f"# Evaluation of {result.name}" + ("" if data["kind"] == "starter" else f" on {data['kind']}"),
         f"Written by `{command}`; do not edit. " + "; ".join(f"{k} {v}" for k, v in about.items()) + ".",
         f"Measured on {data['clips']} held-out clips ({data['minutes']:.0f} min at {data['fps']:g} fps, features "
         f"{data['representation']}), one caption of each; {_repetitions(plan.repetitions)}; "

@@ -145,6 +145,19 @@ def test_page_and_json_say_the_same(tmp_path):
     assert len(pictures) == 4 and all(picture.stat().st_size > 3000 for picture in pictures)
 
 
+def test_pages_of_one_model_on_two_kinds_of_data_stand_side_by_side(tmp_path):
+    on_babel = evaluation()
+    on_babel.data["kind"] = "babel"
+    for result in (evaluation(), on_babel):
+        write_evaluation(result, tmp_path / "benchmarks", about={}, evaluator="made up")
+    pages = {page.stem: page.read_text().splitlines()[0] for page in tmp_path.glob("benchmarks/*.md")}
+    assert pages == {
+        "evaluation_tiny": "# Evaluation of tiny",
+        "evaluation_tiny_babel": "# Evaluation of tiny on babel",
+    }
+    assert len(list(tmp_path.glob("images/*.png"))) == 8
+
+
 def test_what_was_not_measured_is_left_out(tmp_path):
     result = evaluation()
     del result.text[RECONSTRUCTION]

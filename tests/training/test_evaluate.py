@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -188,11 +187,13 @@ def test_every_sequence_is_stitched_from_its_own_pieces(
         (["--evaluator", "nowhere.safetensors"], "nowhere.safetensors does not exist."),
         (["--clips", "7"], "clips=7 is too small; expected at least 32."),
         (["--folder", "nowhere"], "nowhere holds no prepared source."),
-        (["--out", sys.executable], f"{sys.executable} is not an existing folder."),
+        # Known before anything is measured.
+        (["--out", "file/pages", "--folder", "nowhere"], "file/pages"),
     ],
 )
 def test_mistakes_are_told(made, tmp_path, monkeypatch, capsys, changes, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     given = ("--folder", made / "prepared", "--evaluator", made / "evaluator.safetensors")
     code, _, err = run(capsys, made / "tiny", *given, *changes)
     assert code == 1 and message in err and "Traceback" not in err
@@ -208,6 +209,12 @@ def test_a_model_may_be_a_run_or_a_checkpoint(tmp_path):
     with pytest.raises(KmmError) as raised:
         load_model(str(tmp_path / "nothing"), "cpu")
     assert "nothing" in raised.value.message
+
+
+def test_an_exported_bundle_is_called_as_its_run(made, tmp_path):
+    """Or the pages of two runs' bundles would overwrite each other."""
+    shutil.copytree(made / "tiny", tmp_path / "mine" / "bundle")
+    assert load_model(str(tmp_path / "mine" / "bundle"), "cpu")[0] == "mine"
 
 
 def test_the_packaged_evaluator_finds_what_the_starter_was_asked_for():
