@@ -118,8 +118,8 @@ def ablate(
     return True
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """The measured runs of an ablation's folder, by variant in the order of ``VARIANTS``, then by seed.
+def read_runs(folder: Path, ruler_key: str) -> list[Run]:
+    """The runs of an ablation's folder that this ruler measured, by variant in the order of ``VARIANTS``, then by seed.
 
     Raises:
         KmmError: ``no_ablation`` where there is none, ``bad_ablation`` where one can't be read.
@@ -127,7 +127,11 @@ def read_runs(folder: Path) -> list[Run]:
     runs = []
     for path in sorted(folder.glob(f"*/seed-*/{SCORES_FILE}")):
         try:
-            runs.append(Run(**json.loads(path.read_text(encoding="utf-8"))["run"]))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            run = Run(**content["run"])
+            # Figures of two rulers, or of other numbers of clips, don't stand in one table.
+            if content["key"] == _key(settings_of_stage(path.parent), ruler_key):
+                runs.append(run)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise KmmError(
                 "bad_ablation",
@@ -173,9 +177,7 @@ class _Workshop:
         )
         if not result.finished:
             return None
-        key = hashlib.sha256(
-            json.dumps([asdict(settings), self.ruler_key], sort_keys=True).encode()
-        ).hexdigest()[:16]
+        key = _key(settings, self.ruler_key)
         stored = _stored(place / SCORES_FILE, key)
         if stored is not None:
             return stored
@@ -207,6 +209,12 @@ class _Workshop:
         if kind not in self._rows:
             self._rows = {kind: generator_rows(settings, self.tokenizer, self.encoder, self.folder)}
         return self._rows[kind]
+
+
+def _key(settings: RunSettings, ruler_key: str) -> str:
+    """Of scores: what was trained, and what measured it."""
+    both = json.dumps([asdict(settings), ruler_key], sort_keys=True)
+    return hashlib.sha256(both.encode()).hexdigest()[:16]
 
 
 def _check_settings(place: Path, settings: RunSettings) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from kmm_core.bundle import Bundle
 from kmm_core.clip import MotionClip
+from kmm_core.errors import KmmError
 from kmm_core.evaluate import metrics, tuning_prompts
 from kmm_core.evaluate.directional import directions
 from kmm_core.evaluate.evaluation_set import EvaluationClip, EvaluationSet
@@ -81,6 +82,9 @@ def measure(bundle: Bundle, batches: Sequence[TokenBatch], ruler: Ruler, seed: i
         batches: held-out rows.
         ruler: what else measures.
         seed: of the motion.
+
+    Raises:
+        KmmError: ``too_few_clips`` where no held-out clip lasts a second.
     """
     pipeline = TextToMotion(bundle, device="cpu")
     asked = _asked(ruler, ruler.clips)
@@ -167,6 +171,12 @@ def _asked(ruler: Ruler, count: int) -> _Asked:
     rng = np.random.default_rng(0)
     fps = ruler.data.fps
     usable = [clip for clip in ruler.data.clips if len(clip.features) >= MIN_SECONDS * fps]
+    if not usable:
+        raise KmmError(
+            "too_few_clips",
+            f"None of the {len(ruler.data.clips)} held-out clips lasts {MIN_SECONDS:g} s.",
+            "Prepare longer clips, and hold some of them out.",
+        )
     order = np.concatenate([rng.permutation(len(usable)) for _ in range(-(-count // len(usable)))])[:count]
     clips = [usable[index] for index in order]
     said = [int(rng.integers(len(clip.captions))) for clip in clips]

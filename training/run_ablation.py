@@ -36,7 +36,7 @@ def run_ablation(
     name: str,
     title: str,
 ) -> bool:
-    """Runs what is not finished; the page is written anew after each run, with all that ``folder`` holds.
+    """Runs what is not finished; the page is written anew after each run, with all runs in ``folder`` that are measured alike.
 
     Returns:
         False where it was asked to stop.
@@ -62,13 +62,13 @@ def run_ablation(
         )
         return Ruler(load_evaluator(evaluator, encoder, data.representation), data, clips)
 
+    key = json.dumps([hashlib.sha256(evaluator.read_bytes()).hexdigest(), clips])
     started = time.perf_counter()
 
     def note(text: str) -> None:
         print(f"[{time.perf_counter() - started:.0f} s] {text}", file=sys.stderr, flush=True)
-        write_page(read_runs(folder), out, images, name, title)
+        write_page(read_runs(folder, key), out, images, name, title)
 
-    key = json.dumps([hashlib.sha256(evaluator.read_bytes()).hexdigest(), clips])
     finished = ablate(
         settings,
         folder,
@@ -80,5 +80,5 @@ def run_ablation(
         note=note,
     )
     if finished:
-        print(f"Wrote {write_page(read_runs(folder), out, images, name, title)}.")
+        print(f"Wrote {write_page(read_runs(folder, key), out, images, name, title)}.")
     return finished

@@ -102,7 +102,7 @@ def test_runs_are_trained_measured_and_then_skipped(settings, trained, monkeypat
     names = ("default", "confidence-masks", "frozen-text", "sentence-token")
     done, told = start(settings, trained, variants=names)
     assert done and [line.split(",")[0] for line in told] == list(names)
-    found = ablate.read_runs(folder)
+    found = ablate.read_runs(folder, "mine")
     assert [run.variant for run in found] == list(names) and {run.seed for run in found} == {3}
     for run in found:
         # One clip names a side; the benchmark needs two, and gets it again and again.
@@ -118,10 +118,14 @@ def test_runs_are_trained_measured_and_then_skipped(settings, trained, monkeypat
 
 
 def test_another_ruler_measures_again_and_other_settings_are_refused(settings, trained, monkeypatch):
-    start(settings, trained)
+    _, folder, _ = trained
+    start(settings, trained, variants=("default", "frozen-text"))
     monkeypatch.setattr(ablate, "measure", lambda *_: {"fid": 7.0})
     _, told = start(settings, trained, ruler_key="other")
     assert told == ["default, seed 3: fid 7"]
+    # A page shows what one ruler measured.
+    assert [run.scores for run in ablate.read_runs(folder, "other")] == [{"fid": 7.0}]
+    assert "default" not in {run.variant for run in ablate.read_runs(folder, "mine")}
     with pytest.raises(KmmError, match="trained with other settings"):
         start(config.override(settings, ["generator.d_model=64"]), trained)
 
@@ -137,13 +141,20 @@ def test_unknown_variants_and_empty_folders_are_named(settings, trained, tmp_pat
     with pytest.raises(KmmError, match="No variant is called nothing.*sentence-token"):
         start(settings, trained, variants=("default", "nothing"))
     with pytest.raises(KmmError, match="holds no measured run"):
-        ablate.read_runs(tmp_path)
+        ablate.read_runs(tmp_path, "mine")
     broken = tmp_path / "default" / "seed-0" / ablate.SCORES_FILE
     broken.parent.mkdir(parents=True)
     broken.write_text("{")
     with pytest.raises(KmmError, match="holds no scores") as raised:
-        ablate.read_runs(tmp_path)
+        ablate.read_runs(tmp_path, "mine")
     assert raised.value.code == "bad_ablation"
+
+
+def test_clips_too_short_to_ask_for_are_told(trained):
+    _, _, ruler = trained
+    short = ruler.data.with_clips([replace(clip, features=clip.features[:20]) for clip in ruler.data.clips])
+    with pytest.raises(KmmError, match="None of the .* held-out clips lasts 1 s"):
+        ablation_scores._asked(replace(ruler, data=short), 32)
 
 
 def test_the_token_loss_is_measured_alike_for_all(settings, trained):
