@@ -97,7 +97,8 @@ class Decay:
     Attributes:
         plan: how much.
         scores: method -> figure of ``SCORES`` -> one row a bin of one value a repetition.
-        real: the recordings of the same prompts, figure -> one value a repetition.
+        real: the recordings of the same prompts, figure -> one value a repetition. ``direction`` is missing in both where
+            the captions of a repetition name no side.
     """
 
     plan: DecayPlan
@@ -185,6 +186,9 @@ def measure_decay(
                 embedded = evaluator.embed_motions([motions[index] for index in range(plan.count)])
                 for figure, value in score(embedded).items():
                     found[name][figure][place].append(value)
+    if np.isnan(real["direction"]).any():
+        for figures in (real, *found.values()):
+            del figures["direction"]
     return Decay(plan, found, real)
 
 
@@ -231,7 +235,9 @@ def swap_sides(text: str) -> str:
     def swapped(match: re.Match[str]) -> str:
         return other.get(match[0].lower(), "clockwise")
 
-    return re.sub(r"left|right|(?:counter|anti)[- ]?clockwise|clockwise", swapped, text, flags=re.IGNORECASE)
+    return re.sub(
+        r"\b(?:left|right|(?:counter|anti)[- ]?clockwise|clockwise)", swapped, text, flags=re.IGNORECASE
+    )
 
 
 def _scores(

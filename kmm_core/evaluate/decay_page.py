@@ -35,11 +35,16 @@ class Loss:
     share: float
 
 
+def _shown(decay: Decay) -> dict[str, tuple[str, bool]]:
+    """Those of ``SHOWN`` that could be measured."""
+    return {figure: about for figure, about in SHOWN.items() if figure in decay.real}
+
+
 def losses(decay: Decay) -> list[Loss]:
     """The last bin against the first, and against the second: from there on every prompt has one before it."""
     found = []
     for method, figures in decay.scores.items():
-        for figure, (_, higher) in SHOWN.items():
+        for figure, (_, higher) in _shown(decay).items():
             means = [float(np.mean(values)) for values in figures[figure]]
             for against in range(min(2, len(means) - 1)):
                 worse = means[against] - means[-1] if higher else means[-1] - means[against]
@@ -105,7 +110,8 @@ def plot(decay: Decay, path: Path) -> None:
     names = [_bin(first, last) for first, last in decay.plan.bins]
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
-    for panel, (score, (label, higher)) in zip(figure.subplots(1, len(SHOWN)), SHOWN.items(), strict=True):
+    shown = _shown(decay)
+    for panel, (score, (label, higher)) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
         for method, figures in decay.scores.items():
             values = np.array(figures[score])
             (line,) = panel.plot(names, values.mean(1), marker="o", markersize=4, label=method)
@@ -144,12 +150,12 @@ def _page(
         "than to the same words with left and right swapped. Mean (lowest to highest repetition).",
         f"![Quality by place in the timeline]({picture})",
     ]
-    for score, (label, _) in SHOWN.items():
+    for score, (label, _) in _shown(decay).items():
         parts += [f"## {label}", _table(decay, score)]
     first, second, last = (_bin(*plan.bins[place]) for place in (0, min(1, len(plan.bins) - 1), -1))
     rows = []
     for method in decay.scores:
-        for score, (label, _) in SHOWN.items():
+        for score, (label, _) in _shown(decay).items():
             mine = {
                 loss.against: loss.share for loss in found if (loss.method, loss.figure) == (method, score)
             }

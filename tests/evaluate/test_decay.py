@@ -1,6 +1,7 @@
 """Memory decay: every bin gets every prompt once, and motion that gets worse along a timeline is seen to."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -141,6 +142,23 @@ def test_decay_is_seen_where_there_is_some_and_only_there(tmp_path):
     assert json.loads(page.with_suffix(".json").read_text())["scores"] == found.scores
 
 
+def test_captions_without_a_side_have_no_direction(tmp_path):
+    data = evaluation_set()
+    texts = [f"a person walks {number}" for number in range(len(data.clips))]
+    clips = [
+        replace(clip, captions=(text,), tagged=(text,)) for clip, text in zip(data.clips, texts, strict=True)
+    ]
+    found = measure_decay({"steady": worse_by(0.0)}, data.with_clips(clips), PointEvaluator(), PLAN)
+    assert "direction" not in found.real and set(found.scores["steady"]) == {
+        "fid",
+        "mm_dist",
+        "r_precision_3",
+    }
+    page = decay_page.write_decay(found, tmp_path, tmp_path, about={}, seconds=3.0)
+    assert "nan" not in page.read_text() and "| direction |" not in page.read_text()
+    assert "NaN" not in page.with_suffix(".json").read_text()
+
+
 def asked_for(frames, recorded=()) -> Asked:
     texts = tuple("abc"[: len(frames)])
     return Asked(texts, texts, tuple(frames), texts, tuple(recorded) or texts)
@@ -196,6 +214,7 @@ def test_sides_are_swapped_back_and_forth():
     assert swap_sides(text) == swapped
     assert swap_sides(swapped) == text.replace("counter-clockwise", "counterclockwise")
     assert swap_sides("a/DET left/ADJ leg/NOUN") == "a/DET right/ADJ leg/NOUN"
+    assert swap_sides("stands upright, steps Leftward") == "stands upright, steps rightward"
 
 
 @pytest.mark.parametrize("count", [16, 100])
