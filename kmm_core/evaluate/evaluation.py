@@ -323,7 +323,7 @@ class Measurement:
             made.append(sequences.MadeSequence(clip, tuple(ends[:-1])))
             captions += composition.texts
             clips += composition.clips
-        pieces = [piece for sequence in made for piece in sequences.sub_sequences(sequence)]
+        pieces = [piece for sequence in made for piece in sequences.sub_sequences(sequence, self.lost)]
         tagged = [clip.tagged[clip.captions.index(text)] for clip, text in zip(clips, captions, strict=True)]
         embedded = Embedded(
             self.evaluator.embed_texts(tagged),

@@ -171,10 +171,13 @@ def _heading(clip: MotionClip, frame: int) -> float:
     return float(headings(clip.local_rotations[frame : frame + 1, 0])[0])
 
 
-def sub_sequences(made: MadeSequence) -> list[MotionClip]:
-    """The clip cut at its boundaries."""
-    edges = [0, *made.boundaries, made.clip.num_frames]
-    return [made.clip.slice(start, stop) for start, stop in pairwise(edges)]
+def sub_sequences(made: MadeSequence, following: int = 0) -> list[MotionClip]:
+    """The clip cut at its boundaries, each piece with so many ``following`` frames of the next one.
+
+    Features that lose a frame (263) need one, to be as long as those of the recording.
+    """
+    edges, end = [0, *made.boundaries, made.clip.num_frames], made.clip.num_frames
+    return [made.clip.slice(start, min(stop + following, end)) for start, stop in pairwise(edges)]
 
 
 def transitions(made: MadeSequence, frames: int) -> list[MotionClip]:

@@ -122,6 +122,9 @@ def test_sub_sequences_and_windows_lie_where_the_prompts_change():
     clip = bodies.walk(frames=100)
     made = sequences.MadeSequence(clip, (10, 40, 75))
     assert [piece.num_frames for piece in sequences.sub_sequences(made)] == [10, 30, 35, 25]
+    longer = sequences.sub_sequences(made, following=1)
+    assert [piece.num_frames for piece in longer] == [11, 31, 36, 25]
+    np.testing.assert_array_equal(longer[1].root_positions, clip.root_positions[10:41])
     windows = sequences.transitions(made, 30)
     # The first boundary is too near to the start.
     assert [window.num_frames for window in windows] == [30, 30]
