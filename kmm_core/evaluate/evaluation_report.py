@@ -276,7 +276,11 @@ def _page(
         picture["text"],
         *_damage_section(result),
         # BABEL's published figures are of sub-sequences.
-        *([] if data["kind"] == "babel" else _published_section(_PUBLISHED[data["kind"]], released)),
+        *(
+            []
+            if data["kind"] == "babel"
+            else _published_section(_PUBLISHED[data["kind"]], released, plan.clips)
+        ),
     ]
     if result.directional:
         parts += [
@@ -318,7 +322,7 @@ def _sampling(result: Evaluation) -> str:
 def _repetitions(count: int) -> str:
     if count == 1:
         return "one repetition, so without intervals"
-    return f"{count} repetitions, each generated anew, with 95% intervals over them"
+    return f"{count} repetitions, each generated anew, with intervals of 1.96 sd / √{count} over them, as published"
 
 
 def _damage_section(result: Evaluation) -> list[str]:
@@ -343,7 +347,7 @@ def _sequence_section(result: Evaluation, picture: Mapping[str, str], released: 
         "has come to, with a cross-fade of 0.8 s or end to end.",
         "Sub-sequences, against the held-out clips:",
         _scores(result.subsequences, _CLIP_SCORES),
-        *(_published_section("babel", released) if result.data["kind"] == "babel" else []),
+        *(_published_section("babel", released, result.plan.clips) if result.data["kind"] == "babel" else []),
         "Transitions, windows of 1 s around the boundaries, against windows of real motion"
         + (
             " around real boundaries"
@@ -393,8 +397,8 @@ def _copying_section(nearest: Mapping[str, Nearest]) -> list[str]:
     ]
 
 
-def _published_section(benchmark: Benchmark, compares: bool) -> list[str]:
-    """The published rows of one benchmark; ``compares`` says whether ours were measured as they were."""
+def _published_section(benchmark: Benchmark, compares: bool, clips: int | None = None) -> list[str]:
+    """The published rows of one benchmark; ``compares`` says whether ours were measured as they were, ``clips`` on how many."""
     names = ("r_precision_3", "fid", "diversity", "mm_dist")
     rows = [
         [
@@ -406,6 +410,7 @@ def _published_section(benchmark: Benchmark, compares: bool) -> list[str]:
     ]
     note = (
         "measured with the same released evaluator on the same data"
+        + (f", but on all of it: FID of {clips} clips is higher, and does not compare" if clips else "")
         if compares
         else "measured on other data with another evaluator: orderings compare, numbers do not"
     )

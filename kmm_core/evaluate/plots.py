@@ -48,7 +48,7 @@ def _colours(rows: Sequence[str]) -> dict[str, str]:
 def plot_scores(
     table: Mapping[str, Mapping[str, Interval]], figures: Sequence[tuple[str, str]], path: Path
 ) -> None:
-    """One panel a figure, one bar a row, with 95 % intervals.
+    """One panel a figure, one bar a row, with intervals.
 
     Args:
         table: row -> figure -> interval.

@@ -94,7 +94,7 @@ def motion_diversity(motion: Array, rng: np.random.Generator) -> float:
 
 
 def intervals(repetitions: Sequence[dict[str, float]]) -> dict[str, Interval]:
-    """Mean and 95 % interval of every figure over repetitions."""
+    """Mean and interval of every figure over repetitions."""
     return {
         name: metrics.interval([repetition[name] for repetition in repetitions]) for name in repetitions[0]
     }

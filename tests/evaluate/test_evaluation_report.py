@@ -158,6 +158,17 @@ def test_pages_of_one_model_on_two_kinds_of_data_stand_side_by_side(tmp_path):
     assert len(list(tmp_path.glob("images/*.png"))) == 8
 
 
+@pytest.mark.parametrize(
+    ("clips", "said"),
+    [(None, "on the same data:"), (64, "on the same data, but on all of it: FID of 64 clips")],
+)
+def test_published_figures_compare_where_all_clips_are_measured(tmp_path, clips, said):
+    result = evaluation()
+    result.data["kind"], result.plan = "humanml3d", EvaluationPlan(clips=clips)
+    page, *_ = write_evaluation(result, tmp_path / "pages", about={}, evaluator="theirs", released=True)
+    assert f"HumanML3D, measured with the same released evaluator {said}" in page.read_text()
+
+
 def test_what_was_not_measured_is_left_out(tmp_path):
     result = evaluation()
     del result.text[RECONSTRUCTION]
