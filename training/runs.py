@@ -27,7 +27,7 @@ from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint, evaluator_stage, generator_stage, tokenizer_stage
 from kmm_core.train.generator_stage import GeneratorObjective, GeneratorRows
 from kmm_core.train.loop import TrainResult, processes, train
-from kmm_core.train.motion_data import MotionData
+from kmm_core.train.motion_data import MotionData, data_key
 from kmm_core.train.stage import Stage
 from kmm_core.train.token_data import ROWS_VERSION
 from kmm_core.train.train_settings import TrainSettings
@@ -247,11 +247,11 @@ def generator_rows(
 ) -> GeneratorRows:
     """The token rows of a tokenizer, kept in ``<home>/rows-*``.
 
-    Rows depend on the tokenizer and the data, so another tokenizer gets other rows. They don't depend on
+    Rows depend on the tokenizer and the data, so another tokenizer and data prepared anew get other rows. They don't depend on
     ``rows.text_tokens``, which only joins their prompts.
     """
     key = hashlib.sha256(safetensors.torch.save(tokenizer.state_dict()))
-    key.update(ROWS_VERSION.encode())
+    key.update(f"{ROWS_VERSION} {data_key(settings.data)}".encode())
     for part in (settings.data, replace(settings.rows, text_tokens="prompt")):
         key.update(json.dumps(asdict(part)).encode())
     return generator_stage.load_rows(

@@ -18,7 +18,7 @@ from ..atomic_write import atomic_write
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
-from .prepared import MANIFEST, PreparedClip, load_clip, read_manifest
+from .prepared import MANIFEST, PreparedClip, clip_path, load_clip, read_manifest
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,13 @@ class MotionData:
     def __init__(self, settings: DataSettings):
         self.settings = settings
         self.representation: Representation = representation(settings.representation)
-        folder = Path(settings.prepared)
-        sources = settings.sources or tuple(sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")))
-        self.clips = [
-            clip for source in sources for clip in _source_clips(folder / source, self.representation)
-        ]
+        folders = _source_folders(settings)
+        self.clips = [clip for folder in folders for clip in _source_clips(folder, self.representation)]
         if not self.split("train"):
             raise KmmError(
                 "no_clips",
-                f"No training clip in {folder} for the sources {', '.join(sources) or '(none)'}.",
+                f"No training clip in {settings.prepared} for the sources "
+                f"{', '.join(folder.name for folder in folders) or '(none)'}.",
                 "Run kmm-train prepare, or correct [data] prepared and sources.",
             )
 
@@ -102,12 +100,36 @@ class MotionData:
         return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
 
 
+def data_key(settings: DataSettings) -> str:
+    """Names what these settings select as it lies there now: for what is computed of it and kept.
+
+    Raises:
+        KmmError: ``no_manifest``.
+    """
+    return "/".join(_source_key(folder, read_manifest(folder)) for folder in _source_folders(settings))
+
+
+def _source_folders(settings: DataSettings) -> list[Path]:
+    folder = Path(settings.prepared)
+    sources = settings.sources or sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    return [folder / source for source in sources]
+
+
+def _source_key(folder: Path, prepared: Sequence[PreparedClip]) -> str:
+    """Another one where the manifest changes, or a clip's file: a recipe may make other motion of the same name."""
+    key = hashlib.sha256((folder / MANIFEST).read_bytes())
+    for clip in prepared:
+        path = clip_path(folder, clip.id)
+        status = path.stat() if path.is_file() else None
+        key.update(f"{status.st_size}:{status.st_mtime_ns} ".encode() if status else b"missing ")
+    return key.hexdigest()[:16]
+
+
 def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
     """Features of one source; computed once and kept beside its manifest."""
     prepared = read_manifest(folder)
     name = f"features_{form.name}"
-    fingerprint = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
-    cache = folder / f"{name}-{fingerprint}.npz"
+    cache = folder / f"{name}-{_source_key(folder, prepared)}.npz"
     if cache.is_file():
         with np.load(cache, allow_pickle=False) as stored:
             features, lengths = stored["features"], stored["lengths"]

@@ -54,6 +54,23 @@ def test_other_clips_get_other_features(settings, tmp_path):
     assert [path for path in (tmp_path / "made").glob("features_*") if path != cache] and not cache.exists()
 
 
+def test_other_motion_of_the_same_manifest_gets_other_features(settings, tmp_path):
+    """A recipe that is corrected makes other motion of the same name and length."""
+    before, key = features(settings).copy(), motion_data.data_key(settings)
+    turns = np.tile([0.0, 1.0, 0.0, 0.0], (40, 22, 1))
+    save_clip(clip_path(tmp_path / "made", "a"), MotionClip(np.tile([0.0, 0.9, 0.0], (40, 1)), turns, 30.0))
+    assert motion_data.data_key(settings) != key
+    assert not np.allclose(features(settings), before)
+    assert len(list((tmp_path / "made").glob("features_*"))) == 1
+
+
+def test_another_source_among_all_changes_the_key(settings, tmp_path):
+    key = motion_data.data_key(settings)
+    (tmp_path / "more").mkdir()
+    write_manifest(tmp_path / "more", [])
+    assert motion_data.data_key(settings) != key
+
+
 def test_two_processes_may_start_at_once(settings, tmp_path, monkeypatch):
     """The other one does all of its work while this one has written, but not yet named, its file."""
     save, others = np.savez, []

@@ -22,7 +22,7 @@ from kmm_core.formats.npz import read_npz
 from kmm_core.text.encoder import TokenOutputs
 from kmm_core.train import checkpoint
 from kmm_core.train.generator_stage import LearningSettings
-from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from kmm_core.train.prepared import PreparedClip, clip_path, read_manifest, save_clip, write_manifest
 from training import config, runs
 from training.recipes.synthetic import make_clip
 
@@ -144,6 +144,23 @@ def test_killed_and_resumed_equals_unbroken(trained, prepared, tmp_path, stage):
         assert one[group].keys() == other[group].keys() and one[group]
         for name, tensor in one[group].items():
             assert torch.equal(tensor, other[group][name]), f"{group}/{name}"
+
+
+def test_data_prepared_anew_get_other_token_rows(trained, prepared, tmp_path):
+    folder = tmp_path / "prepared" / "synthetic"
+    shutil.copytree(prepared / "synthetic", folder)
+    settings, tokenizer = tiny_settings(tmp_path / "prepared"), runs.load_tokenizer(trained[0])
+
+    def said() -> set[str]:
+        rows = runs.generator_rows(settings, tokenizer, LetterEncoder(), tmp_path)
+        return {caption for row in rows.train for prompt in row.prompts for caption in prompt.captions}
+
+    assert "a person does squat both" in said()
+    rests = ("a person rests",)
+    clips = [replace(clip, captions=rests, mirrored_captions=rests) for clip in read_manifest(folder)]
+    write_manifest(folder, clips)
+    assert said() == set(rests)
+    assert len(list(tmp_path.glob("rows-*"))) == 2
 
 
 def test_a_finished_stage_is_not_built_again(trained, prepared, monkeypatch):
