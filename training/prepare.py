@@ -99,7 +99,9 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
     folder = Path(out) / chosen.name
     takes = find_takes(chosen, Path(data), Path(out))
     make_folder(folder / "clips" / "any.npz")
-    fingerprints = {take.id: _fingerprint(chosen, take) for take in takes}
+    # A user's own recipe is one file; who changes it need not think of its version.
+    own = Path(recipe).read_text(encoding="utf-8") if Path(recipe).suffix == ".py" else ""
+    fingerprints = {take.id: _fingerprint(chosen, take, own) for take in takes}
     journal = _read_journal(folder / JOURNAL)
     # A take that an unexpected error stopped is tried again: that was no fault of the file.
     done = {
@@ -219,9 +221,10 @@ def split_of(source: str, recording: str) -> str:
     return "train" if place < 0.90 else "val" if place < 0.95 else "test"
 
 
-def _fingerprint(recipe: Recipe, take: Take) -> str:
-    """Changes when a file, the recipe or this module does."""
+def _fingerprint(recipe: Recipe, take: Take, own: str) -> str:
+    """Changes when a file, the recipe (``own``: the text of a user's) or this module does."""
     parts = [str(PREPARE_VERSION), recipe.name, str(recipe.version), json.dumps(take.details, sort_keys=True)]
+    parts += [own] if own else []
     for path in take.files:
         status = path.stat() if path.exists() else None
         parts.append(

@@ -102,6 +102,25 @@ def test_a_second_run_does_nothing_and_a_changed_file_is_done_again(own):
     assert len(list((out / "own" / "clips").glob("*.npz"))) == 2
 
 
+def test_a_changed_recipe_of_ones_own_is_done_again(own):
+    recipe, data, out = own
+    assert prepare(recipe, data=data, out=out, workers=1).new_takes == 3
+    assert prepare(recipe, data=data, out=out, workers=1).new_takes == 0
+    recipe.write_text(OWN_RECIPE.replace("raises the left arm", "lifts the left arm"))
+    assert prepare(recipe, data=data, out=out, workers=1).new_takes == 3
+    assert {clip.captions for clip in read_manifest(out / "own")} == {("lifts the left arm",)}
+
+
+def test_a_recipe_of_ones_own_may_hold_dataclasses(own):
+    recipe, data, out = own
+    recipe.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        + OWN_RECIPE
+        + "@dataclass\nclass Row:\n    name: str\n"
+    )
+    assert prepare(recipe, data=data, out=out, workers=2).clips == 3
+
+
 def test_an_unfinished_run_goes_on(own):
     recipe, data, out = own
     prepare(recipe, data=data, out=out, workers=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 from kmm_core.errors import KmmError
@@ -35,8 +36,9 @@ def load_recipe(recipe: str | Path) -> Recipe:
         return importlib.import_module(f".{name}", __name__).RECIPE
     path = Path(recipe)
     if path.suffix == ".py" and path.is_file():
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec = importlib.util.spec_from_file_location(f"{__name__}.own_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
         if hasattr(module, "RECIPE"):
             needed = (*Recipe.__annotations__, "takes", "read", "cuts")
