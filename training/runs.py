@@ -13,10 +13,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 
+from kmm_core.atomic_write import atomic_write, make_folder
 from kmm_core.bundle import load_bundle
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
@@ -87,36 +89,50 @@ def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainRes
 
 
 def _copy_stage(stage: str, named: str, settings: RunSettings, run: Path) -> TrainResult:
-    """The finished stage of the run, or of the bundle, that is named."""
+    """The finished stage of the run, or of the bundle, that is named. One that is there stays, and must be the same."""
     source, target = Path(named) / stage, run / stage
-    if not (source / "best.safetensors").is_file() and (source.parent / "tokenizer").is_dir():
+    files = ("best.safetensors", "last.safetensors")
+    of_a_run = all((source / name).is_file() for name in files)
+    if not of_a_run and (source.parent / "tokenizer").is_dir():
         raise KmmError(
             "no_run",
             f"'{named}' has no trained {stage}.",
             "Train that run first, or correct tokenizer_run (decoder_start).",
         )
+    best, last = (target / name for name in files)
     if processes().is_main_process:
-        target.mkdir(parents=True, exist_ok=True)
-        if (source / "best.safetensors").is_file():
-            for name in ("best.safetensors", "last.safetensors"):
-                shutil.copy2(source / name, target / name)
+        if of_a_run:
+            given = checkpoint.load(source / "best.safetensors", groups=("ema",)).weights
         else:
-            _write_bundled_tokenizer(named, settings, target / "best.safetensors")
-            shutil.copy2(target / "best.safetensors", target / "last.safetensors")
+            given, info = _bundled_tokenizer(named, settings)
+        if last.is_file():
+            _check_same(target, given, named)
+        else:
+            make_folder(best)
+            for path in (best, last):
+                if of_a_run:
+                    with atomic_write(path) as temporary:
+                        shutil.copyfile(source / path.name, temporary)
+                else:
+                    checkpoint.save(path, {"ema": given}, info)
     processes().wait_for_everyone()
-    info = checkpoint.load(target / "last.safetensors", groups=()).info
-    return TrainResult(
-        info["step"],
-        True,
-        info["metrics"],
-        info["best_value"],
-        target / "last.safetensors",
-        target / "best.safetensors",
-    )
+    info = checkpoint.load(last, groups=()).info
+    return TrainResult(info["step"], True, info["metrics"], info["best_value"], last, best)
 
 
-def _write_bundled_tokenizer(named: str, settings: RunSettings, path: Path) -> None:
-    """The tokenizer of a bundle as the checkpoint of a stage that is finished."""
+def _check_same(target: Path, given: dict[str, torch.Tensor], named: str) -> None:
+    best = target / "best.safetensors"
+    own = checkpoint.load(best, groups=("ema",)).weights if best.is_file() else {}
+    if own.keys() != given.keys() or not all(torch.equal(own[name], given[name]) for name in own):
+        raise KmmError(
+            "run_exists",
+            f"{target} already holds another {target.name} than '{named}'.",
+            f"Choose another run folder (--run), or delete {target} and what was trained on it.",
+        )
+
+
+def _bundled_tokenizer(named: str, settings: RunSettings) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tokenizer of a bundle as weights and information of a checkpoint of a stage that is finished."""
     bundle = load_bundle(named)
     settings = replace(
         settings,
@@ -124,8 +140,7 @@ def _write_bundled_tokenizer(named: str, settings: RunSettings, path: Path) -> N
         data=replace(settings.data, representation=bundle.config.representation),
     )
     weights = {f"tokenizer.{name}": tensor for name, tensor in bundle.tokenizer.state_dict().items()}
-    info = {"step": 0, "metrics": {}, "best_value": None, "metadata": {"settings": asdict(settings)}}
-    checkpoint.save(path, {"ema": weights}, info)
+    return weights, {"step": 0, "metrics": {}, "best_value": None, "metadata": {"settings": asdict(settings)}}
 
 
 def train_generator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:

@@ -105,6 +105,12 @@ def train(
                 "Resume it (--resume), choose another run folder, or delete that one.",
             )
         state = checkpoint.load(last)
+        if "model" not in state.groups:
+            raise KmmError(
+                "run_exists",
+                f"{folder} holds the weights of a finished model, copied there, with which no training can go on.",
+                "Name that model again (--set tokenizer_run=...), choose another run folder, or delete that one.",
+            )
         checkpoint.load_into(objective, state.groups["model"], last)
         checkpoint.load_into(average.module, state.groups["ema"], last)
         checkpoint.load_optimizer(optimizer, state.groups.get("optimizer", {}))

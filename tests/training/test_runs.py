@@ -324,6 +324,34 @@ def test_a_tokenizer_of_another_representation_is_refused(trained, prepared, tmp
     assert caught.value.code == "bad_settings"
 
 
+def test_a_trained_tokenizer_is_never_overwritten_by_a_named_one(trained, prepared, tmp_path, monkeypatch):
+    from training import export
+
+    for module in ("training.export", "training.runs", "kmm_core.bundle"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    own, bundle, run = str(trained[0]), str(export.export_bundle(trained[0], tmp_path / "b")), tmp_path / "run"
+    shutil.copytree(trained[0] / "tokenizer", run / "tokenizer")
+    before = (run / "tokenizer" / "last.safetensors").read_bytes()
+
+    def use(named: str, folder: Path):
+        return runs.train_tokenizer(replace(tiny_settings(prepared), tokenizer_run=named), folder, resume=True)
+
+    # The same one is no change, nor is a run's own.
+    assert use(own, run) == use(str(run), run) and use(own, run).finished
+    with pytest.raises(KmmError, match="already holds another tokenizer than") as caught:  # in half precision
+        use(bundle, run)
+    assert caught.value.code == "run_exists"
+    assert (run / "tokenizer" / "last.safetensors").read_bytes() == before
+    assert use(bundle, tmp_path / "new").step == use(bundle, tmp_path / "new").step == 0
+    # Who forgets to name it when the run goes on is told so.
+    with pytest.raises(KmmError, match="weights of a finished model") as caught:
+        runs.train_tokenizer(tiny_settings(prepared), tmp_path / "new", resume=True)
+    assert caught.value.code == "run_exists" and "tokenizer_run" in caught.value.hint
+    (tmp_path / "file").write_text("")
+    with pytest.raises(KmmError, match="Cannot write"):
+        use(own, tmp_path / "file")
+
+
 def test_a_run_without_a_trained_tokenizer_is_refused(prepared, tmp_path):
     (tmp_path / "unfinished" / "tokenizer").mkdir(parents=True)
     for name in ("tokenizer_run", "decoder_start"):
