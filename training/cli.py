@@ -82,7 +82,7 @@ def _stage_command(stage: str, help: str) -> None:
 _stage_command("tokenizer", "Train the motion tokenizer.")
 _stage_command(
     "decoder",
-    "Go on with the tokenizer's decoder, its tokens frozen; may run beside the generator's training.",
+    "Go on with the tokenizer's decoder, its tokens frozen; may run beside the generator's training, once one of the two has a checkpoint.",
 )
 _stage_command("generator", "Train the generator with alignment, on the run's tokenizer.")
 _stage_command(

@@ -14,7 +14,7 @@ from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint
 
 from .config import RunSettings, override
-from .runs import generator_checkpoint, load_tokenizer, settings_of
+from .runs import check_codes, generator_checkpoint, load_tokenizer, settings_of
 
 
 def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator_at: str = "best") -> Path:
@@ -60,9 +60,10 @@ def load_generator(settings: RunSettings, tokenizer: MotionTokenizer, path: Path
     """The averaged weights of a generator's checkpoint as a model in memory.
 
     Raises:
-        KmmError: ``no_checkpoint`` and the like.
+        KmmError: ``no_checkpoint`` and the like; ``stage_outdated`` where it was trained on another tokenizer's codes.
     """
     state = checkpoint.load(path, groups=("ema",))
+    check_codes(path, tokenizer)
     encoder = load_text_encoder(settings.text)
     generator = MotionGenerator(tokenizer.quantizer.codes(), settings.text.width, settings.generator)
     prompt_head = PromptHead(encoder.width, settings.text)

@@ -73,11 +73,16 @@ def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainRes
     start = settings.decoder_start
     tokenizer = tokenizer_of(start) if start else load_tokenizer(run, "tokenizer")
     settings = replace(settings, tokenizer=tokenizer.settings)
-    # Who keeps the codes while the encoder learns wants them kept here, too.
-    refit = not start and tokenizer.settings.codebook_decay < 1
+    # Who keeps the codes while the encoder learns wants them kept here, too; so does a generator that learned them already.
+    learned = _noted(run / "generator", "codes_key") == codes_key(tokenizer)
+    refit = not start and tokenizer.settings.codebook_decay < 1 and not learned
+    key = _content_key(run / "tokenizer" / "best.safetensors")
+    _check_follows(run / "decoder", "tokenizer_key", key, "tokenizer")
 
     def make_stage() -> Stage:
-        return tokenizer_stage.build_decoder(tokenizer, MotionData(settings.data), refit=refit)
+        stage = tokenizer_stage.build_decoder(tokenizer, MotionData(settings.data), refit=refit)
+        stage.metadata = {"tokenizer_key": key}
+        return stage
 
     return _train(
         make_stage,
@@ -160,18 +165,18 @@ def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainRe
     """Stage 4 in ``<run>/residual``: the best generator's residual codebooks alone, with the settings it was trained with."""
     trained = run / "generator" / "best.safetensors"
     settings = replace(settings_of_stage(run / "generator", "best"), train=settings.train)
-    key = _content_key(trained)
-    # That of another generator is not gone on with; the loop then says what to do.
-    resume = resume and _generator_key(run / "residual" / "last.safetensors") in (None, key)
+    tokenizer, key = load_tokenizer(run), _content_key(trained)
+    check_codes(trained, tokenizer)
+    _check_follows(run / "residual", "generator_key", key, "generator")
 
     def make_stage() -> Stage:
-        tokenizer, encoder = load_tokenizer(run), load_text_encoder(settings.text)
+        encoder = load_text_encoder(settings.text)
         objective = generator_stage.make_objective(
             tokenizer, encoder, settings.text, settings.generator, settings.aligner, settings.masking
         )
         checkpoint.load_into(objective, checkpoint.load(trained, groups=("ema",)).weights, trained)
         stage = generator_stage.residual_stage(objective, generator_rows(settings, tokenizer, encoder, run))
-        stage.metadata = {"generator_key": key}
+        stage.metadata = {"generator_key": key, "codes_key": codes_key(tokenizer)}
         return stage
 
     return _train(make_stage, settings, settings.train.residual, run / "residual", resume)
@@ -180,20 +185,48 @@ def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainRe
 def generator_checkpoint(run: Path, at: str = "best") -> Path:
     """The generator of ``run`` trained furthest: with its residual codebooks, where that stage followed on this generator."""
     generator, residual = (run / stage / f"{at}.safetensors" for stage in ("generator", "residual"))
-    key = _generator_key(residual)
+    key = _noted(run / "residual", "generator_key", at)
     followed = key is not None and key == _content_key(run / "generator" / "best.safetensors")
     return residual if followed else generator
 
 
-def _generator_key(residual: Path) -> str | None:
-    """Which generator a residual checkpoint followed on; None where there is none."""
-    if not residual.is_file():
-        return None
-    return checkpoint.load(residual, groups=()).info["metadata"]["generator_key"]
+def _noted(folder: Path, name: str, at: str = "last") -> str | None:
+    """What a stage's checkpoint says it was trained on; None where there is none, or it does not say."""
+    path = folder / f"{at}.safetensors"
+    return checkpoint.load(path, groups=()).info.get("metadata", {}).get(name) if path.is_file() else None
+
+
+def _check_follows(folder: Path, name: str, key: str, on: str) -> None:
+    """A stage is not gone on with, nor is it finished, where what it was trained on is another by now."""
+    if _noted(folder, name) not in (None, key):
+        raise KmmError(
+            "stage_outdated",
+            f"{folder} was trained on another {on} than {folder.with_name(on)} holds now.",
+            f"Delete {folder} to train it anew, or choose another run folder (--run).",
+        )
 
 
 def _content_key(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def codes_key(tokenizer: MotionTokenizer) -> str:
+    """Names a tokenizer's codes; the same for one that went through a bundle, which holds half precision."""
+    return hashlib.sha256(tokenizer.quantizer.codes().half().cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def check_codes(generator: Path, tokenizer: MotionTokenizer) -> None:
+    """Tokens mean what the tokenizer's codes are: with others, a generator would make other motion.
+
+    Raises:
+        KmmError: ``stage_outdated`` where the generator in this checkpoint was trained on other codes.
+    """
+    if _noted(generator.parent, "codes_key", generator.stem) not in (None, codes_key(tokenizer)):
+        raise KmmError(
+            "stage_outdated",
+            f"{generator} was trained on the codes of another tokenizer than the run has now.",
+            f"Delete {generator.parent} to train it anew, or put back the tokenizer (and decoder) that it was trained on.",
+        )
 
 
 def train_generator_on(
@@ -214,6 +247,8 @@ def train_generator_on(
             'Name one (generator_start = "starter", or a checkpoint), or leave distil_guidance at 0.',
         )
 
+    check_codes(folder / "last.safetensors", tokenizer)
+
     def make_stage() -> Stage:
         stage = generator_stage.build(
             tokenizer=tokenizer,
@@ -229,6 +264,7 @@ def train_generator_on(
             _start_with(stage.objective, settings.generator_start)
         if settings.learning.distil_guidance:
             stage.objective.learn_from_start()
+        stage.metadata = {"codes_key": codes_key(tokenizer)}
         return stage
 
     return _train(make_stage, settings, settings.train.generator, folder, resume)

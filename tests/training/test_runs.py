@@ -190,8 +190,42 @@ def test_the_residual_stage_goes_on_with_the_residual_codebooks_alone(
         run / "generator" / "best.safetensors", state.groups, {**state.info, "step": state.info["step"] + 1}
     )
     assert runs.generator_checkpoint(run) == run / "generator" / "best.safetensors"
-    with pytest.raises(KmmError, match="already holds a run"):
+    with pytest.raises(KmmError, match="trained on another generator than .*generator holds now") as caught:
         runs.train_residual(tiny_settings(prepared), run, resume=True)
+    assert caught.value.code == "stage_outdated" and f"Delete {run / 'residual'}" in caught.value.hint
+
+
+def test_a_generator_is_not_used_with_the_codes_of_another_tokenizer(
+    trained, prepared, tmp_path, monkeypatch
+):
+    from training import export
+
+    for module in ("training.export", "training.runs"):
+        monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
+    run, settings = tmp_path / "run", tiny_settings(prepared)
+    shutil.copytree(trained[0], run)
+    codes = runs.load_tokenizer(run).quantizer.codes()
+    # A decoder that follows on a generator keeps the codes that this has learned.
+    runs.train_decoder(settings, run, resume=True)
+    assert torch.equal(runs.load_tokenizer(run).quantizer.codes(), codes)
+    export.export_bundle(run, tmp_path / "bundle")
+    # The tokenizer is trained on.
+    path = run / "tokenizer" / "best.safetensors"
+    state = checkpoint.load(path)
+    state.weights["tokenizer.quantizer.codebooks.0.codes"] += 1
+    checkpoint.save(path, state.groups, state.info)
+    with pytest.raises(KmmError, match="another tokenizer than .*tokenizer holds now") as caught:
+        runs.train_decoder(settings, run, resume=True)
+    assert caught.value.code == "stage_outdated" and f"Delete {run / 'decoder'}" in caught.value.hint
+    shutil.rmtree(run / "decoder")
+    for use in (
+        lambda: runs.train_generator(settings, run, resume=True),
+        lambda: runs.train_residual(settings, run, resume=True),
+        lambda: export.export_bundle(run, tmp_path / "bundle"),
+    ):
+        with pytest.raises(KmmError, match="codes of another tokenizer than the run has now") as caught:
+            use()
+        assert caught.value.code == "stage_outdated"
 
 
 def test_a_generator_may_start_with_another_ones_weights(trained, prepared, tmp_path, monkeypatch):
@@ -329,12 +363,18 @@ def test_a_trained_tokenizer_is_never_overwritten_by_a_named_one(trained, prepar
 
     for module in ("training.export", "training.runs", "kmm_core.bundle"):
         monkeypatch.setattr(f"{module}.load_text_encoder", lambda settings: LetterEncoder())
-    own, bundle, run = str(trained[0]), str(export.export_bundle(trained[0], tmp_path / "b")), tmp_path / "run"
+    own, bundle, run = (
+        str(trained[0]),
+        str(export.export_bundle(trained[0], tmp_path / "b")),
+        tmp_path / "run",
+    )
     shutil.copytree(trained[0] / "tokenizer", run / "tokenizer")
     before = (run / "tokenizer" / "last.safetensors").read_bytes()
 
     def use(named: str, folder: Path):
-        return runs.train_tokenizer(replace(tiny_settings(prepared), tokenizer_run=named), folder, resume=True)
+        return runs.train_tokenizer(
+            replace(tiny_settings(prepared), tokenizer_run=named), folder, resume=True
+        )
 
     # The same one is no change, nor is a run's own.
     assert use(own, run) == use(str(run), run) and use(own, run).finished
