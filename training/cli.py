@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kmm_core.errors import KmmError
+
+if TYPE_CHECKING:  # it loads torch
+    from .config import RunSettings
 
 app = typer.Typer(
     help="Train text-to-motion models: prepare, tokenizer, generator, residual, sample, export; run does all of them; "
@@ -201,7 +204,7 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
     for stage in ("tokenizer", "decoder", "generator", "residual"):
         _train_stage(stage, config, folder, set_, True)
     if processes().is_main_process:
-        export(folder)
+        export(folder, now=settings)
 
 
 @app.command()
@@ -267,7 +270,11 @@ def export_run(
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default <run>/bundle.")] = None,
     set_: Overrides = None,
     last: Annotated[
-        bool, typer.Option("--last", help="The generator's last weights instead of its best.")
+        bool,
+        typer.Option(
+            "--last",
+            help="The last weights instead of the best: of the generator, or of residual, which follows on its best.",
+        ),
     ] = False,
 ) -> None:
     """Write the run's weights as a bundle, which kmm-generate loads."""
@@ -291,12 +298,20 @@ def inspect(
 
 
 def export(
-    run: Path, out: Path | None = None, overrides: Iterable[str] = (), generator_at: str = "best"
+    run: Path,
+    out: Path | None = None,
+    overrides: Iterable[str] = (),
+    generator_at: str = "best",
+    now: RunSettings | None = None,
 ) -> None:
-    """The bundle of ``run``."""
-    from .export import export_bundle
+    """The bundle of ``run``, see ``export_bundle``."""
+    from .export import CARD, export_bundle
 
-    print(f"Wrote {export_bundle(run, out or run / 'bundle', overrides, generator_at)}.")
+    out = out or run / "bundle"
+    kept = (out / CARD).is_file()
+    print(f"Wrote {export_bundle(run, out, overrides, generator_at, now)}.")
+    if kept:
+        print(f"{out / CARD} was there before and stays; delete it to have it written anew.")
 
 
 def main(arguments: list[str] | None = None) -> None:

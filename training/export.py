@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from kmm_core.atomic_write import write_error
@@ -17,16 +18,27 @@ from .config import RunSettings, override
 from .runs import check_codes, generator_checkpoint, load_tokenizer, settings_of
 
 
-def export_bundle(run: Path, out: Path, overrides: Iterable[str] = (), generator_at: str = "best") -> Path:
+def export_bundle(
+    run: Path,
+    out: Path,
+    overrides: Iterable[str] = (),
+    generator_at: str = "best",
+    now: RunSettings | None = None,
+) -> Path:
     """Write the bundle of ``run`` to ``out``; a model card that is already there stays.
 
-    ``overrides`` change what need not be trained again, such as ``sampling.steps=8``. ``generator_at`` "last" takes the
-    end of the generator's training: near the best validation loss the last weights, annealed to the end, sample better.
+    ``overrides`` change what need not be trained again, such as ``sampling.steps=8``; ``now`` has such settings of a config
+    that was changed since the training. ``generator_at`` "last" takes the end of the generator's training (of its residual
+    codebooks', where these followed on the best generator): near the best validation loss the last weights, annealed to the
+    end, sample better.
 
     Raises:
         KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
     """
-    settings = override(settings_of(run), overrides)
+    settings = settings_of(run)
+    if now:
+        settings = replace(settings, sampling=now.sampling, export=now.export)
+    settings = override(settings, overrides)
     return write_bundle(settings, load_tokenizer(run), generator_checkpoint(run, generator_at), out)
 
 

@@ -11,7 +11,8 @@ from kmm_core.pipeline import TextToMotion
 from kmm_core.render import contact_sheet
 from kmm_core.timeline import Prompt, Timeline
 
-from .export import export_bundle
+from .export import load_generator
+from .runs import generator_checkpoint, load_tokenizer, settings_of
 
 
 def sample_run(run: Path, prompts: Sequence[str], out: Path, *, seconds: float, seed: int) -> Path:
@@ -24,7 +25,8 @@ def sample_run(run: Path, prompts: Sequence[str], out: Path, *, seconds: float, 
         KmmError: where the run has no trained generator, a prompt is empty, or ``out`` can't be written.
     """
     timelines = [Timeline(30, (Prompt(text, 0, round(seconds * 30)),)) for text in prompts]
-    pipeline = TextToMotion.load(export_bundle(run, run / "bundle"))
+    settings = settings_of(run)
+    pipeline = TextToMotion(load_generator(settings, load_tokenizer(run), generator_checkpoint(run)))
     clips = [pipeline.generate(timeline, seed=seed).clips[0] for timeline in timelines]
     make_folder(out / "samples.png")
     for number, (clip, timeline) in enumerate(zip(clips, timelines, strict=True)):

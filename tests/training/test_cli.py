@@ -134,22 +134,30 @@ def fake_stages(monkeypatch):
     monkeypatch.setattr(runs, "train_decoder", stage("decoder"))
     monkeypatch.setattr(runs, "train_generator", stage("generator"))
     monkeypatch.setattr(runs, "train_residual", stage("residual"))
-    monkeypatch.setattr(
-        export, "export_bundle", lambda run, out, *how: notes["ran"].append(("export", run, out)) or out
-    )
+
+    def export_bundle(run, out, overrides, generator_at, now):
+        notes["ran"].append(("export", run, out, now and now.sampling.steps))
+        return out
+
+    monkeypatch.setattr(export, "export_bundle", export_bundle)
     return notes
 
 
 def test_run_does_all_stages_in_order(capsys, fake_stages, prepared, tmp_path):
-    code, out, _ = run(capsys, "run", "tiny", "--run", tmp_path, "--set", f"data.prepared={prepared}")
+    settings = ["--set", f"data.prepared={prepared}", "--set", "sampling.steps=3"]
+    code, out, _ = run(capsys, "run", "tiny", "--run", tmp_path, *settings)
     assert code == 0 and "tokenizer: step 7, error 0.5." in out
     assert fake_stages["ran"] == [
         ("tokenizer", tmp_path, True),
         ("decoder", tmp_path, True),
         ("generator", tmp_path, True),
         ("residual", tmp_path, True),
-        ("export", tmp_path, tmp_path / "bundle"),
+        ("export", tmp_path, tmp_path / "bundle", 3),
     ]
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "MODEL_CARD.md").write_text("mine")
+    _, out, _ = run(capsys, "export", tmp_path)
+    assert "MODEL_CARD.md was there before and stays" in out
 
 
 def test_a_stopped_stage_ends_the_run(capsys, fake_stages, prepared, tmp_path):

@@ -431,9 +431,18 @@ def test_export_and_sample(trained, tmp_path, monkeypatch):
     export.export_bundle(trained[0], tmp_path / "bundle")
     assert (folder / "MODEL_CARD.md").read_text() == "my own"
 
+    # What a config says now of decoding and of the card needs no training; the command line wins.
+    now = replace(runs.settings_of(trained[0]), export=config.ExportSettings(name="new", licence="MIT"))
+    now = replace(now, sampling=replace(now.sampling, steps=3))
+    export.export_bundle(trained[0], folder, ["export.licence=CC-BY-4.0"], now=now)
+    written = read_config(folder)
+    assert (written.name, written.licence, written.sampling.steps) == ("new", "CC-BY-4.0", 3)
+
+    shutil.copytree(folder, trained[0] / "bundle")
     sheet = sample.sample_run(trained[0], ["a person walks", "squat"], tmp_path / "out", seconds=1.0, seed=0)
     assert sheet.is_file()
     assert [read_npz(tmp_path / "out" / name).num_frames for name in ("00.npz", "01.npz")] == [30, 30]
+    assert read_config(trained[0] / "bundle") == written  # an exported model stays as it was exported
 
 
 def test_a_folder_without_a_run_says_so(tmp_path):
