@@ -104,7 +104,7 @@ class RunSettings:
 def load(config: str | Path, overrides: Iterable[str] = ()) -> RunSettings:
     """The settings in a TOML file, or in one of the package's by name (``tiny``, ``starter``, ...).
 
-    ``extends = "other.toml"`` on top of a file starts from that file's settings.
+    ``extends = "other.toml"`` on top of a file starts from that file's settings; it lies beside it, or is one of the package's.
 
     Args:
         config: file or name.
@@ -153,15 +153,16 @@ def override(settings: RunSettings, overrides: Iterable[str]) -> RunSettings:
     return build(RunSettings, table, name="--set", problems=problems)
 
 
-def _find(config: str | Path) -> Path:
-    path = Path(config)
-    packaged = CONFIGS / f"{config}.toml"
+def _find(config: str | Path, folder: Path = Path()) -> Path:
+    """The file ``config`` in ``folder``, or the packaged one of that name."""
+    path = folder / config
+    packaged = CONFIGS / f"{str(config).removesuffix('.toml')}.toml"
     if path.is_file():
         return path
     if packaged.is_file():
         return packaged
     names = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.toml")))
-    raise KmmError("no_config", f"{config} is neither a file nor one of {names}.", "Name a TOML file.")
+    raise KmmError("no_config", f"{path} is neither a file nor one of {names}.", "Name a TOML file.")
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         return table
     if not isinstance(base, str):
         raise KmmError("bad_config", f"{path}: extends is {base!r}; expected the name of a TOML file.")
-    return _merge(_read(path.parent / base, (*seen, path.resolve())), table)
+    return _merge(_read(_find(base, path.parent), (*seen, path.resolve())), table)
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,12 +157,24 @@ def test_extends_merges_sections(tmp_path):
     assert settings.masking.strategy == "random"
 
 
+@pytest.mark.parametrize("base", ["starter.toml", "starter"])
+def test_a_file_anywhere_extends_a_packaged_one(tmp_path, base):
+    (tmp_path / "mine.toml").write_text(f"extends = '{base}'\n[train.generator]\nsteps = 6\n")
+    settings, starter = config.load(tmp_path / "mine.toml"), config.load("starter")
+    assert settings.train.generator.steps == 6
+    assert replace(settings, train=starter.train) == starter
+    # One beside it comes first.
+    (tmp_path / "starter.toml").write_text("[train.generator]\nseed = 9\n")
+    expected = 9 if base == "starter.toml" else starter.train.generator.seed
+    assert config.load(tmp_path / "mine.toml").train.generator.seed == expected
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("extends = 'x.toml'", "extends itself"),
         ("extends = 3", "extends is 3; expected the name of a TOML file"),
-        ("extends = 'none.toml'", "Cannot read .*none.toml"),
+        ("extends = 'none.toml'", "none.toml is neither a file nor one of .*starter"),
         ("[broken", "is not TOML"),
         ("\udcff", "is not TOML"),
     ],
