@@ -192,7 +192,7 @@ def read_config(folder: Path) -> BundleConfig:
                 "sampling": _settings(SamplingSettings, table["sampling"]),
             },
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, KmmError) as error:
         raise KmmError(
             "bundle_foreign", f"{path} does not describe a KMM model ({error}).", "Re-export the model."
         ) from None

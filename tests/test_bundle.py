@@ -111,10 +111,10 @@ BREAKS = {
     "a negative size": (
         lambda f: _edit_settings(f, "generator", d_model=-32),
         "bundle_foreign",
-        "asks for a model that cannot be built",
+        r"does not describe a KMM model \(d_model=-32 must be at least 1",
     ),
-    "no size at all": (
-        lambda f: _edit_settings(f, "generator", head_width=0),
+    "a size beyond all memory": (
+        lambda f: _edit_settings(f, "generator", d_model=2**62),
         "bundle_foreign",
         "asks for a model that cannot be built",
     ),

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..setting_ranges import check_ranges
+
 
 @dataclass(frozen=True)
 class AlignerSettings:
@@ -29,6 +31,9 @@ class AlignerSettings:
     weight: float = 0.5
     width: int = 256
     start_temperature: float = 0.07
+
+    def __post_init__(self):
+        check_ranges(self, weight=(0, math.inf), width=(1, math.inf), start_temperature=(0.001, 100))
 
 
 class TextMotionAligner(nn.Module):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from ..errors import KmmError
+from ..setting_ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class GeneratorSettings:
         attention_heads: of ``transformer``.
 
     Raises:
-        KmmError: ``bad_generator`` where the attention heads don't divide d_model into even widths.
+        KmmError: ``bad_settings`` out of range, ``bad_generator`` where the attention heads don't divide d_model into even widths.
     """
 
     d_model: int = 288
@@ -48,6 +50,8 @@ class GeneratorSettings:
     attention_heads: int = 4
 
     def __post_init__(self):
+        sizes = ("d_model", "layers", "residual_layers", "d_state", "expand", "head_width", "d_conv")
+        check_ranges(self, **dict.fromkeys(sizes, (1, inf)), dropout=(0, 1), condition_dropout=(0, 1))
         if self.trunk != "transformer":
             return
         # Rotary positions turn pairs of numbers, so a head's width is even.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ..generator.motion_generator import MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID, SequenceLayout
 from ..masking.schedule import mask_ratio
 from ..motion.seams import BELL_SECONDS
+from ..setting_ranges import check_ranges
 
 # Tokens beyond these are never drawn: a full sort of the codebook would cost as much as the model.
 MOST_CANDIDATES = 64
@@ -48,6 +50,12 @@ class SamplingSettings:
     codebooks: int = 0
     seam_seconds: float = BELL_SECONDS
     split_steps: bool = False
+
+    def __post_init__(self):
+        others = ("temperature", "choice_noise", "residual_temperature", "codebooks", "seam_seconds")
+        check_ranges(
+            self, steps=(1, inf), guidance_scale=(0, 100), top_p=(0, 1), **dict.fromkeys(others, (0, inf))
+        )
 
 
 def decode(

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Literal, Protocol
 
 from torch import Tensor
 
 from ..errors import KmmError
+from ..setting_ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class TextSettings:
     layers: int = 1
     heads: int = 4
     word_dropout: float = 0.0
+
+    def __post_init__(self):
+        check_ranges(self, width=(1, inf), layers=(0, inf), heads=(1, inf), word_dropout=(0, 1))
+        if self.layers and self.width % self.heads:
+            raise KmmError("bad_settings", f"heads={self.heads} does not divide width.")
 
 
 @dataclass

@@ -6,12 +6,14 @@ Shapes: B batch, F frames, T tokens (F / 4), K codebooks, V codes, C code width,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import KmmError
+from ..setting_ranges import check_ranges
 from .autoencoder import decoder, encoder
 from .quantizer import Quantized, ResidualQuantizer
 
@@ -29,6 +31,12 @@ class TokenizerSettings:
     codebook_decay: float = 0.99
     restart_below: float = 0.05
     quantizer_dropout: float = 0.2
+
+    def __post_init__(self):
+        sizes = dict.fromkeys(("width", "code_width", "codebook_size", "dilations"), (1, inf))
+        shares = dict.fromkeys(("codebook_decay", "restart_below", "quantizer_dropout"), (0, 1))
+        # The generator predicts the residual codebooks apart from the first one.
+        check_ranges(self, num_codebooks=(2, inf), halvings=(0, 8), **sizes, **shares)
 
     @property
     def frames_per_token(self) -> int:

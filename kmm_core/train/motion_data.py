@@ -18,6 +18,7 @@ from ..atomic_write import atomic_write
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
+from ..setting_ranges import check_ranges
 from .prepared import MANIFEST, PreparedClip, clip_path, load_clip, read_manifest
 
 
@@ -38,6 +39,10 @@ class DataSettings:
     representation: str = "272"
     mirror: bool = True
     mixed_bodies: float = 0.0
+
+    def __post_init__(self):
+        check_ranges(self, mixed_bodies=(0, 1))
+        representation(self.representation)
 
 
 @dataclass(frozen=True)

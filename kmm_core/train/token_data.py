@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from ..atomic_write import atomic_write
 from ..generator.sequence import SequenceLayout, layout
+from ..setting_ranges import check_ranges
 from ..text.encoder import TextEncoder, TokenOutputs
 from ..text.familiarity import sentence_vectors
 from ..text.one_sentence import one_sentence
@@ -123,6 +125,9 @@ class RowSettings:
     variants: bool = False
     text_tokens: Literal["prompt", "sentence"] = "prompt"
     shifted: bool = False
+
+    def __post_init__(self):
+        check_ranges(self, compositions=(0, inf), captions=(1, inf), balance=(0, 1), seed=(0, 2**62))
 
 
 def encode_rows(

@@ -118,6 +118,31 @@ def test_range_problems_of_one_section_are_all_listed():
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("data.mixed_bodies=1.5", "[data] mixed_bodies=1.5 must be in [0, 1]."),
+        ("data.representation=271", None),
+        ('data.representation="271"', "[data] Representation '271' is not known"),
+        ("rows.captions=0", "[rows] captions=0 must be at least 1."),
+        ("rows.balance=nan", "[rows] balance=nan must be in [0, 1]."),
+        ("tokenizer.num_codebooks=1", "[tokenizer] num_codebooks=1 must be at least 2."),
+        ("tokenizer.dilations=[3, 0]", "[tokenizer] dilations=(3, 0) must be at least 1."),
+        ("generator.d_model=0", "[generator] d_model=0 must be at least 1."),
+        ("generator.condition_dropout=2", "[generator] condition_dropout=2.0 must be in [0, 1]."),
+        ("aligner.start_temperature=0", "[aligner] start_temperature=0.0 must be in [0.001, 100]."),
+        ("text.heads=3", "[text] heads=3 does not divide width."),
+        ("text.word_dropout=-1", "[text] word_dropout=-1.0 must be in [0, 1]."),
+        ("sampling.steps=0", "[sampling] steps=0 must be at least 1."),
+        ("sampling.top_p=5", "[sampling] top_p=5.0 must be in [0, 1]."),
+    ],
+)
+def test_values_out_of_range_are_found_before_anything_is_trained(change, problem):
+    with pytest.raises(KmmError) as caught:
+        config.load("tiny", [change])
+    assert caught.value.code == "bad_config" and (problem or "expected text in quotes") in str(caught.value)
+
+
 def test_overrides_win_and_may_go_without_quotes(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("[train.tokenizer]\nsteps = 5\nlearning_rate = 0.1\n")
