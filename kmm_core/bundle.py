@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from .atomic_write import atomic_write, make_folder
@@ -248,7 +248,7 @@ def _released(module: nn.Module, prefix: str) -> dict[str, Tensor]:
 
 def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
     with atomic_write(path) as partial:
-        save_file(tensors, partial)
+        partial.write_bytes(save(tensors))  # save_file's errors are no OSErrors
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -155,3 +155,15 @@ def test_broken_bundles_are_one_sentence(folder, breaking, code, message):
     with pytest.raises(KmmError, match=message) as error:
         load_bundle(folder)
     assert error.value.code == code and error.value.hint
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # no file may be larger
+    try:
+        with pytest.raises(KmmError, match="Cannot write .*safetensors"):
+            save_tiny_bundle(tmp_path / "bundle")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "bundle").iterdir())

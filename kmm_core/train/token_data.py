@@ -17,10 +17,11 @@ from typing import Literal
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..atomic_write import atomic_write
+from ..atomic_write import atomic_write, make_folder
+from ..errors import KmmError
 from ..generator.sequence import SequenceLayout, layout
 from ..setting_ranges import check_ranges
 from ..text.encoder import TextEncoder, TokenOutputs
@@ -136,6 +137,9 @@ def encode_rows(
     """Rows from clips (each also mirrored, if the data settings say so) and from joined timelines.
 
     Each prompt has its own text token, whatever ``settings.text_tokens``; see ``with_one_sentence``.
+
+    Raises:
+        KmmError: ``no_clips`` where none has a caption.
     """
     step = tokenizer.settings.frames_per_token
     rng = torch.Generator().manual_seed(settings.seed)
@@ -156,6 +160,12 @@ def encode_rows(
             if length:
                 prompting = Prompting(length, captions, meaning_of(clip, mirrored))
                 singles.append((features[: length * step], prompting, clip_weight))
+    if not singles:
+        raise KmmError(
+            "no_clips",
+            f"None of {len(clips)} clips of {data.settings.prepared} has a caption and at least {step} frames.",
+            "Prepare sources with captions; kmm-train inspect shows what there is.",
+        )
     rows = _encode(tokenizer, ((features, (prompting,), weight) for features, prompting, weight in singles))
     joinable = [single for single in singles if len(single[0]) >= 2 * OVERLAP_FRAMES]
     if not joinable:
@@ -383,6 +393,6 @@ def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow
 
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Written whole or not at all; two processes may do it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(save(tensors, metadata))  # save_file's errors are no OSErrors

@@ -264,7 +264,8 @@ def _stage(name: str, objective: TokenizerObjective, data: MotionData, windows: 
             for clip in shown:
                 given, made = reconstruct(model, data, clip.features)
                 clips += [given, made]
-            titles = [title for clip in shown for title in (clip.about.captions[0], "reconstruction")]
+            said = [clip.about.captions[0] if clip.about.captions else "(no caption)" for clip in shown]
+            titles = [title for caption in said for title in (caption, "reconstruction")]
             contact_sheet(clips, pictures / "reconstruction.png", titles=titles)
         return report
 

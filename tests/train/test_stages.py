@@ -1,5 +1,6 @@
 """The two training stages on a few clips made by code: losses fall, rows and batches hold what they say."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -313,6 +314,35 @@ def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
     again = cached_rows(tmp_path / "rows.safetensors", fail)
     assert [row.prompts for row in again] == [row.prompts for row in rows]
     assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(again, rows, strict=True))
+
+
+def test_a_full_disk_stops_rows_with_one_sentence(data, tmp_path):
+    resource = pytest.importorskip("resource")
+    rows = encode_rows(
+        tokenizer_stage.build(SMALL, data).objective.tokenizer, data, data.clips, RowSettings(compositions=0)
+    )
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # no file may be larger
+    try:
+        with pytest.raises(KmmError, match="Cannot write .*rows.safetensors"):
+            cached_rows(tmp_path / "new" / "rows.safetensors", lambda: rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_clips_without_captions_train_a_tokenizer_but_no_generator(data, tmp_path):
+    silent = copy.copy(data)
+    silent.clips = [
+        replace(clip, about=replace(clip.about, captions=(), mirrored_captions=())) for clip in data.clips
+    ]
+    stage = tokenizer_stage.build(SMALL, silent)
+    assert stage.validate(stage.objective.eval(), tmp_path)["joint_error_mm"] > 0
+    with pytest.raises(
+        KmmError, match="None of 12 clips of .* has a caption and at least 4 frames"
+    ) as caught:
+        encode_rows(stage.objective.tokenizer, silent, silent.clips, RowSettings())
+    assert caught.value.code == "no_clips"
 
 
 def test_cross_fades_are_as_smooth_as_their_clips():
