@@ -193,9 +193,11 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
     from kmm_core.train.loop import processes
 
     from . import config as configs
+    from . import runs
 
     settings = configs.load(config, set_ or ())
     folder = run or _default_run(config)
+    runs.check_before(settings, folder)
     prepared = Path(settings.data.prepared)
     with processes().main_process_first():
         made_up = settings.data.sources == ("synthetic",)

@@ -19,12 +19,13 @@ import safetensors.torch
 import torch
 
 from kmm_core.atomic_write import atomic_write, make_folder
-from kmm_core.bundle import load_bundle
+from kmm_core.bundle import bundle_folder, load_bundle
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
 from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import TextEncoder, load_text_encoder
 from kmm_core.text.familiarity import centres_of
+from kmm_core.text.prompt_head import PromptHead
 from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint, evaluator_stage, generator_stage, tokenizer_stage
 from kmm_core.train.generator_stage import GeneratorObjective, GeneratorRows
@@ -35,6 +36,32 @@ from kmm_core.train.token_data import ROWS_VERSION
 from kmm_core.train.train_settings import TrainSettings
 
 from .config import RunSettings, build
+
+
+def check_before(settings: RunSettings, run: Path) -> None:
+    """Finds what the generator's stage would refuse before hours of the stages ahead of it.
+
+    Raises:
+        KmmError: as loading the text encoder and ``generator_start`` does; ``bad_settings``.
+    """
+    if finished(run / "generator", settings.train.generator.steps):
+        return
+    _check_learning(settings)
+    if settings.generator_start.endswith(".safetensors"):
+        checkpoint.load(Path(settings.generator_start), groups=())
+    elif settings.generator_start:
+        bundle_folder(settings.generator_start)
+    PromptHead(load_text_encoder(settings.text).width, settings.text)
+
+
+def _check_learning(settings: RunSettings) -> None:
+    if settings.learning.distil_guidance and not settings.generator_start:
+        raise KmmError(
+            "bad_settings",
+            f"learning.distil_guidance={settings.learning.distil_guidance:g} needs a trained generator to learn from, "
+            "and generator_start is empty.",
+            'Name one (generator_start = "starter", or a checkpoint), or leave distil_guidance at 0.',
+        )
 
 
 def train_tokenizer(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:
@@ -239,14 +266,7 @@ def train_generator_on(
     resume: bool,
 ) -> TrainResult:
     """A generator in ``folder``; its rows are only asked for where there is something left to do."""
-    if settings.learning.distil_guidance and not settings.generator_start:
-        raise KmmError(
-            "bad_settings",
-            f"learning.distil_guidance={settings.learning.distil_guidance:g} needs a trained generator to learn from, "
-            "and generator_start is empty.",
-            'Name one (generator_start = "starter", or a checkpoint), or leave distil_guidance at 0.',
-        )
-
+    _check_learning(settings)
     check_codes(folder / "last.safetensors", tokenizer)
 
     def make_stage() -> Stage:

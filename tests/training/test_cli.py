@@ -143,6 +143,24 @@ def fake_stages(monkeypatch):
     return notes
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("generator_start=nowhere/best.safetensors", "nowhere/best.safetensors does not exist"),
+        ("generator_start=nowhere", "Model 'nowhere' is neither"),
+        ("learning.distil_guidance=2", "generator_start is empty"),
+        ("text.layers=0", "keeps the encoder's own"),
+        ('text={encoder="clip", clip_model="/nowhere/clip", heads=2, width=64}', "/nowhere/clip"),
+    ],
+)
+def test_run_finds_what_the_generator_would_refuse_before_it_trains(
+    capsys, fake_stages, tmp_path, setting, message
+):
+    code, _, err = run(capsys, "run", "tiny", "--run", tmp_path, "--set", setting)
+    assert code == 1 and err.startswith("kmm-train: ") and message in err
+    assert not fake_stages["ran"]
+
+
 def test_run_does_all_stages_in_order(capsys, fake_stages, prepared, tmp_path):
     settings = ["--set", f"data.prepared={prepared}", "--set", "sampling.steps=3"]
     code, out, _ = run(capsys, "run", "tiny", "--run", tmp_path, *settings)
