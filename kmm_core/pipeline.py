@@ -218,18 +218,16 @@ class TextToMotion:
     def _settings(self, seed: int, samples: int, guidance_scale: float | None, steps: int | None):
         """The model's sampling settings with the caller's changes, all checked."""
         settings = self.bundle.config.sampling
-        if guidance_scale is not None:
-            settings = replace(settings, guidance_scale=guidance_scale)
-        if steps is not None:
-            settings = replace(settings, steps=steps)
+        guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
+        steps = settings.steps if steps is None else steps
         checks = (
             ("seed", seed, 0 <= seed < 2**63, "0 to 2^63 - 1"),
             ("samples", samples, 1 <= samples <= MAX_SAMPLES, f"1 to {MAX_SAMPLES}"),
-            ("steps", settings.steps, 1 <= settings.steps <= MAX_STEPS, f"1 to {MAX_STEPS}"),
+            ("steps", steps, 1 <= steps <= MAX_STEPS, f"1 to {MAX_STEPS}"),
             (
                 "guidance_scale",
-                settings.guidance_scale,
-                0 <= settings.guidance_scale <= MAX_GUIDANCE,
+                guidance_scale,
+                0 <= guidance_scale <= MAX_GUIDANCE,
                 f"0 to {MAX_GUIDANCE:g}",
             ),
         )
@@ -238,7 +236,7 @@ class TextToMotion:
                 raise KmmError(
                     "bad_setting", f"{name}={value} is outside of {expected}.", f"Choose {expected}."
                 )
-        return settings
+        return replace(settings, guidance_scale=guidance_scale, steps=steps)
 
     def _plan(self, segments: Iterable[Prompt], timeline: Timeline) -> list[int]:
         """How many tokens each segment spans. Boundaries fall on the nearest token; each segment has at least one."""
