@@ -92,4 +92,6 @@ class Summary:
         }
         make_folder(path)
         with atomic_write(path) as part:
-            part.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            # A file's name may hold bytes that are no text; in JSON they become an escape such as \\udce9.
+            text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")

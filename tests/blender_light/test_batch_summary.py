@@ -30,6 +30,13 @@ def test_written_as_json_with_what_a_farm_needs(tmp_path):
     assert second["error"] == {"code": "render_failed", "message": "No camera.", "hint": "Add one."}
 
 
+def test_a_name_that_is_no_text_does_not_stop_the_batch(tmp_path):
+    name = b"jump\xe9".decode("utf-8", "surrogateescape")  # as Linux gives a file's name from an old archive
+    Summary("5.2.3", shots=[ShotReport(name)]).write(tmp_path / "summary.json")
+    content = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert content["shots"][0]["name"] == name
+
+
 @pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 4, 5], 4), ([2, 0], 2)])
 def test_the_first_failure_decides_the_exit_code(codes, expected):
     summary = Summary("5.2.3", shots=[ShotReport(str(code), exit_code=code) for code in codes])
