@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -61,17 +61,18 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str], absolute: Callable[[str], str] = str) -> Options:
     """The options.
 
     Args:
         arguments: those behind ``--``.
+        absolute: makes a path that begins with // one beside the .blend; those of shots stay as given.
 
     Raises:
         KmmError: ``bad_argument``.
         SystemExit: after ``--help`` and ``--version``.
     """
-    given = vars(_parser().parse_args(list(arguments)))
+    given = vars(_parser(absolute).parse_args(list(arguments)))
     common = {
         name: given.pop(name, None) for name in ("shots", "backend_python", "device", "model", "summary")
     }
@@ -89,7 +90,10 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(settings=given, timeout=timeout, **common)
 
 
-def _parser() -> _Parser:
+def _parser(absolute: Callable[[str], str]) -> _Parser:
+    def path(text: str) -> Path:
+        return Path(absolute(text))
+
     parser = _Parser(
         prog="kmm_batch.py",
         usage="blender -b [FILE.blend] --python kmm_batch.py -- [options]",
@@ -140,18 +144,18 @@ def _parser() -> _Parser:
     run = parser.add_argument_group("the run")
     run.add_argument(
         "--shots",
-        type=Path,
+        type=path,
         metavar="FILE.json|FOLDER",
         help="a batch: a JSON list, or a folder of timelines",
     )
     run.add_argument(
-        "--summary", type=Path, metavar="FILE.json", help="write what was done, after every shot"
+        "--summary", type=path, metavar="FILE.json", help="write what was done, after every shot"
     )
     run.add_argument(
-        "--backend-python", type=Path, metavar="FILE", help="Python that has torch (default: the panel's)"
+        "--backend-python", type=path, metavar="FILE", help="Python that has torch (default: the panel's)"
     )
     run.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where the model runs")
-    run.add_argument("--model", metavar="NAME|FOLDER", help="starter, starter-nc or a folder")
+    run.add_argument("--model", type=absolute, metavar="NAME|FOLDER", help="starter, starter-nc or a folder")
     run.add_argument(
         "--timeout",
         type=float,

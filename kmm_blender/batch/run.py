@@ -7,6 +7,7 @@ Every shot starts from the file as it is on disk, so no shot sees what another o
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         SystemExit: after ``--help`` and ``--version``.
     """
     try:
-        options = parse(arguments)
+        options = parse(arguments, bpy.path.abspath)
         settings = list_shots(options)
         if options.summary:
             make_folder(options.summary)
@@ -154,7 +155,7 @@ def _run_shot(
 
 def _open(shot: Shot, opened: str, fresh: bool) -> bool:
     """The file that the shot starts from; True where it is an empty stage."""
-    path = str(shot.blend) if shot.blend else opened
+    path = bpy.path.abspath(shot.blend, start=os.path.dirname(opened)) if shot.blend else opened
     if not path:
         bpy.ops.wm.read_homefile(use_empty=True)
         return True
@@ -173,6 +174,7 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
     """Fills the KMM tab's settings with the shot's."""
     scene = bpy.context.scene
     settings = scene.kmm
+    timeline = None if shot.timeline is None else bpy.path.abspath(shot.timeline)
     if on_stage and shot.armature is not None:
         raise KmmError(
             "no_armature",
@@ -180,8 +182,8 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
             "Name the .blend before --python or -c, or leave --armature out for a KMM character.",
         )
     if on_stage:
-        if shot.timeline is not None:
-            stage.set_frame_rate(scene, read_timeline(shot.timeline).fps)
+        if timeline is not None:
+            stage.set_frame_rate(scene, read_timeline(timeline).fps)
         stage.make_stage(scene)
         settings.armature = add_character(bpy.context)
     else:
@@ -193,8 +195,8 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
         takes.reject(scene)
     if shot.fk and (changed := switch_to_fk(settings.armature)):
         _print(label, f"--fk set {changed} properties of the rig, so that its FK controls move it")
-    if shot.timeline is not None:
-        import_prompts(scene, shot.timeline, scene.frame_start if shot.start is None else shot.start)
+    if timeline is not None:
+        import_prompts(scene, timeline, scene.frame_start if shot.start is None else shot.start)
     settings.num_takes = shot.takes
     for name in ("seed", "quality", "guidance", "root", "start_from", "foot_cleanup", "reduce_keys"):
         value = getattr(shot, name)

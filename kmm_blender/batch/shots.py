@@ -29,8 +29,9 @@ class Shot:
 
     Attributes:
         name: of the shot, in messages, the summary and for ``{shot}``.
-        blend: file to start from, instead of the one that Blender was started with.
-        timeline: file with prompts; None takes the prompts in the .blend.
+        blend: file to start from, instead of the one that Blender was started with, beside which a path is that begins
+            with ``//``.
+        timeline: file with prompts, beside ``blend`` where it begins with ``//``; None takes the prompts in the .blend.
         armature: name of the object to animate.
         start: scene frame of the timeline's frame 0.
         seed: as in the panel.
@@ -51,8 +52,8 @@ class Shot:
     """
 
     name: str
-    blend: Path | None = None
-    timeline: Path | None = None
+    blend: str | None = None
+    timeline: str | None = None
     armature: str | None = None
     start: int | None = None
     seed: int | None = None
@@ -114,7 +115,7 @@ def list_shots(options: Options) -> list[dict[str, Any]]:
     for entry in entries:
         settings = {**options.settings, **entry}
         for name in ("timeline", "blend"):
-            if isinstance(entry.get(name), str):
+            if isinstance(entry.get(name), str) and not entry[name].startswith("//"):
                 settings[name] = str(options.shots.parent / entry[name])
         shots.append({**settings, "name": entry.get("name", _stem(settings))})
     _check_unique(shots)
@@ -291,8 +292,8 @@ def _resolution(name: str, value: object) -> tuple[int, int]:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "name": _name,
-    "blend": _path,
-    "timeline": _path,
+    "blend": _text,
+    "timeline": _text,
     "armature": _text,
     "start": _whole(-1_000_000, 1_000_000),
     "seed": _whole(0, 2**31 - 1),

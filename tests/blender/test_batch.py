@@ -112,6 +112,30 @@ def test_a_shot_becomes_an_action_and_the_file_opened_stays_as_it_was(made_up, p
     assert joint_positions(armature, 3)["pelvis"] == pytest.approx((0.3, -1.0, REST_PELVIS_HEIGHT), abs=1e-3)
 
 
+def test_paths_that_begin_with_slashes_are_beside_the_blend(made_up, prompts, char_blend, tmp_path):
+    words = [
+        "--timeline",
+        f"//{prompts.name}",
+        "--summary",
+        "//made/summary.json",
+        "--save",
+        "//made/out.blend",
+    ]
+    assert run.main(words) == 0
+    content = json.loads((tmp_path / "made" / "summary.json").read_text(encoding="utf-8"))
+    assert content["shots"][0]["saved"] == str(tmp_path / "made" / "out.blend")
+    # In a list too: beside the .blend of each shot, which stands beside the one that Blender was started with.
+    folder, lists = tmp_path / "other", tmp_path / "lists"
+    for made in (folder, lists):
+        made.mkdir()
+    for target in (folder / "char.blend", folder / "jump.txt"):
+        target.write_bytes((char_blend if target.suffix == ".blend" else prompts).read_bytes())
+    shots = [{"timeline": f"//{prompts.name}"}, {"timeline": "//jump.txt", "blend": "//other/char.blend"}]
+    (lists / "shots.json").write_text(json.dumps(shots), encoding="utf-8")
+    assert run.main(["--shots", "//lists/shots.json", "--save", "//{shot}.blend"]) == 0
+    assert (tmp_path / f"{prompts.stem}.blend").exists() and (folder / "jump.blend").exists()
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_rigify_rig_is_switched_to_fk_only_if_asked(made_up, prompts, rigify_rig, tmp_path, asked):
     name, blend, out = rigify_rig.name, tmp_path / "rigify.blend", tmp_path / "out.blend"

@@ -31,7 +31,7 @@ def test_one_shot_from_the_command_line():
     )
     assert shot == Shot(
         name="walk",
-        timeline=Path("a/walk.srt"),
+        timeline="a/walk.srt",
         seed=7,
         takes=2,
         save="o.blend",
@@ -63,7 +63,7 @@ def test_a_folder_is_a_batch_of_its_timelines(tmp_path):
         (folder / name).touch()
     shots = shots_of("--shots", str(folder), "--seed", "3", "--save", "out/{shot}.blend")
     assert [shot.name for shot in shots] == ["a", "b", "c"]
-    assert [shot.timeline for shot in shots] == [folder / "a.json", folder / "b.srt", folder / "c.txt"]
+    assert [shot.timeline for shot in shots] == [str(folder / name) for name in ("a.json", "b.srt", "c.txt")]
     assert [shot.seed for shot in shots] == [3, 3, 3]
     assert shots[0].path(shots[0].save) == "out/a.blend"
 
@@ -80,7 +80,8 @@ def test_a_list_has_defaults_from_the_command_line_and_paths_beside_itself(tmp_p
         "3",
     )
     assert [(shot.name, shot.seed, shot.takes) for shot in shots] == [("shot_010", 3, 1), ("run", 9, 2)]
-    assert shots[0].timeline == tmp_path / "walk.json" and shots[0].blend == tmp_path / "chars/a.blend"
+    assert shots[0].timeline == str(tmp_path / "walk.json")
+    assert shots[0].blend == str(tmp_path / "chars/a.blend")
     assert shots[1].render == ("r/{shot}/",) and shots[1].foot_cleanup is False
 
 
@@ -106,7 +107,18 @@ def test_lists_that_make_no_batch(tmp_path, content, said):
     assert caught.value.code == "bad_shots"
 
 
-def test_missing_list_and_empty_folder(tmp_path):
+def test_paths_beside_the_blend_are_left_to_blender(tmp_path):
+    (shot,) = shots_of("--shots", write_list(tmp_path, {"timeline": "//walk.srt", "blend": "//a.blend"}))
+    assert (shot.name, shot.timeline, shot.blend) == ("walk", "//walk.srt", "//a.blend")
+    options = parse(
+        ["--summary", "//s.json", "--model", "//m", "--timeline", "//t.srt"],
+        lambda path: path.replace("//", "/b/"),
+    )
+    assert (options.summary, options.model) == (Path("/b/s.json"), "/b/m")
+    assert options.settings["timeline"] == "//t.srt"  # a shot may have a .blend of its own
+
+
+def test_missing_list_and_empty_folder(tmp_path, monkeypatch):
     with pytest.raises(KmmError, match="No such file"):
         list_shots(parse(["--shots", str(tmp_path / "none.json")]))
     with pytest.raises(KmmError, match="holds no timeline"):
