@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,7 +21,6 @@ MAX_TAKES = 16
 # Blender cuts names of Actions here.
 MAX_NAME_BYTES = 63
 PLACEHOLDER = "{shot}"
-_OUTPUTS = ("save", "export", "render")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def list_shots(options: Options) -> list[dict[str, Any]]:
         for name in ("timeline", "blend"):
             if isinstance(entry.get(name), str) and not entry[name].startswith("//"):
                 settings[name] = str(options.shots.parent / entry[name])
-        shots.append({**settings, "name": entry.get("name", _stem(settings))})
+        shots.append({**settings, "name": _stem(settings) if entry.get("name") is None else entry["name"]})
     _check_unique(shots)
     return shots
 
@@ -151,7 +151,10 @@ def _stem(settings: Mapping[str, Any]) -> str:
 
 
 def _folder(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TIMELINE_SUFFIXES)
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TIMELINE_SUFFIXES)
+    except OSError as error:
+        raise KmmError("bad_shots", f"Cannot read {folder}: {error.strerror}.", "Check the path.") from None
     if not files:
         raise KmmError(
             "bad_shots",
@@ -186,16 +189,30 @@ def _check_unique(shots: Sequence[Mapping[str, Any]]) -> None:
                 'Give them a "name" each, or rename one of the timelines.',
             )
         names.add(name)
-        for output in _OUTPUTS:
-            value = shot.get(output) or []
-            for pattern in [value] if isinstance(value, str) else value:
-                path = str(pattern).replace(PLACEHOLDER, name)
-                if writers.setdefault(path, name) != name:
-                    raise KmmError(
-                        "bad_shots",
-                        f'The shots "{writers[path]}" and "{name}" would both write {path}.',
-                        f"Put {PLACEHOLDER} into the path: it becomes the shot's name.",
-                    )
+        for path in _written(shot):
+            # The same file by another spelling, such as out//a.fbx, or A.FBX on Windows.
+            file = os.path.normcase(os.path.abspath(path))
+            if writers.setdefault(file, name) != name:
+                raise KmmError(
+                    "bad_shots",
+                    f'The shots "{writers[file]}" and "{name}" would both write {path}.',
+                    f"Put {PLACEHOLDER} into the path: it becomes the shot's name. Or rename one of them.",
+                )
+
+
+def _written(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The files and folders that a shot writes; none where it can't be run."""
+    try:
+        shot = Shot.from_settings(settings)
+    except KmmError:
+        return
+    paths = [shot.path(shot.save)] if shot.save else []
+    for take in range(1, shot.takes + 1):
+        paths += [numbered(shot.path(path), take, shot.takes) for path in (*shot.export, *shot.render)]
+    for path in paths:
+        if path.startswith("//") and shot.blend:
+            path = os.path.join(os.path.dirname(shot.blend), path[2:])
+        yield path
 
 
 # --- what a setting may be ----------------------------------------------------------------------------

@@ -129,6 +129,13 @@ def test_one_output_for_the_whole_batch_is_refused_at_once(tmp_path):
     path = write_list(tmp_path, {"name": "a"}, {"name": "b"})
     with pytest.raises(KmmError, match=r"would both write o\.fbx"):
         list_shots(parse(["--shots", path, "--export", "o.fbx"]))
+    def forbidden(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(KmmError, match=r"Cannot read .*: Permission denied"):
+        list_shots(parse(["--shots", str(tmp_path)]))
+
     assert len(list_shots(parse(["--shots", path, "--export", "{shot}.fbx"]))) == 2
 
 
@@ -137,6 +144,39 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
     with pytest.raises(KmmError, match="takes: '0'"):
         list_shots(parse(["--shots", path, "--takes", "0"]))
     bad, good = list_shots(parse(["--shots", path]))
+def test_shots_that_write_one_file_in_other_words_are_refused(tmp_path):
+    for entries, said in (
+        # Each with {shot} in it, and walk's second take would be lost.
+        (
+            ({"name": "walk", "takes": 2}, {"name": "walk_2"}),
+            r'"walk" and "walk_2" would both write o/walk_2\.fbx',
+        ),
+        (({"name": "a", "export": "o/x.fbx"}, {"name": "b", "export": "o//./x.fbx"}), "would both write"),
+        (({"name": "a", "takes": 2, "render": "f/"}, {"name": "b", "render": ["g/", "f/1/"]}), "write f/1/"),
+    ):
+        with pytest.raises(KmmError, match=said):
+            list_shots(parse(["--shots", write_list(tmp_path, *entries), "--export", "o/{shot}.fbx"]))
+
+
+def test_the_same_name_beside_two_blends_is_two_files(tmp_path):
+    chars = ({"name": "a", "blend": "a/char.blend"}, {"name": "b", "blend": "b/char.blend"})
+    words = ["--shots", write_list(tmp_path, *chars), "--save", "//walk.blend", "--render", "//frames/"]
+    assert len(list_shots(parse(words))) == 2
+    words[1] = write_list(tmp_path, chars[0], {"name": "b", "blend": "a/other.blend"})
+    with pytest.raises(KmmError, match="would both write"):
+        list_shots(parse(words))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"render": True}, {"export": 5}, {"save": ["a.blend"]}, {"takes": "two"}, {"name": 5}]
+)
+def test_an_entry_that_says_nonsense_is_that_shots_own_failure(tmp_path, wrong):
+    bad, good = list_shots(parse(["--shots", write_list(tmp_path, {"name": "a"} | wrong, {"name": "b"})]))
+    with pytest.raises(KmmError, match=f"{next(iter(wrong))}: .* was given; expected"):
+        Shot.from_settings(bad)
+    assert Shot.from_settings(good).name == "b"
+
+
     with pytest.raises(KmmError, match="seed: '-1' was given; expected a whole number"):
         Shot.from_settings(bad)
     assert Shot.from_settings(good).name == "b"
@@ -186,6 +226,11 @@ def test_files_and_actions_of_several_takes_are_numbered():
     assert numbered("a.b/walk.fbx", 2, 3) == "a.b/walk_2.fbx"
     assert numbered("//frames/", 2, 3) == "//frames/2/"
     assert action_name(Shot(name="s", action="walk"), 1) == "walk"
+def test_null_as_a_name_is_no_name(tmp_path):
+    (shot,) = shots_of("--shots", write_list(tmp_path, {"name": None, "timeline": "walk.srt"}))
+    assert shot.name == "walk"
+
+
     assert action_name(Shot(name="s", action="walk", takes=12), 11) == "walk_11"
 
 
