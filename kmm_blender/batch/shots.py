@@ -107,8 +107,8 @@ def list_shots(options: Options) -> list[dict[str, Any]]:
             ``bad_shot`` for the command line's own settings.
     """
     if options.shots is None:
-        settings = {"name": options.settings.get("action") or _stem(options.settings), **options.settings}
-        return [settings]
+        action = options.settings.get("action", "")
+        return [{"name": action if _can_name_a_file(action) else _stem(options.settings), **options.settings}]
     Shot.from_settings({"name": "all", **options.settings})
     entries = _folder(options.shots) if options.shots.is_dir() else _list(options.shots)
     shots = []
@@ -231,13 +231,13 @@ def _text(name: str, value: object) -> str:
 
 def _name(name: str, value: object) -> str:
     text = _text(name, value)
-    if text == ".." or PurePath(text).name != text or "\\" in text or ":" in text:
+    if not _can_name_a_file(text):
         raise _bad(name, value, "a name that can be part of a file's name")
     return text
 
 
-def _path(name: str, value: object) -> Path:
-    return Path(_text(name, value))
+def _can_name_a_file(text: str) -> bool:
+    return text not in ("", "..") and PurePath(text).name == text and "\\" not in text and ":" not in text
 
 
 def _whole(low: int, high: int) -> Callable[[str, object], int]:

@@ -56,6 +56,11 @@ def test_without_a_timeline_the_blend_has_the_prompts():
     assert shot.name == shot.action == "Läuft 動"
 
 
+def test_an_action_may_have_a_name_that_no_file_can_have():
+    (shot,) = shots_of("--timeline", "a/walk.srt", "--action", "Rig:walk/01")
+    assert (shot.name, shot.action) == ("walk", "Rig:walk/01")
+
+
 def test_a_folder_is_a_batch_of_its_timelines(tmp_path):
     folder = tmp_path / "all shots"
     folder.mkdir()
@@ -124,11 +129,6 @@ def test_missing_list_and_empty_folder(tmp_path, monkeypatch):
     with pytest.raises(KmmError, match="holds no timeline"):
         list_shots(parse(["--shots", str(tmp_path)]))
 
-
-def test_one_output_for_the_whole_batch_is_refused_at_once(tmp_path):
-    path = write_list(tmp_path, {"name": "a"}, {"name": "b"})
-    with pytest.raises(KmmError, match=r"would both write o\.fbx"):
-        list_shots(parse(["--shots", path, "--export", "o.fbx"]))
     def forbidden(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
@@ -136,14 +136,14 @@ def test_one_output_for_the_whole_batch_is_refused_at_once(tmp_path):
     with pytest.raises(KmmError, match=r"Cannot read .*: Permission denied"):
         list_shots(parse(["--shots", str(tmp_path)]))
 
+
+def test_one_output_for_the_whole_batch_is_refused_at_once(tmp_path):
+    path = write_list(tmp_path, {"name": "a"}, {"name": "b"})
+    with pytest.raises(KmmError, match=r"would both write o\.fbx"):
+        list_shots(parse(["--shots", path, "--export", "o.fbx"]))
     assert len(list_shots(parse(["--shots", path, "--export", "{shot}.fbx"]))) == 2
 
 
-def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_not(tmp_path):
-    path = write_list(tmp_path, {"name": "a", "seed": -1}, {"name": "b"})
-    with pytest.raises(KmmError, match="takes: '0'"):
-        list_shots(parse(["--shots", path, "--takes", "0"]))
-    bad, good = list_shots(parse(["--shots", path]))
 def test_shots_that_write_one_file_in_other_words_are_refused(tmp_path):
     for entries, said in (
         # Each with {shot} in it, and walk's second take would be lost.
@@ -177,6 +177,11 @@ def test_an_entry_that_says_nonsense_is_that_shots_own_failure(tmp_path, wrong):
     assert Shot.from_settings(good).name == "b"
 
 
+def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_not(tmp_path):
+    path = write_list(tmp_path, {"name": "a", "seed": -1}, {"name": "b"})
+    with pytest.raises(KmmError, match="takes: '0'"):
+        list_shots(parse(["--shots", path, "--takes", "0"]))
+    bad, good = list_shots(parse(["--shots", path]))
     with pytest.raises(KmmError, match="seed: '-1' was given; expected a whole number"):
         Shot.from_settings(bad)
     assert Shot.from_settings(good).name == "b"
@@ -221,16 +226,16 @@ def test_null_in_a_list_means_as_the_blend_has_it():
     assert Shot.from_settings({"name": "a", "seed": None}).seed is None
 
 
-def test_files_and_actions_of_several_takes_are_numbered():
-    assert numbered("a/walk.fbx", 1, 1) == "a/walk.fbx"
-    assert numbered("a.b/walk.fbx", 2, 3) == "a.b/walk_2.fbx"
-    assert numbered("//frames/", 2, 3) == "//frames/2/"
-    assert action_name(Shot(name="s", action="walk"), 1) == "walk"
 def test_null_as_a_name_is_no_name(tmp_path):
     (shot,) = shots_of("--shots", write_list(tmp_path, {"name": None, "timeline": "walk.srt"}))
     assert shot.name == "walk"
 
 
+def test_files_and_actions_of_several_takes_are_numbered():
+    assert numbered("a/walk.fbx", 1, 1) == "a/walk.fbx"
+    assert numbered("a.b/walk.fbx", 2, 3) == "a.b/walk_2.fbx"
+    assert numbered("//frames/", 2, 3) == "//frames/2/"
+    assert action_name(Shot(name="s", action="walk"), 1) == "walk"
     assert action_name(Shot(name="s", action="walk", takes=12), 11) == "walk_11"
 
 
