@@ -7,6 +7,7 @@ import math
 import bpy
 from mathutils import Euler, Vector
 
+from ..scene import takes
 from ..scene.character import shader_node
 
 # From the front and its left, a little above: a walk towards the camera and one across it both show.
@@ -62,7 +63,7 @@ def set_frame_rate(scene: bpy.types.Scene, fps: float) -> None:
 
 
 def add_camera(scene: bpy.types.Scene, armature: bpy.types.Object, frames: tuple[int, int]) -> None:
-    """A camera that stands still and sees the armature in all frames; it becomes the scene's."""
+    """A camera that stands still and sees the armature in all frames of all takes; it becomes the scene's."""
     camera = bpy.data.objects.new("KMM Camera", bpy.data.cameras.new("KMM Camera"))
     camera.rotation_euler = _CAMERA_ANGLES
     scene.collection.objects.link(camera)
@@ -80,12 +81,16 @@ def add_camera(scene: bpy.types.Scene, armature: bpy.types.Object, frames: tuple
 
 
 def _places(scene: bpy.types.Scene, armature: bpy.types.Object, frames: tuple[int, int]) -> list[Vector]:
-    """World positions of both ends of all bones, now and then in the motion. Metres."""
+    """World positions of both ends of all bones, now and then in the motion of every take that waits. Metres."""
     before, points = (scene.frame_current, scene.frame_subframe), []
     first, last = frames
-    for frame in {*range(first, last + 1, max(1, (last - first) // _LOOKS)), last}:
-        scene.frame_set(frame)
-        for bone in armature.pose.bones:
-            points += [armature.matrix_world @ bone.head, armature.matrix_world @ bone.tail]
+    shown = takes.shown(scene)  # comes last, and so stays shown
+    for number in sorted(range(len(scene.kmm.takes)), key=lambda number: number == shown) or [None]:
+        if number is not None:
+            takes.show(scene, number)
+        for frame in {*range(first, last + 1, max(1, (last - first) // _LOOKS)), last}:
+            scene.frame_set(frame)
+            for bone in armature.pose.bones:
+                points += [armature.matrix_world @ bone.head, armature.matrix_world @ bone.tail]
     scene.frame_set(before[0], subframe=before[1])
     return points

@@ -19,6 +19,8 @@ from bl_ext.user_default.kmm.batch import render as render_module
 from bl_ext.user_default.kmm.batch import run
 from bl_ext.user_default.kmm.scene import action_writer, takes
 from bl_ext.user_default.kmm.scene.character import add_character
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Vector
 
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
@@ -180,11 +182,31 @@ def test_without_a_blend_there_is_a_stage_at_the_timelines_frame_rate(made_up, t
     scene = bpy.context.scene
     assert scene.render.fps / scene.render.fps_base == pytest.approx(23.976, abs=1e-4)
     assert (scene.frame_start, scene.frame_end) == (1, 12)
-    # The camera sees every joint in every frame.
-    from bpy_extras.object_utils import world_to_camera_view
-    from mathutils import Vector
+    assert_camera_sees_all(scene, range(1, 13))
 
-    for frame in range(1, 13):
+
+@pytest.mark.parametrize("blend", [False, True])
+def test_the_added_camera_sees_every_take(made_up, prompts, char_blend, tmp_path, monkeypatch, blend):
+    def walk_apart(frames, fps, number):
+        clip = straight(frames, fps)
+        clip.root_positions[:, 2] *= 6 * (-1) ** number
+        return clip
+
+    def look(scene, paths, frames, **_):
+        assert_camera_sees_all(scene, range(frames[0], frames[1] + 1))
+        return []
+
+    straight = walk
+    monkeypatch.setitem(globals(), "walk", walk_apart)
+    monkeypatch.setattr(run, "render", look)
+    if not blend:
+        bpy.ops.wm.read_homefile(use_empty=True)
+    assert run.main(["--timeline", str(prompts), "--takes", "2", "--render", f"{tmp_path}/f/"]) == 0
+
+
+def assert_camera_sees_all(scene, frames) -> None:
+    """The camera sees every joint in every frame."""
+    for frame in frames:
         for place in joint_positions(the_armature(), frame).values():
             x, y, depth = world_to_camera_view(scene, scene.camera, Vector(place))
             assert 0 < x < 1 and 0 < y < 1 and depth > 0
