@@ -7,6 +7,7 @@ Every shot starts from the file as it is on disk, so no shot sees what another o
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         options = parse(arguments, bpy.path.abspath)
+        _check_opened()
         settings = list_shots(options)
         if options.summary:
             make_folder(options.summary)
@@ -74,6 +76,20 @@ def main(arguments: Sequence[str]) -> int:
     done = sum(not report.exit_code for report in summary.shots)
     _print("", f"{done} of {summary.planned} shots done, exit code {summary.exit_code}")
     return summary.exit_code
+
+
+def _check_opened() -> None:
+    """With ``-c``, Blender goes on with an empty file where it can't open the one that it was started with.
+
+    Raises:
+        KmmError: ``cannot_open``.
+    """
+    own = itertools.takewhile(lambda word: word not in ("--", "-c", "--command"), sys.argv[1:])
+    named = [word for word in own if word.lower().endswith(".blend")]
+    if named and not bpy.data.filepath:
+        raise KmmError(
+            "cannot_open", f"Blender did not open {named[-1]}.", "Check the path; its message stands above."
+        )
 
 
 def _run(options: Options, shots: Sequence[dict[str, Any]]) -> Summary:

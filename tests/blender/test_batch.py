@@ -379,6 +379,21 @@ def test_bad_arguments_are_exit_code_2(made_up, prompts, char_blend, tmp_path, c
         assert said in capfd.readouterr().err
 
 
+def test_a_blend_that_blender_could_not_open_is_no_empty_stage(
+    made_up, prompts, char_blend, tmp_path, monkeypatch, capfd
+):
+    words = ["--timeline", str(prompts), "--save", str(tmp_path / "out.blend")]
+    monkeypatch.setattr(sys, "argv", ["blender", "-b", char_blend.name, "-c", "kmm", *words])
+    assert run.main(words) == 0
+    bpy.ops.wm.read_homefile(use_empty=True)  # as Blender does it
+    monkeypatch.setattr(sys, "argv", ["blender", "-b", "chr.blend", "-c", "kmm", *words])
+    assert run.main(words) == 2
+    assert "Blender did not open chr.blend." in capfd.readouterr().err
+    # One that is only an option of ours was not to be opened.
+    monkeypatch.setattr(sys, "argv", ["blender", "-b", "-c", "kmm", *words])
+    assert run.main(words) == 0
+
+
 def test_an_armature_needs_a_blend(made_up, prompts, capfd):
     assert run.main(["--timeline", str(prompts), "--armature", "Rig"]) == 2
     assert 'There is no .blend, so no armature "Rig" either.' in capfd.readouterr().err
