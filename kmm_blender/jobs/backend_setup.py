@@ -678,11 +678,13 @@ def _lock(path: Path) -> Iterator[None]:
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise SetupError(
-                "backend_busy",
-                "Another Blender is installing the backend into the same folder.",
-                "Wait until it is done; this Blender will find what it installed.",
-            ) from error
+            # Anything else says that this file system has no locks, as some network folders.
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                raise SetupError(
+                    "backend_busy",
+                    "Another Blender is installing the backend into the same folder.",
+                    "Wait until it is done; this Blender will find what it installed.",
+                ) from error
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -348,6 +349,16 @@ def test_second_installation_into_a_folder_is_kept_out(folder):
         other.stdout.close()
     with setup._lock(folder / "lock"):
         pass  # a process that was killed holds nothing
+
+
+@pytest.mark.skipif(os.name == "nt", reason="made by fcntl")
+def test_a_file_system_without_locks_is_not_another_blender(folder, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")  # a home folder on NFS
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with setup._lock(folder / "lock"):
+        pass
 
 
 # --- the Python to build on
