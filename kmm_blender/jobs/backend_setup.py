@@ -9,6 +9,7 @@ JSON, ends when its standard input closes (Blender cancelled, or is gone), and w
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import http.client
@@ -167,7 +168,10 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
     choice = Choice("cpu") if specification.build == "cpu" else choose_build(find_card())
     print(f"build {choice.build} {choice.note}", flush=True)
     wheels, choice = resolve(python, choice, specification)
-    trust = _trust(python)
+    settings = pip_settings(python)
+    if "proxy" in settings:
+        os.environ.update(http_proxy=settings["proxy"], https_proxy=settings["proxy"])
+    trust = _trust(python, settings.get("cert"))
     wheels = [replace(wheel, size=_size(wheel, trust)) for wheel in wheels]
     size = sum(wheel.size for wheel in wheels)
     check_space(folder, size * (1 + UNPACKED) - _present(downloads, wheels))
@@ -349,6 +353,26 @@ def _dry_run(python: Path, requirements: Sequence[str]) -> list[Wheel]:
             )
         wheels.append(Wheel(name, source["url"], digest))
     return wheels
+
+
+def pip_settings(python: Path) -> dict[str, str]:
+    """pip's own settings, by name, from its files and the environment: what it is reached by, our downloads need too."""
+    # Not by _run: an address may hold a password, which is not for the log.
+    answer = subprocess.run(
+        [str(python), "-I", "-m", "pip", "config", "list"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        creationflags=_QUIET,
+    )
+    found = dict(re.findall(r"^(.+?)=(['\"].*['\"])$", answer.stdout, re.MULTILINE))
+    return {
+        key.removeprefix(f"{place}."): ast.literal_eval(value)
+        for place in ("global", "install", ":env:")  # the last one counts
+        for key, value in found.items()
+        if key.startswith(f"{place}.")
+    }
 
 
 def _patience() -> list[str]:
@@ -533,9 +557,11 @@ def _size(wheel: Wheel, trust: ssl.SSLContext) -> int:
         return 0
 
 
-def _trust(python: Path) -> ssl.SSLContext:
-    """The system's certificates and pip's: a Python of its own on macOS finds none of the system's."""
+def _trust(python: Path, own: str | None = None) -> ssl.SSLContext:
+    """The system's certificates and pip's, with those of its setting cert: a Python of its own on macOS finds none of the system's."""
     trust = ssl.create_default_context()
+    if own:
+        trust.load_verify_locations(**{"capath" if os.path.isdir(own) else "cafile": own})
     for certificates in _site_packages(python.parent.parent).glob("pip/_vendor/certifi/cacert.pem"):
         trust.load_verify_locations(certificates)
     return trust

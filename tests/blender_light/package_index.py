@@ -63,6 +63,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         index, ours = self.index, "KMM" in self.headers.get("User-Agent", "")
+        self.path = self.path.removeprefix("http://pypi.invalid")  # as who takes this for a proxy asks
         if ours:
             index.requests.append((self.command, self.path, self.headers.get("Range", "")))
         if self.path in index.pages:

@@ -303,6 +303,40 @@ def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
     assert (folder / "env2024").is_dir()
 
 
+# --- pip's own settings
+
+
+def test_pips_settings_are_read_and_not_printed(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("pip")
+    for name in [name for name in os.environ if name.upper().startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    settings = tmp_path / "pip.ini"
+    settings.write_text(
+        "[global]\nproxy = http://me:secret@proxy:8080\ncert = C:\\ca\\it's.pem\ntimeout = 5\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    found = setup.pip_settings(Path(sys.executable))
+    assert (found["proxy"], found["cert"]) == ("http://me:secret@proxy:8080", "C:\\ca\\it's.pem")
+    monkeypatch.setenv("PIP_PROXY", "http://other:1")
+    assert setup.pip_settings(Path(sys.executable))["proxy"] == "http://other:1"
+    assert "secret" not in "".join(capfd.readouterr())
+
+
+def test_downloads_take_the_proxy_that_pip_knows(index, folder, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    environment, sent = folder / "env1", []
+    monkeypatch.setattr(setup, "make_environment", lambda *_: environment / "python")
+    behind = Wheel("thing 1.0", f"http://pypi.invalid/files/{NAME}", hashlib.sha256(DATA).hexdigest())
+    monkeypatch.setattr(setup, "resolve", lambda _python, choice, _specification: ([behind], choice))
+    monkeypatch.setattr(setup, "pip_settings", lambda _python: {"proxy": index.url})
+    monkeypatch.setattr(setup, "_pip", lambda _python, *words: sent.extend(words))
+    with pytest.raises(SetupError, match="does not work"):  # there is nothing to test
+        setup.install(setup.Specification(str(folder), "", [], "cpu", ""), lambda **_: None)
+    assert [method for method, _, _ in index.requests] == ["HEAD", "GET"]
+    assert sent[-1] == str(folder / "downloads" / NAME)
+
+
 # --- the disk
 
 
