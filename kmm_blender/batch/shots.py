@@ -110,7 +110,7 @@ def list_shots(options: Options) -> list[dict[str, Any]]:
         action = options.settings.get("action", "")
         return [{"name": action if _can_name_a_file(action) else _stem(options.settings), **options.settings}]
     Shot.from_settings({"name": "all", **options.settings})
-    entries = _folder(options.shots) if options.shots.is_dir() else _list(options.shots)
+    entries = _folder(options.shots) if os.path.isdir(options.shots) else _list(options.shots)
     shots = []
     for entry in entries:
         settings = {**options.settings, **entry}

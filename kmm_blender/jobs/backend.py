@@ -92,8 +92,9 @@ def backend_status(folder: Path, user_python: str = "") -> BackendStatus:
     variable = os.environ.get(PYTHON_VARIABLE, "")
     if variable or user_python:
         source = "variable" if variable else "user"
-        python = Path(variable or user_python).expanduser()
-        if not python.is_file():
+        python = Path(os.path.expanduser(variable or user_python))
+        # os.path and not Path, which raises where this account may not look, as on a farm's machine.
+        if not os.path.isfile(python):
             return BackendStatus(source, error=_no_file(source, python))
         record = read_record(folder / USER_RECORD)
         return BackendStatus(source, python, record if record and record.python == str(python) else None)
@@ -198,7 +199,7 @@ def _missing_part(python: Path) -> Path | None:
     home = next(
         (line.partition("=")[2].strip() for line in settings.splitlines() if line.startswith("home")), ""
     )
-    return next((path for path in (Path(home), python) if not path.exists()), None)
+    return next((path for path in (Path(home), python) if not os.path.exists(path)), None)
 
 
 def _no_file(source: str, python: Path) -> KmmError:
@@ -207,7 +208,11 @@ def _no_file(source: str, python: Path) -> KmmError:
         if source == "variable"
         else "The setting Python in KMM's preferences"
     )
-    what = "which is a folder" if python.is_dir() else "which does not exist"
+    what = (
+        "which is a folder"
+        if os.path.isdir(python)
+        else "which does not exist or which this account may not see"
+    )
     return KmmError(
         "python_missing",
         f"{where} names {python}, {what}; expected a Python such as python.exe or bin/python3.",

@@ -123,6 +123,26 @@ def test_missing_python_of_the_preferences_is_named(folder):
         find_python(folder, str(folder))
 
 
+def test_python_that_this_account_may_not_see_is_a_missing_one(folder, monkeypatch):
+    """As on a farm's machine, where KMM_PYTHON names a folder of the artist's."""
+    stat = os.stat
+
+    def forbidden(path, *more, **named):
+        if "locked" in os.fsdecode(path):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, *more, **named)
+
+    install(folder)
+    (folder / "env1" / "pyvenv.cfg").write_text("home = /locked/bin\n")
+    monkeypatch.setattr(os, "stat", forbidden)
+    for variable in ("/home/locked/bin/python", "~no-such-account/locked/python"):
+        monkeypatch.setenv(PYTHON_VARIABLE, variable)
+        assert backend_status(folder).error.code == "python_missing"
+    assert "may not see" in backend_status(folder).error.message
+    monkeypatch.delenv(PYTHON_VARIABLE)
+    assert backend_status(folder).error.code == "backend_broken"
+
+
 def test_variable_goes_before_everything(folder, monkeypatch):
     install(folder)
     monkeypatch.setenv(PYTHON_VARIABLE, sys.executable)
