@@ -26,9 +26,11 @@ from kmm_core.timeline import read_timeline
 
 from .. import session
 from ..scene import takes
+from ..scene.bone_map import find_bone_map, problems, settings_to_change
 from ..scene.character import add_character
 from ..scene.fk_switch import switch_to_fk
 from ..scene.request_builder import Plan, build_plan
+from ..scene.rig import read_rig
 from ..ui.preferences import preferences
 from ..ui.timeline_io import import_prompts
 from . import exit_codes, stage
@@ -136,13 +138,17 @@ def _run_shot(
     with _step(report, exit_codes.BAD_ARGUMENTS):
         on_stage = _open(shot, opened, fresh)
         plan = _prepare(shot, options, on_stage, label)
+        rig = read_rig(bpy.context.scene.kmm.armature)
+        _note(report, label, *problems(rig, find_bone_map(rig)))
+        if settings_to_change(rig):
+            _note(report, label, "--fk does that.")
     report.armature = plan.target.armature.name
     report.seed = plan.request.seed
     report.prompts = [{"text": b.text, "start": b.start, "end": b.end} for b in plan.blocks]
     with _step(report, exit_codes.GENERATION_FAILED, "generate"):
         _generate(plan, options.timeout, label)
     current = session.get()
-    report.note = current.status.note
+    _note(report, label, current.status.note)
     if current.client is not None and current.client.info is not None:
         summary.backend = asdict(current.client.info)
         if summary.backend["device"] == "cpu":
@@ -342,6 +348,13 @@ def _backend_settings(options: Options) -> Iterator[None]:
         current.restart()
         current.python = python
         preferences().release_before_render = release
+
+
+def _note(report: ShotReport, label: str, *notes: str) -> None:
+    """Tells what to know about a shot, on stdout and in the summary."""
+    for note in filter(None, notes):
+        _print(label, f"note: {note}")
+        report.note = f"{report.note} {note}".lstrip()
 
 
 def _print(label: str, text: str) -> None:

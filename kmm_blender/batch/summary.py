@@ -38,7 +38,7 @@ class ShotReport:
         prompts: text, first frame and the frame after the last, in scene frames.
         takes: those that were generated, whatever failed afterwards.
         saved: path of the .blend; None where none was written.
-        note: what the user should know, such as that the CPU was used.
+        note: what the user should know, such as that the CPU was used or what keeps the motion from showing on the rig.
         seconds: what "generate", "save", "export" and "render" took.
     """
 

@@ -143,9 +143,27 @@ def test_a_rigify_rig_is_switched_to_fk_only_if_asked(made_up, prompts, rigify_r
     name, blend, out = rigify_rig.name, tmp_path / "rigify.blend", tmp_path / "out.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     arguments = ["--timeline", str(prompts), "--armature", name, "--save", str(out)]
-    assert run.main([*arguments, *(["--fk"] if asked else [])]) == 0
+    summary = tmp_path / "summary.json"
+    assert run.main([*arguments, "--summary", str(summary), *(["--fk"] if asked else [])]) == 0
+    # Without it the motion would not show, which is said.
+    (shot,) = json.loads(summary.read_text(encoding="utf-8"))["shots"]
+    assert ("Rigify's FK controls are keyed: set" in shot["note"]) != asked
+    assert shot["note"].endswith("--fk does that.") != asked
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert bpy.data.objects[name].pose.bones["thigh_parent.L"]["IK_FK"] == asked
+
+
+def test_what_the_panel_warns_of_is_said(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
+    bpy.data.objects["Rig"].data.pose_position = "REST"
+    monkeypatch.setattr(session.Session, "status", session.Status(False, "", 0.0, None, "The CPU did it."))
+    assert run.main(["--timeline", str(prompts), "--summary", str(tmp_path / "summary.json")]) == 0
+    (shot,) = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["shots"]
+    assert "The armature shows its rest position" in shot["note"] and shot["note"].endswith(
+        " The CPU did it."
+    )
+    output = capfd.readouterr().out
+    assert f"KMM {prompts.stem}: note: The armature shows its rest position" in output
+    assert f"KMM {prompts.stem}: note: The CPU did it." in output
 
 
 def test_several_takes_wait_in_the_file_for_the_animator(made_up, prompts, char_blend, tmp_path):
