@@ -9,7 +9,7 @@ from pathlib import Path
 import addon_utils
 import bpy
 
-from kmm_core.atomic_write import check_writable, make_folder
+from kmm_core.atomic_write import atomic_write, check_writable, make_folder
 from kmm_core.errors import KmmError
 
 # Blender's own exporters; a factory start-up has them enabled, a user may have switched them off.
@@ -37,25 +37,26 @@ def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frame
     make_folder(path)
     check_writable(path)
     suffix = path.suffix.lower()
-    before = path.stat().st_mtime_ns if path.exists() else None
     try:
         if not addon_utils.check(_ADD_ONS[suffix])[1]:
             addon_utils.enable(_ADD_ONS[suffix])
-        with _only_frames(scene, frames), _selected(scene, armature):
-            _EXPORTERS[suffix](str(path), frames)
+        # An earlier export stays until this one is whole.
+        with atomic_write(path) as part, _only_frames(scene, frames), _selected(scene, armature):
+            _EXPORTERS[suffix](str(part), frames)
+            if not part.stat().st_size:
+                raise KmmError(
+                    "export_failed",
+                    f"Blender's exporter wrote no {path.name} and gave no reason.",
+                    "Its messages stand above in the log.",
+                )
     except (RuntimeError, AttributeError, TypeError) as error:
-        # What Blender's exporters raise, and what it raises without them.
+        # What Blender's exporters raise, and what it raises without them. Of a traceback the last line is the reason.
+        lines = [line for line in str(error).strip().splitlines() if not line.startswith("Location: ")]
         raise KmmError(
             "export_failed",
-            f"Blender could not export {path.name}: {str(error).strip()[:300]}.",
+            f"Blender could not export {path.name}: {lines[-1][:300] if lines else type(error).__name__}.",
             "Export it from Blender's File menu to see whether the scene is the reason.",
         ) from error
-    if not path.exists() or path.stat().st_mtime_ns == before:
-        raise KmmError(
-            "export_failed",
-            f"Blender's exporter wrote no {path.name} and gave no reason.",
-            "Its messages stand above in the log.",
-        )
 
 
 def _fbx(path: str, frames: tuple[int, int]) -> None:

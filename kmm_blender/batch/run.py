@@ -363,4 +363,5 @@ def _print(label: str, text: str) -> None:
 
 def _print_error(label: str, error: KmmError) -> None:
     sys.stdout.flush()
-    print(f"KMM {label}: FAILED: {error}" if label else f"KMM: {error}", file=sys.stderr, flush=True)
+    reason = " ".join(str(error).split())  # one line, whatever Blender said
+    print(f"KMM {label}: FAILED: {reason}" if label else f"KMM: {reason}", file=sys.stderr, flush=True)

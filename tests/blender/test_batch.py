@@ -280,11 +280,19 @@ def test_a_hidden_character_is_exported_and_stays_hidden(made_up, prompts, char_
 
 def test_an_exporter_that_fails_is_exit_code_6(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
     def fail(path, frames):
-        raise RuntimeError("Error: no room")
+        Path(path).write_text("half a file")
+        raise RuntimeError(
+            'Error: Python: Traceback (most recent call last):\n  File "x"\nOSError: no room\nLocation: y\n'
+        )
 
+    (tmp_path / "m.fbx").write_text("from yesterday")
     monkeypatch.setitem(export_module._EXPORTERS, ".fbx", fail)
     assert run.main(["--timeline", str(prompts), "--export", str(tmp_path / "m.fbx")]) == 6
-    assert "Blender could not export m.fbx: Error: no room" in capfd.readouterr().err
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "Blender could not export m.fbx: OSError: no room. Export it from" in line
+    # What was there stays, and nothing else.
+    assert (tmp_path / "m.fbx").read_text() == "from yesterday"
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".blend", ".fbx", ".txt"]
     monkeypatch.setitem(export_module._EXPORTERS, ".fbx", lambda path, frames: None)
     assert run.main(["--timeline", str(prompts), "--export", str(tmp_path / "m.fbx")]) == 6
     assert "wrote no m.fbx" in capfd.readouterr().err
