@@ -41,7 +41,12 @@ def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frame
         if not addon_utils.check(_ADD_ONS[suffix])[1]:
             addon_utils.enable(_ADD_ONS[suffix])
         # An earlier export stays until this one is whole.
-        with atomic_write(path) as part, _only_frames(scene, frames), _selected(scene, armature):
+        with (
+            atomic_write(path) as part,
+            _window(scene),
+            _only_frames(scene, frames),
+            _selected(scene, armature),
+        ):
             _EXPORTERS[suffix](str(part), frames)
             if not part.stat().st_size:
                 raise KmmError(
@@ -91,6 +96,14 @@ def _bvh(path: str, frames: tuple[int, int]) -> None:
 
 
 _EXPORTERS = {".fbx": _fbx, ".glb": _glb, ".bvh": _bvh}
+
+
+def _window(scene: bpy.types.Scene):
+    """A context with a window that shows the scene: with ``-c``, Blender gives the file that it was started with none."""
+    window = bpy.context.window or next(iter(bpy.context.window_manager.windows), None)
+    if window is not None and window.scene != scene:  # --scene
+        window.scene = scene
+    return bpy.context.temp_override(window=window, scene=scene, view_layer=bpy.context.view_layer)
 
 
 @contextmanager

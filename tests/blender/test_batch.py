@@ -278,6 +278,15 @@ def test_a_hidden_character_is_exported_and_stays_hidden(made_up, prompts, char_
     assert all(item.hide_get() and item.hide_select for item in bpy.data.objects)
 
 
+@pytest.mark.parametrize("suffix", [".fbx", ".glb", ".bvh"])
+def test_exports_need_no_window(made_up, prompts, char_blend, tmp_path, suffix):
+    """As with ``blender -b char.blend -c kmm``, where the first shot has none."""
+    with bpy.context.temp_override(window=None):
+        assert not hasattr(bpy.context, "selected_objects")
+        assert run.main(["--timeline", str(prompts), "--export", str(tmp_path / f"m{suffix}")]) == 0
+    assert (tmp_path / f"m{suffix}").stat().st_size > 1000
+
+
 def test_an_exporter_that_fails_is_exit_code_6(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
     def fail(path, frames):
         Path(path).write_text("half a file")

@@ -39,15 +39,17 @@ $("$python" -c 'import sys; print(sys.prefix, sys.base_prefix, sep="\n")')"
   BLENDER_USER_RESOURCES="$output/user" KMM_PYTHON="$python" sh -ec '
     cd "$1"
     blender --command extension install-file --repo user_default --enable kmm.zip
-    . ./commands.sh' _ "$output" >"$output/blender.log" 2>&1 ||
+    . ./commands.sh
+    # With a .blend, where Blender gives -c no window.
+    blender -b out/walk.blend -c kmm --export out/again.fbx' _ "$output" >"$output/blender.log" 2>&1 ||
   { tail -n 30 "$output/blender.log"; echo "FAILED: its output stands above"; exit 1; }
 rm -rf "$output/user" "$output/kmm.zip"
 
 cd "$output/out"
 [ "$(find walk -name '[0-9]*.png' -size +5k | wc -l)" = 90 ] || { echo "FAILED: out/batch/out/walk has not 90 pictures"; exit 1; }
-for file in walk.mp4 walk.blend shot_010.blend shot_020.blend shot_010.fbx shot_020_1.fbx shot_020_2.fbx; do
+for file in walk.mp4 walk.blend shot_010.blend shot_020.blend shot_010.fbx shot_020_1.fbx shot_020_2.fbx again.fbx; do
   [ -s "$file" ] || { echo "FAILED: there is no out/batch/out/$file"; exit 1; }
 done
 grep -q '"failed": 0' summary.json || { echo "FAILED: out/batch/out/summary.json has a failed shot"; exit 1; }
-grep -c "Starting the worker" "$output/blender.log" | grep -qx 2 || { echo "FAILED: expected one worker a command"; exit 1; }
+grep -c "Starting the worker" "$output/blender.log" | grep -qx 3 || { echo "FAILED: expected one worker a command"; exit 1; }
 echo "Pictures and film: $output/out/walk, $output/out/walk.mp4"
