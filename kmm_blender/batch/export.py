@@ -82,6 +82,7 @@ def _glb(path: str, frames: tuple[int, int]) -> None:
         filepath=path,
         export_format="GLB",
         use_selection=True,
+        use_active_scene=True,
         export_animation_mode="ACTIVE_ACTIONS",
         export_frame_range=True,
         # Time 0 of the file is the motion's first frame, wherever it stands in the scene.

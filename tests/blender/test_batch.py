@@ -278,6 +278,19 @@ def test_a_hidden_character_is_exported_and_stays_hidden(made_up, prompts, char_
     assert all(item.hide_get() and item.hide_select for item in bpy.data.objects)
 
 
+def test_gltf_of_a_file_with_two_scenes_has_the_mesh_and_no_other_scene(
+    made_up, prompts, fresh_scene, tmp_path
+):
+    bpy.context.window.scene = bpy.data.scenes.new("Two")
+    add_character(bpy.context, "Rig")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "two.blend"))
+    assert run.main(["--timeline", str(prompts), "--export", str(tmp_path / "m.glb")]) == 0
+    data = (tmp_path / "m.glb").read_bytes()
+    content = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])  # the first chunk
+    assert [scene["name"] for scene in content["scenes"]] == ["Two"]
+    assert len(content["meshes"]) == len(content["animations"]) == 1
+
+
 @pytest.mark.parametrize("suffix", [".fbx", ".glb", ".bvh"])
 def test_exports_need_no_window(made_up, prompts, char_blend, tmp_path, suffix):
     """As with ``blender -b char.blend -c kmm``, where the first shot has none."""
