@@ -448,8 +448,12 @@ def _generate(request: Request, load: Callable[..., Any] | None) -> dict[str, An
     seconds.update(result.seconds)
     clock = time.perf_counter()
     written = []
-    for output in request.outputs:
-        written += _write(output, result.clips, timeline, options.unit)
+    try:
+        for output in request.outputs:
+            written += _write(output, result.clips, timeline, options.unit)
+    except KmmError as error:
+        again = f"{error.hint} --seed {request.seed} makes the same motion again.".lstrip()
+        raise KmmError(error.code, error.message, again) from error
     seconds["write"] = time.perf_counter() - clock
     info = pipeline.info
     return {

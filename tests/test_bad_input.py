@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -393,6 +394,8 @@ def test_disk_full(fails, monkeypatch, suffix):
     monkeypatch.setattr("kmm_core.atomic_write.os.fsync", full)
     message = fails("walks", "--frames", "4", "-o", f"shot{suffix}", before_loading=False)
     assert "disk is full" in message and f"shot{suffix}" in message
+    # The seed was drawn: with it, the work is not lost.
+    assert re.search(r"--seed \d+ makes the same motion again", message)
 
 
 def test_a_disk_that_fills_up_after_the_first_file(tmp_path, monkeypatch, capsys):

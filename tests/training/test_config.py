@@ -172,6 +172,11 @@ def test_wrong_overrides_are_listed_with_the_rest(tmp_path):
         assert text in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "tiny.toml"', encoding="utf-8-sig")
+    assert config.load(tmp_path / "mine.toml") == config.load("tiny")
+
+
 def test_extends_merges_sections(tmp_path):
     (tmp_path / "base.toml").write_text(
         "[train.generator]\nsteps = 5\nseed = 3\n[masking]\nstrategy = 'random'\n"
