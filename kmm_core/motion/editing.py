@@ -11,7 +11,7 @@ from ..clip import MotionClip
 from . import rotations
 from .representation_272 import headings
 
-# The pose's misfit at a seam fades out over this time. Seconds.
+# The pose's misfit at a seam fades out over this time, at most up to the next seam. Seconds.
 _FADE = 0.4
 
 
@@ -54,9 +54,12 @@ def _fit(piece: MotionClip, original: MotionClip, before: int | None, after: int
         missing = (original.root_positions[after] - path[-1]) * np.array([1.0, 0.0, 1.0])
         turned = np.concatenate([pelvis[:, None], piece.local_rotations[:, 1:]], axis=1)
         piece = replace(piece, root_positions=path + share[:, None] * missing, local_rotations=turned)
+    fade = _FADE * piece.fps
+    if before is not None and after is not None:
+        fade = min(fade, piece.num_frames - 1)
     for frame, kept in ((0, before), (-1, after)):
         if kept is not None:
-            piece = _fade_misfit(piece, frame, original, kept)
+            piece = _fade_misfit(piece, frame, original, kept, fade)
     return piece
 
 
@@ -67,11 +70,11 @@ def _place(piece: MotionClip, frame: int, original: MotionClip, kept: int) -> Mo
     return piece.moved(translation=way * np.array([1.0, 0.0, 1.0]))
 
 
-def _fade_misfit(piece: MotionClip, frame: int, original: MotionClip, kept: int) -> MotionClip:
-    """Adds the difference to the kept pose at ``frame`` (first or last), fading away from it."""
+def _fade_misfit(piece: MotionClip, frame: int, original: MotionClip, kept: int, fade: float) -> MotionClip:
+    """Adds the difference to the kept pose at ``frame`` (first or last), gone ``fade`` frames away from it."""
     distance = np.arange(piece.num_frames)
     distance = distance if frame == 0 else distance[::-1]
-    t = np.clip(distance / max(1.0, _FADE * piece.fps), 0, 1)
+    t = np.clip(distance / max(1.0, fade), 0, 1)
     weight = 1 - t * t * (3 - 2 * t)
     misfit = rotations.multiply(
         original.local_rotations[kept], rotations.conjugate(piece.local_rotations[frame])
