@@ -301,7 +301,10 @@ class TextToMotion:
                 "Resample it, or keep fewer frames.",
             )
         frames = length * self._frames_per_token
-        features = self.representation.encode(keep.clip.resample(self.representation.fps, frames))
+        # 263 loses a frame.
+        features = self.representation.encode(keep.clip.resample(self.representation.fps, frames + 1))[
+            :frames
+        ]
         tokens = self.bundle.tokenizer.encode(torch.from_numpy(features).float()[None].to(self.device))[
             ..., 0
         ]

@@ -162,6 +162,16 @@ def test_in_between_meets_both_ends(pipeline):
     assert max(step[29], step[69]) <= step[30:69].max()
 
 
+@pytest.mark.parametrize("fps", [20, 30, 60])
+def test_models_of_263_columns_keep_frames_too(tmp_path, fps):
+    """That representation loses a frame of the motion to keep."""
+    pipeline = TextToMotion.load(save_tiny_bundle(tmp_path, "263"), device="cpu")
+    given = _given_motion(97).resample(fps, 97)
+    made = pipeline.generate(Timeline(fps, (Prompt("walk", 0, 97),)), keep=Keep(given, np.arange(97) < 40))
+    assert made.clips[0].num_frames == 97
+    assert np.array_equal(made.clips[0].local_rotations[:40], given.local_rotations[:40])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def save_tiny_bundle(folder: Path) -> Path:
-    """Writes the bundle into ``folder``. Loading it takes the MiniLM files of the package."""
+def save_tiny_bundle(folder: Path, form: str = "272") -> Path:
+    """Writes the bundle of this representation into ``folder``. Loading it takes the MiniLM files of the package."""
     import torch
 
     from kmm_core.bundle import BundleConfig, save_bundle
@@ -23,14 +23,14 @@ def save_tiny_bundle(folder: Path) -> Path:
             version="0",
             licence="CC0-1.0",
             credits=("Nobody.",),
-            representation="272",
+            representation=form,
             encoder_width=384,
             tokenizer=TokenizerSettings(width=16, code_width=8, num_codebooks=2, codebook_size=16),
             generator=GeneratorSettings(d_model=32, layers=1, d_state=8, head_width=16),
             text=TextSettings(width=16, layers=1, heads=2),
             sampling=SamplingSettings(steps=2),
         )
-        tokenizer = MotionTokenizer(272, config.tokenizer)
+        tokenizer = MotionTokenizer(int(form), config.tokenizer)
         # Untrained codes are all zero; other tokens shall make other motion.
         for name, buffer in tokenizer.quantizer.named_buffers():
             if name.endswith("codes"):
