@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import islice
+from itertools import islice, pairwise
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -219,7 +219,7 @@ def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
     """A timeline of two to four clips that fits a row, and its prompts."""
     form = data.representation
     features, prompting, _ = joinable[pick(1, rng)[0]]
-    prompts = [prompting]
+    prompts, edges = [prompting], [0]
     for _ in range(int(torch.randint(1, 4, (), generator=rng))):
         candidates = [joinable[index] for index in pick(CANDIDATES, rng)]
         room = MAX_ROW_TOKENS * step - len(features)
@@ -227,10 +227,15 @@ def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
         if not candidates:
             break
         following, prompting, _ = candidates[pick_next(features, [c[0] for c in candidates], form, rng)]
-        features, *lost = join(features, following, form)
-        for item, frames in zip((prompts.pop(), prompting), lost, strict=True):
-            prompts.append(Prompting(item.tokens - frames // step, item.captions, item.meaning))
-    return features, tuple(prompts)
+        so_far = len(features)
+        features, lost, _ = join(features, following, form)
+        prompts.append(prompting)
+        edges.append(round((so_far - lost) / step))
+    # A fade need not be whole tokens long, and 263 loses a row a joint: what is over at the end is left out.
+    edges.append(len(features) // step)
+    acted = (end - start for start, end in pairwise(edges))
+    prompts = tuple(replace(item, tokens=tokens) for item, tokens in zip(prompts, acted, strict=True))
+    return features[: edges[-1] * step], prompts
 
 
 @torch.no_grad()

@@ -345,6 +345,18 @@ def test_clips_without_captions_train_a_tokenizer_but_no_generator(data, tmp_pat
     assert caught.value.code == "no_clips"
 
 
+@pytest.mark.parametrize(("form", "halvings"), [("263", 2), ("272", 1), ("272", 3), ("263", 3)])
+def test_compositions_are_whole_tokens_of_any_length_and_representation(data, form, halvings):
+    """A fade of 24 frames is three tokens of 8, half of it is none; and 263 loses a row a joint."""
+    data = MotionData(replace(data.settings, representation=form))
+    tokenizer = tokenizer_stage.build(replace(SMALL, halvings=halvings), data).objective.tokenizer
+    rows = encode_rows(tokenizer, data, data.clips, RowSettings(compositions=8))
+    composed = [row for row in rows if len(row.prompts) > 1]
+    assert len(composed) >= 4
+    assert all(sum(prompt.tokens for prompt in row.prompts) == len(row.tokens) for row in composed)
+    assert all(prompt.tokens > 0 for row in composed for prompt in row.prompts)
+
+
 def test_cross_fades_are_as_smooth_as_their_clips():
     form = representation("272")
     first, second = form.encode(made_clip(60, 1, 1.0)), form.encode(made_clip(60, -1, 0.5))
