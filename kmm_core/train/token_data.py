@@ -35,7 +35,7 @@ MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their b
 ENCODED_AT_ONCE = 256  # rows
 BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
 
-ROWS_VERSION = "9"  # raised when the same data and settings give other rows, so that kept ones are made anew
+ROWS_VERSION = "10"  # raised when the same data and settings give other rows, so that kept ones are made anew
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class TokenBatch:
 
 
 def meaning_of(clip: FeatureClip, mirrored: bool) -> str:
-    """Action, side and turn from the labels, mirrored with the motion; the clip's id where there are no labels."""
+    """Action, side and turn from the labels, mirrored with the motion; the clip's id where they name no action."""
     labels = clip.about.labels
-    if not labels.get("action"):
+    if labels.get("action", "") in ("", "other"):
         return f"{clip.about.source}/{clip.about.id}/{mirrored}"
     words = [labels.get(key, "none") for key in ("side", "turn")]
     if mirrored:

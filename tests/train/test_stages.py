@@ -21,7 +21,7 @@ from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade, join
 from kmm_core.train.generator_stage import LearningSettings
-from kmm_core.train.motion_data import DataSettings, MotionData
+from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from kmm_core.train.token_data import (
     CaptionOutputs,
@@ -271,6 +271,21 @@ def test_batches_depend_on_the_generator_only(data, tmp_path):
     first, again, other = (stage.make_batch(torch.Generator().manual_seed(seed), 8) for seed in (1, 1, 2))
     assert torch.equal(first.tokens, again.tokens) and torch.equal(first.text.vectors, again.text.vectors)
     assert first.tokens.shape != other.tokens.shape or not torch.equal(first.tokens, other.tokens)
+
+
+@pytest.mark.parametrize("action", ["other", ""])
+def test_clips_that_name_no_action_do_not_all_mean_the_same(data, tmp_path, action):
+    """HumanML3D's: with one meaning for all there was no wrong answer, and the alignment loss was 0."""
+    labels = {"action": action, "side": "none", "turn": "none"}
+    unnamed = copy.copy(data)
+    unnamed.clips = [FeatureClip(replace(clip.about, labels=labels), clip.features) for clip in data.clips]
+    stage = generator_stage_on(unnamed, tmp_path)
+    rows = cached_rows(tmp_path / "train_rows.safetensors", None)
+    assert len({row.prompts[0].meaning for row in rows if len(row.prompts) == 1}) == 20  # 10 clips, mirrored
+    for seed in range(4):
+        batch = stage.make_batch(torch.Generator().manual_seed(seed), 8)
+        if len(batch.prompt_row) == len(batch.tokens):  # single clips: left and right arms
+            assert stage.objective(batch, torch.Generator().manual_seed(seed))["alignment"] > 0.01
 
 
 def test_mirrored_rows_carry_mirrored_captions(data):
