@@ -88,10 +88,10 @@ class TextMotionAligner(nn.Module):
         Args:
             text: [S, A].
             motion: [S, A].
-            meaning: equal numbers mark texts that say the same, [S]; such pairs are not counted as errors.
+            meaning: texts say the same where any of their N numbers is equal, [S, N]; such pairs are not counted as errors.
         """
         similarity = (text @ motion.T).float() * torch.exp(-self.log_temperature).clamp(max=100)
-        same = meaning[:, None] == meaning[None]
+        same = (meaning[:, None] == meaning[None]).any(-1)
         same.fill_diagonal_(False)
         similarity = similarity.masked_fill(same, -torch.inf)
         target = torch.arange(len(text), device=text.device)

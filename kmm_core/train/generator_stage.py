@@ -258,8 +258,8 @@ class GeneratorObjective(nn.Module):
             counts = torch.bincount(batch.prompt_row, minlength=rows)[:, None]
             mean_text = text.new_zeros(rows, text.shape[-1]).index_add(0, batch.prompt_row, text) / counts
             # Rows mean the same only where all their prompts do, in order: a hash that knows the order.
-            weight = 1 + batch.prompt_number * 1_000_003
-            meaning = batch.meaning.new_zeros(rows).index_add(
+            weight = 1 + batch.prompt_number[:, None] * 1_000_003
+            meaning = batch.meaning.new_zeros(rows, batch.meaning.shape[1]).index_add(
                 0, batch.prompt_row, (batch.meaning + 1) * weight
             )
             losses.append(

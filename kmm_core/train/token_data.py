@@ -71,7 +71,7 @@ class TokenBatch:
         text: token outputs of every prompt, P rows.
         prompt_row: which row each prompt belongs to, [P].
         prompt_number: which prompt of that row, [P].
-        meaning: equal where prompts mean the same, [P].
+        meaning: numbers of what each prompt means and of its words: prompts say the same where either is equal, [P, 2].
     """
 
     tokens: Tensor
@@ -358,7 +358,12 @@ class TokenRows:
             text=self.captions.batch(captions),
             prompt_row=torch.tensor([row for row, *_ in prompts]),
             prompt_number=torch.tensor([number for _, number, _ in prompts]),
-            meaning=torch.tensor([self.meanings[prompt.meaning] for *_, prompt in prompts]),
+            meaning=torch.tensor(
+                [
+                    (self.meanings[prompt.meaning], self.captions.index[caption])
+                    for (*_, prompt), caption in zip(prompts, captions, strict=True)
+                ]
+            ),
         )
 
 

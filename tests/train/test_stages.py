@@ -25,6 +25,7 @@ from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
 from kmm_core.train.token_data import (
     CaptionOutputs,
+    Prompting,
     RowSettings,
     TokenRows,
     balanced_weights,
@@ -286,6 +287,20 @@ def test_clips_that_name_no_action_do_not_all_mean_the_same(data, tmp_path, acti
         batch = stage.make_batch(torch.Generator().manual_seed(seed), 8)
         if len(batch.prompt_row) == len(batch.tokens):  # single clips: left and right arms
             assert stage.objective(batch, torch.Generator().manual_seed(seed))["alignment"] > 0.01
+
+
+def test_the_same_words_say_the_same_whatever_they_mean(data):
+    """A wave of the left hand and one of the right, both called "waves": neither is a wrong answer to it."""
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    row = encode_rows(tokenizer, data, data.clips[:1], RowSettings(compositions=0))[0]
+    said = (("left", "waves"), ("right", "waves"), ("left", "waves the left hand"))
+    rows = [
+        replace(row, prompts=(Prompting(len(row.tokens), (caption,), meaning),)) for meaning, caption in said
+    ]
+    outputs = CaptionOutputs.of(LetterEncoder(), [caption for _, caption in said])
+    meaning = TokenRows(rows, outputs).collate(rows, torch.Generator()).meaning
+    same = (meaning[:, None] == meaning[None]).any(-1)
+    assert same.tolist() == [[True, True, True], [True, True, False], [True, False, True]]
 
 
 def test_mirrored_rows_carry_mirrored_captions(data):
