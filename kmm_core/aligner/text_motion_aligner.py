@@ -72,8 +72,11 @@ class TextMotionAligner(nn.Module):
         Returns:
             [count, A].
         """
-        owned = owner < count
-        x = self.motion((latents * owned[..., None]).mT).mT
+        owned = (owner < count)[:, None]
+        x = latents.mT
+        for layer in self.motion:  # each reads zeros in padding, as at a row's end
+            x = layer(x * owned)
+        x = x.mT
         flat, index = x.reshape(-1, x.shape[-1]).float(), owner.reshape(-1)
         sums = flat.new_zeros(count + 1, flat.shape[-1]).index_add(0, index, flat)
         sizes = flat.new_zeros(count + 1).index_add(0, index, torch.ones_like(flat[:, 0])).clamp(min=1)

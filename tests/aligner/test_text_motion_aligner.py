@@ -53,3 +53,12 @@ def test_a_prompts_motion_is_embedded_from_its_own_tokens():
     near[0, 15] += 5
     changed = made.embed_motion(near, owner, 2)
     assert (changed[1] - first[1]).abs().max() > 1e-3
+
+
+def test_padding_changes_nothing():
+    """A row is embedded the same alone and beside a longer one."""
+    made = aligner().eval()
+    latents = torch.randn(2, 25, 8)
+    owner = torch.tensor([[0] * 10 + [2] * 15, [1] * 25])
+    alone = made.embed_motion(latents[:1, :10], owner[:1, :10], 1)
+    torch.testing.assert_close(made.embed_motion(latents, owner, 2)[:1], alone)
