@@ -171,7 +171,7 @@ class TextToMotion:
             foot_cleanup: whether planted feet are held still.
             keep: frames to keep as they are.
             progress: called after every decoding step.
-            cancel: asked before every decoding step.
+            cancel: asked before every decoding step and every residual codebook.
 
         Raises:
             KmmError: ``bad_setting``, ``prompts_too_short``, ``bad_keep`` or ``cancelled``.

@@ -79,7 +79,7 @@ def decode(
         rng: CPU generator; the same seed gives the same tokens.
         known: first-codebook tokens to keep, MASK_ID where to generate, [B, T]; by default generate all.
         progress: called after each step with (steps done, steps in all).
-        cancel: asked before each step.
+        cancel: asked before each step and each residual codebook.
 
     Returns:
         [B, T, k] in [0, V), zero in padding; k is ``settings.codebooks``, or K.
@@ -105,8 +105,7 @@ def decode(
             ratio = float(mask_ratio(torch.tensor((step + 1) / settings.steps)))
             tokens[_least_sure(confidence, masked, prompt, ratio)] = MASK_ID
         progress(step + 1, total)
-    _check(cancel)
-    levels = _with_residuals(generator, tokens.clamp(min=0), text, places, settings, rng)
+    levels = _with_residuals(generator, tokens.clamp(min=0), text, places, settings, rng, cancel)
     progress(total, total)
     return levels.masked_fill(~real[..., None], 0)
 
@@ -182,12 +181,14 @@ def _with_residuals(
     places: SequenceLayout,
     settings: SamplingSettings,
     rng: torch.Generator,
+    cancel: Callable[[], bool],
 ) -> Tensor:
     """Codebooks 1 to k - 1, each given all before it. base [B, T] -> [B, T, k]."""
     count = min(settings.codebooks or len(generator.codes), len(generator.codes))
     tokens = torch.zeros(*base.shape, count, dtype=base.dtype, device=base.device)
     tokens[..., 0] = base
     for level in range(1, count):
+        _check(cancel)
         levels = torch.full((len(base),), level, device=base.device)
         logits = generator.residual(tokens, levels, text, places)
         tokens[..., level], _ = _draw(logits, settings.residual_temperature, 1.0, rng)

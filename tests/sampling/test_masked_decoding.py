@@ -59,6 +59,36 @@ def test_progress_counts_to_the_end_and_cancel_stops_between_steps(generator):
     assert error.value.code == "cancelled" and seen == [1, 2]
 
 
+def test_cancel_stops_between_residual_codebooks(generator):
+    """They take as long as the steps before them."""
+    asked = []
+    run(generator, cancel=lambda: asked.append(len(asked)) or False)
+    assert len(asked) == 4 + 2
+    with pytest.raises(KmmError, match="cancelled"):
+        run(generator, cancel=lambda: asked.append(0) or len(asked) == 6 + 6)
+
+
+@pytest.mark.parametrize("trunk", ["mamba2", "mamba1", "transformer"])
+def test_a_timeline_is_decoded_the_same_alone_and_beside_a_longer_one(trunk):
+    """Padding says nothing, in rows of one scanned chunk and of several; without noise nothing else differs."""
+    torch.manual_seed(0)
+    settings = GeneratorSettings(d_model=32, layers=2, head_width=16, trunk=trunk)
+    generator = MotionGenerator(torch.randn(3, 16, 8), 12, settings).eval()
+    certain = SamplingSettings(steps=4, guidance_scale=2.0, temperature=0, choice_noise=0)
+    lengths = [[6, 5], [1], [30, 1, 9], [110, 20]]
+    text = torch.randn(len(lengths), 3, 12)
+
+    def decoded(rows: list[int]) -> torch.Tensor:
+        places = layout([lengths[row] for row in rows])
+        with torch.inference_mode():
+            return decode(generator, text[rows], places, certain, torch.Generator())
+
+    together = decoded([0, 1, 2, 3])
+    for row, length in enumerate(map(sum, lengths)):
+        assert torch.equal(together[row, :length], decoded([row])[0])
+        assert (together[row, length:] == 0).all()
+
+
 def test_guidance_of_one_is_the_model_itself(generator):
     """Without guidance no unprompted pass is made, so another "no prompt" changes nothing; with it, it does."""
     plain = SamplingSettings(steps=2, guidance_scale=1, temperature=0)
@@ -77,6 +107,27 @@ def test_each_prompt_is_settled_at_its_own_pace():
     assert again.tolist() == [[False, True, False, True, False, False, True, True]]
     settled = torch.tensor([[True, False, True, True, True, True, True, True]])
     assert not _least_sure(confidence, settled, prompt, 1.0)[0, 1]
+
+
+def test_what_is_masked_again_equals_the_slow_version():
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(30):
+        lengths = torch.randint(1, 21, (3, 1), generator=rng)
+        starts = torch.rand(3, 20, generator=rng) < 0.2
+        starts[:, 0] = False
+        prompt = starts.cumsum(-1).masked_fill(torch.arange(20) >= lengths, -1)
+        masked = (torch.rand(3, 20, generator=rng) < 0.6) & (prompt >= 0)
+        confidence = torch.randn(3, 20, generator=rng)
+        ratio = float(torch.rand((), generator=rng))
+        expected = torch.zeros_like(masked)
+        for row, prompts in enumerate(prompt.tolist()):
+            for number in set(prompts) - {-1}:
+                own = [place for place in range(20) if prompts[place] == number]
+                least = sorted(
+                    (place for place in own if masked[row, place]), key=confidence[row].tolist().__getitem__
+                )
+                expected[row, least[: int(ratio * len(own))]] = True
+        assert torch.equal(_least_sure(confidence, masked, prompt, ratio), expected)
 
 
 def test_top_p_never_draws_outside_and_temperature_zero_is_the_likeliest():
