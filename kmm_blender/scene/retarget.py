@@ -4,7 +4,8 @@
 
 C turns the core's axes into Blender's; A turns them into the axes of the rig's own body at rest; K is the rotation
 that brings our T-pose to the rig's rest pose (arms down for an A-pose). So a rest pose of any shape and bones of any
-roll show the same person. The path is scaled by the length of the legs: feet that stand, stand.
+roll show the same person. The path is scaled by the length of the legs, and the hips go where thighs and shins of the
+rig's own proportions need them: feet that stand, stand.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _NEARLY = np.cos(np.deg2rad(15))
 _UPRIGHT = 0.5
 # A pose may have its legs longer or shorter than at rest by this part.
 _STRETCHED = 0.1
+# A foot so much higher than the other one, in metres, matters e times less for where the hips are.
+_LIFTED = 0.03
 # An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
 _AT_ORIGIN = 0.25
 # Frames that are retargeted at once: about 15 ms.
@@ -131,6 +134,7 @@ def pose_to_clip(
     unit = body.scale * rig.scale
     lift = (ground_height(rig, bone_map) if floor is None else floor) + rig.scale * body.ankles
     hips = vectors_to_core(hips - np.array([0.0, 0.0, lift])) / unit + np.array([0.0, _ANKLE_HEIGHT, 0.0])
+    hips = hips - _to_feet(canonical, body)
     root = hips - rotations.rotate(canonical[:, 0], _TO_HIPS)
     local = rotations.make_continuous(rotations.normalize(kinematics.local_rotations(canonical)))
     return MotionClip(root, local, fps)
@@ -178,6 +182,7 @@ class _Body:
         hips: middle between the thighs' heads, [3].
         ground: the point on the floor under it, [3].
         ankles: height of the ankles over the floor.
+        bones: the limbs' bones by our joints at their heads: to the next joint, in the core's axes, [3] each.
         heights: where along the way from pelvis (0) to neck (1) the spine's bones begin, and 1. [spine + 2].
     """
 
@@ -187,6 +192,7 @@ class _Body:
     hips: Array
     ground: Array
     ankles: float
+    bones: dict[str, Array]
     heights: Array
 
 
@@ -224,6 +230,7 @@ def _read_body(rig: Rig, bone_map: BoneMap) -> _Body:
         hips=hips,
         ground=hips - (hips @ up - level) * up,
         ankles=ankles - level,
+        bones=bones,
         heights=lengths / lengths[-1],
     )
 
@@ -351,8 +358,32 @@ def _hips_in_world(clip: MotionClip, canonical: Array, rig: Rig, body: _Body, fl
     """Where the middle between the hips is to be in Blender's world, [F, 3]."""
     hips = clip.root_positions + rotations.rotate(canonical[:, 0], _TO_HIPS)
     # Ankles of a person who stands go to the ankles' height of the rig, whatever its shoes.
-    hips = (hips - np.array([0.0, _ANKLE_HEIGHT, 0.0])) * body.scale * rig.scale
+    hips = hips + _to_feet(canonical, body) - np.array([0.0, _ANKLE_HEIGHT, 0.0])
+    hips = hips * body.scale * rig.scale
     return vectors_to_blender(hips) + np.array([0.0, 0.0, floor + rig.scale * body.ankles])
+
+
+def _to_feet(canonical: Array, body: _Body) -> Array:
+    """From our hips to where the rig's must be for the foot that stands to be where ours is, canonical metres [F, 3].
+
+    Thighs and shins of other proportions than ours bend to another place, though straight legs are as long.
+    It follows from ``canonical``, the world rotations [F, 22, 4], alone, so that it can be taken back.
+    """
+    heights, ways = [], []
+    for side in _SIDES:
+        ankle = way = np.zeros((len(canonical), 3))
+        for upper, lower in (("hip", "knee"), ("knee", "ankle")):
+            turn = canonical[:, JOINT_INDEX[f"{side}_{upper}"]]
+            ours = REST_OFFSETS[JOINT_INDEX[f"{side}_{lower}"]]
+            straight = rotations.conjugate(body.rest_pose[f"{side}_{upper}"])
+            rigs = rotations.rotate(straight, body.bones[f"{side}_{upper}"]) / body.scale
+            ankle = ankle + rotations.rotate(turn, ours)
+            way = way + rotations.rotate(turn, ours - rigs)
+        heights.append(ankle[:, 1])
+        ways.append(way)
+    # The lower foot stands; weighted, because from step to step the hips must not jerk.
+    weights = np.exp((np.min(heights, axis=0) - heights) / _LIFTED)[..., None]
+    return np.sum(weights * ways, axis=0) / weights.sum(axis=0)
 
 
 def _bone_rotations(canonical: Array, body: _Body, bone_map: BoneMap) -> dict[str, Array]:

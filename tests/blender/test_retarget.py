@@ -68,6 +68,7 @@ def make_rig(
     tails="child",
     leave_out=(),
     leg_factor=1.0,
+    thigh=0.0,
     floor=0.0,
     root_bone=False,
 ):
@@ -81,6 +82,7 @@ def make_rig(
         tails: "child" as riggers do, "up" as some importers do, "random" directions and rolls.
         leave_out: joints without a bone; children hang from the next one above.
         leg_factor: length of the legs against ours.
+        thigh: how much longer the thighs, and shorter the shins, are than ours, metres.
         floor: height of the soles in the armature.
         root_bone: a bone on the floor above the pelvis.
     """
@@ -94,6 +96,8 @@ def make_rig(
             )
         for part in ("knee", "ankle"):
             offsets[JOINT_INDEX[f"{side}_{part}"]] *= leg_factor
+        offsets[JOINT_INDEX[f"{side}_knee"]] -= [0, thigh, 0]
+        offsets[JOINT_INDEX[f"{side}_ankle"]] += [0, thigh, 0]
     height = REST_PELVIS_HEIGHT + LEG * (leg_factor - 1) + floor
     still = np.tile(rotations.IDENTITY, (22, 1))
     at = dict(
@@ -265,6 +269,48 @@ def test_limbs_of_any_rig_point_where_the_clip_says(rig, root):
     assert len(bone_map.driven) == 22 - len(rig.get("leave_out", ()))
     keys = retarget(clip, scanned, bone_map, root=root)
     check_person(armature, clip, keys, dict(bone_map.joints), leg_factor=rig.get("leg_factor", 1.0))
+
+
+def bent_legs(*hip_degrees):
+    """A clip of frames with both legs bent: thighs forward by so many degrees, shins back as far; the ankles stay in place."""
+    turn = np.deg2rad(np.asarray(hip_degrees, dtype=float))
+    local = np.tile(rotations.IDENTITY, (len(turn), 22, 1))
+    for side in ("left", "right"):
+        forward = rotations.from_axis_angle(np.array([-1.0, 0, 0]), turn)
+        local[:, JOINT_INDEX[f"{side}_hip"]] = forward
+        local[:, JOINT_INDEX[f"{side}_knee"]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), 1.5 * turn)
+    clip = MotionClip(np.zeros((len(turn), 3)), local, 30.0)
+    ankles = clip.joint_positions()[:, [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]]].mean(axis=1)
+    return MotionClip(np.array([0, REST_PELVIS_HEIGHT - 0.08 - LEG, 0]) - ankles, local, 30.0)
+
+
+@pytest.mark.parametrize("root", ["bone", "object"])
+def test_feet_stay_where_they_stand_whatever_the_share_of_the_thigh(root):
+    """Thighs 6 cm longer and shins shorter than ours, in a squat: by rotations alone the feet would rise and slide."""
+    armature, clip = make_rig(thigh=0.06), bent_legs(0, 30, 60, 90)
+    scanned = read_rig(armature)
+    bone_map = find_bone_map(scanned)
+    keys = retarget(clip, scanned, bone_map, root=root)
+    joints = [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]]
+    for frame in range(clip.num_frames):
+        apply(armature, keys, frame)
+        ankles = heads(armature, ["left_ankle", "right_ankle"])
+        np.testing.assert_allclose(ankles, clip.joint_positions()[frame, joints], atol=3e-3)
+        pose = read_pose(armature, scanned, bpy.context.evaluated_depsgraph_get())
+        back = pose_to_clip(pose, scanned, bone_map, floor=0.0)
+        np.testing.assert_allclose(back.joint_positions()[0], clip.joint_positions()[frame], atol=2e-4)
+
+
+def test_of_a_lifted_and_a_standing_foot_the_standing_one_stays():
+    clip = bent_legs(60, 60)
+    local = clip.local_rotations.copy()
+    for name in ("right_hip", "right_knee"):
+        local[:, JOINT_INDEX[name]] = rotations.IDENTITY
+    armature, clip = make_rig(thigh=0.06), MotionClip(clip.root_positions, local, 30.0)
+    scanned = read_rig(armature)
+    apply(armature, retarget(clip, scanned, find_bone_map(scanned)), 0)
+    wanted = clip.joint_positions()[0, JOINT_INDEX["right_ankle"]]
+    np.testing.assert_allclose(heads(armature, ["right_ankle"])[0], wanted, atol=3e-3)
 
 
 def test_the_left_hand_stays_the_left_one():
