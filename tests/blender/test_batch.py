@@ -6,6 +6,7 @@ All but one test put a made-up motion in place of the worker's.
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -259,6 +260,22 @@ def test_exported_motion_comes_back_as_it_was(made_up, prompts, char_blend, tmp_
         found = joint_positions(armature, frame)
         for name in ("pelvis", "left_wrist", "right_foot", "head"):
             assert found[name] == pytest.approx(joints[name], abs=2e-3), name
+
+
+def test_a_take_exported_by_hand_as_the_guide_says_has_its_motion(made_up, prompts, char_blend, tmp_path):
+    """File > Export > FBX with the switches off that docs/blender.md names: Blender writes no motion with others."""
+    assert run.main(["--timeline", str(prompts), "--save", str(tmp_path / "out.blend")]) == 0
+    guide = (Path(__file__).parents[2] / "docs" / "blender.md").read_text("utf-8")
+    [sentence] = re.findall(r"In Blender's FBX export switch off (.+?), and set \*Simplify\* to 0", guide)
+    known = {item.name: item.identifier for item in bpy.ops.export_scene.fbx.get_rna_type().properties}
+    off = {known[name]: False for name in re.findall(r"\*(.+?)\*", sentence)}
+    path = str(tmp_path / "by hand.fbx")
+    bpy.ops.export_scene.fbx(filepath=path, bake_anim_simplify_factor=0, **off)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.import_scene.fbx(filepath=path)
+    assert the_armature().animation_data is not None, "no motion in the file"
+    places = [joint_positions(the_armature(), frame)["pelvis"] for frame in (11, 34)]
+    assert np.linalg.norm(places[1] - places[0]) > 0.5
 
 
 def test_every_take_is_exported_under_its_number_with_its_own_motion(made_up, prompts, char_blend, tmp_path):
