@@ -80,8 +80,12 @@ def find_bone_map(rig: Rig, given: Mapping[str, str] | None = None) -> BoneMap:
     if generated:
         still_names += [n for n in _RIGIFY_STILL if n in rig.bone_names and n not in still_names]
     followed = {rig.index(name) for name in shown.driven} if shown else driven
+    # The second half of a Rigify limb follows the first.
+    halves = {f"{rig.bone_names[i]}.001" for i in followed} if shown else set()
     unmapped = [
-        rig.bone_names[i] for i in np.flatnonzero(rig.deforms) if i not in followed and i not in still
+        rig.bone_names[i]
+        for i in np.flatnonzero(rig.deforms)
+        if i not in followed and i not in still and rig.bone_names[i] not in halves
     ]
     return replace(
         found, still=tuple(still_names), unmapped=tuple(unmapped), shown=shown and _originals(shown)

@@ -556,6 +556,7 @@ def test_the_controls_of_a_generated_rigify_rig(rigify_rig):
     bone_map = find_bone_map(scanned)
     assert bone_map.joints["pelvis"] == "torso" and bone_map.joints["left_shoulder"] == "upper_arm_fk.L"
     assert not any(name.startswith(("DEF-", "ORG-", "MCH-")) for name in (*bone_map.driven, *bone_map.still))
+    assert set(bone_map.unmapped) == {f"DEF-{part}.{side}" for part in ("pelvis", "breast") for side in "LR"}
     [sentence] = problems(scanned, bone_map)
     assert "IK_FK" in sentence
     assert switch_to_fk(armature) > 0
