@@ -379,7 +379,7 @@ class KMM_PT_backend(bpy.types.Panel):
                 _draw_fact(column, "PyTorch", record.torch)
         if record is not None and record.note:
             draw_message(context, layout, record.note, "INFO")
-        if record is None:
+        if record is None and info is None:
             draw_message(context, layout, "This Python was not tested yet.", "INFO")
             layout.operator("kmm.use_python", icon="CHECKMARK")
 

@@ -138,6 +138,14 @@ def test_what_runs_is_named(monkeypatch):
     assert bpy.ops.kmm.unload_worker.poll() and bpy.ops.kmm.restart_worker.poll()
 
 
+def test_a_python_that_runs_the_worker_needs_no_test(monkeypatch):
+    status = backend.BackendStatus("user", "/usr/bin/python3")
+    show(monkeypatch, status)
+    assert "was not tested yet" in drawn()
+    show(monkeypatch, status, SimpleNamespace(state="ready", info=INFO))
+    assert "was not tested yet" not in drawn()
+
+
 def test_before_the_first_generation_the_tested_backend_is_named(monkeypatch):
     show(monkeypatch, backend.BackendStatus("installed", "/env1/bin/python", RECORD))
     text = drawn()
