@@ -105,7 +105,7 @@ dev-blender:
 lint: $(VENV)/develop.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
 format: $(VENV)/develop.stamp
