@@ -8,7 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    raise SystemExit(
+        "kmm-train: what training needs is not installed. Install it: pip install 'kmm-core[train]'."
+    ) from None
 
 from kmm_core.errors import KmmError
 

@@ -43,6 +43,19 @@ def test_help_names_every_command(capsys):
         assert f" {command} " in out
 
 
+def test_without_the_packages_of_training_it_says_how_to_get_them():
+    code = "import sys; sys.modules['typer'] = None; from training.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(cli.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert "pip install 'kmm-core[train]'" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
