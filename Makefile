@@ -2,12 +2,14 @@
 # Windows, or no make: docs/install.md has the same steps.
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL: # two pips in one .venv break each other
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 # Any Python from 3.10 on; 3.11 first because the shipped model was trained and pinned on it.
-PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3.10 python3 python; do \
-	"$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$name" && break; done))
+USABLE := -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'
+PYTHON ?= $(or $(firstword $(shell for name in python3.11 python3.12 python3.13 python3.10 python3 python; do \
+	"$$name" $(USABLE) 2>/dev/null && echo "$$name" && break; done)),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
@@ -40,20 +42,21 @@ help:
 	@echo "make pin          renew requirements/constraints.txt"
 	@echo "make clean        remove .venv and what make built; runs/ and prepared/ stay"
 
-$(BIN)/python:
-	@if [ -z "$(PYTHON)" ]; then \
-		echo "No Python 3.10 or newer with venv was found. Install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
+# pip comes last: an environment without it was cut off.
+$(BIN)/pip:
+	@if ! "$(PYTHON)" $(USABLE) 2>/dev/null; then \
+		echo "No Python 3.10 or newer with venv was found ($(PYTHON) is none). Install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi
 	@echo "Making $(VENV) with $(PYTHON) ..."
-	@"$(PYTHON)" -m venv $(VENV)
+	@"$(PYTHON)" -m venv --clear $(VENV)
 
-$(VENV)/core.stamp: $(PINS) | $(BIN)/python
+$(VENV)/core.stamp: $(PINS) | $(BIN)/pip
 	@echo "Installing kmm-core (once; torch is large) ..."
 	@$(PIP_INSTALL) -e .
 	@touch $@
 
-$(VENV)/develop.stamp: $(PINS) | $(BIN)/python
+$(VENV)/develop.stamp: $(PINS) | $(BIN)/pip
 	@echo "Installing kmm-core with training and development tools (once) ..."
 	@$(PIP_INSTALL) -e ".[train,dev]"
 	@touch $@ $(VENV)/core.stamp
@@ -148,7 +151,7 @@ results: $(VENV)/develop.stamp
 		--name memory_decay_equal-budget --title "Memory decay, trained from scratch at equal budget"
 	@$(BIN)/python benchmarks/starter_report.py --prepared $(PREPARED)
 
-pin: | $(BIN)/python
+pin: | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.10 \
 		--no-header --no-annotate --upgrade -o requirements/constraints.txt
