@@ -81,6 +81,7 @@ def test_motion_is_that_of_the_pipeline_and_progress_is_told(client, ask, model)
     from kmm_core.pipeline import TextToMotion
 
     seen = []
+    client.close()  # the worker of another test has loaded all
     request = ask(seed=5, samples=2, steps=4, guidance_scale=1.5)
     job = client.wait(
         client.generate(request), 300, lambda job: seen.append((job.state, job.stage, job.done, job.total))

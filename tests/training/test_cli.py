@@ -26,8 +26,10 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     out = tmp_path_factory.mktemp("prepared")
-    prepare("synthetic", data=out, out=out, workers=1)
-    return out
+    with pytest.MonkeyPatch.context() as fewer:
+        fewer.setattr("training.recipes.synthetic.CLIPS_OF_EACH", 3)
+        prepare("synthetic", data=out, out=out, workers=1)
+        yield out
 
 
 def test_the_help_names_every_packaged_config(capsys):
@@ -107,7 +109,7 @@ def test_all_problems_of_a_config_are_listed(capsys, tmp_path):
 def test_prepare_then_nothing_new(capsys, prepared):
     code, out, _ = run(capsys, "prepare", "synthetic", "--out", prepared, "--workers", "1")
     assert code == 0
-    assert "synthetic: 120 clips" in out and "(0 takes new" in out
+    assert "synthetic: 30 clips" in out and "(0 takes new" in out
 
 
 def test_inspect_draws_sheets_and_gifs(capsys, prepared, tmp_path):
