@@ -90,3 +90,9 @@ def test_slice_and_seconds():
 def test_names_and_mirror_agree():
     assert MIRROR[JOINT_INDEX["left_wrist"]] == JOINT_INDEX["right_wrist"]
     assert MIRROR[JOINT_INDEX["spine2"]] == JOINT_INDEX["spine2"]
+
+
+def test_as_many_frames_as_fit_whatever_the_rates_are_as_floats():
+    # 43 * 23.976 / 23.976 is 42.99...: the last frame is there all the same.
+    for frames in range(2, 120):
+        assert a_clip(frames, 23.976).resample(23.976).num_frames == frames

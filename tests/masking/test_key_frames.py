@@ -109,3 +109,16 @@ def test_a_fixed_ratio_hides_that_share_of_every_sample(strategy):
 def test_a_ratio_that_is_no_share_is_refused(ratio):
     with pytest.raises(KmmError, match=r"masking\.ratio=.* is not a share"):
         MaskingSettings(ratio=ratio)
+
+
+def test_of_the_masked_tokens_the_share_without_the_squared_ratio_are_key_frames(monkeypatch):
+    """Half of 40 tokens: 15 of the 20 are the highest-scoring ones, the others may be any."""
+    monkeypatch.setattr(
+        "kmm_core.masking.masker.random_mask_ratio", lambda count, rng: torch.full((count,), 0.5)
+    )
+    rng = torch.Generator().manual_seed(0)
+    latents, valid = torch.randn(1, 40, 8, generator=rng), torch.ones(1, 40, dtype=torch.bool)
+    order = key_frame_scores(latents, valid)[0].argsort(descending=True)
+    masker = KeyFrameMasker(MaskingSettings())
+    often = torch.stack([masker(latents, valid, rng)[0] for _ in range(100)]).float().mean(0)[order]
+    assert (often[:15] == 1).all() and (often[15:] > 0).all() and (often[15:] < 0.5).all()

@@ -1,6 +1,7 @@
 """Softened seams."""
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 from scipy.ndimage import gaussian_filter1d
 
 from kmm_core.motion.seams import BELL_SECONDS, REACH_SECONDS, soften_seams
@@ -47,3 +48,13 @@ def test_speeds_still_lead_as_far():
     """Columns of velocities keep their sum, so that a walk goes as far as it did."""
     speed = np.where(np.arange(100) < 50, 1.4, 0.3)[:, None]
     assert abs(soften_seams(speed, [50], 30.0).sum() - speed.sum()) < 0.02 * speed.sum()
+
+
+def test_it_fades_in_and_out_alike_and_without_a_kink():
+    rows = np.random.default_rng(0).normal(size=(90, 4))
+    reach = round(REACH_SECONDS * 30)
+    softened = soften_seams(rows, [40], 30.0)
+    np.testing.assert_allclose(soften_seams(rows[::-1], [49], 30.0)[::-1], softened, atol=1e-12)
+    smooth = gaussian_filter1d(rows, BELL_SECONDS * 30, axis=0, mode="nearest", truncate=4.2)
+    fade = CubicHermiteSpline([0, reach + 1], [1, 0], [0, 0])(np.abs(np.arange(90) - 40).clip(max=reach + 1))
+    np.testing.assert_allclose(softened, rows + fade[:, None] * (smooth - rows), atol=2e-3)

@@ -141,6 +141,17 @@ def test_refit_spreads_the_codes_over_what_there_is():
     assert (result.latents[0] - latents).norm(dim=-1).mean() < (first - latents).norm(dim=-1).mean()
 
 
+def test_the_last_pass_of_a_refit_only_settles():
+    rng = torch.Generator().manual_seed(1)
+    latents = torch.randn(300, 8, generator=rng)
+    codebook = quantizer().codebooks[0]
+    codebook.start(latents, rng)
+    nearest = codebook.nearest(latents)
+    codebook.refit(latents, rng, passes=1, rare=100.0)  # all are rare, and none moves
+    for code in nearest.unique():
+        torch.testing.assert_close(codebook.codes[code], latents[nearest == code].mean(0))
+
+
 @pytest.mark.parametrize(
     ("hertz", "least", "most"), [(0.0, 0.999, 1.001), (2.0, 0.98, 1.02), (7.5, 0.0, 0.45), (12.0, 0.0, 0.02)]
 )

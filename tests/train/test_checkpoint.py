@@ -14,7 +14,7 @@ from kmm_core.train import checkpoint
 def test_round_trip(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
     groups = {
-        "model": {"a": shared, "b.c": shared.T, "flag": torch.tensor(True)},
+        "model": {"a": shared, "tied": shared, "b.c": shared.T, "flag": torch.tensor(True)},
         "ema": {"a": torch.zeros(0), "n/slash": torch.tensor(3, dtype=torch.int64)},
     }
     checkpoint.save(tmp_path / "one.safetensors", groups, {"step": 3, "lr": 0.1 + 0.2})
