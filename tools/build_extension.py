@@ -58,20 +58,20 @@ def build() -> Path:
     stage(STAGE)
     archive = DIST / f"kmm-{version()}.zip"
     DIST.mkdir(exist_ok=True)
-    for older in DIST.glob("kmm-*.zip"):
-        older.unlink()
     tool, tags = blender_extension_command()
     subprocess.run([*tool, "build", "--source-dir", STAGE, "--output-filepath", archive, *tags], check=True)
     subprocess.run([*tool, "validate", archive, *tags], check=True)
+    for older in set(DIST.glob("kmm-*.zip")) - {archive}:
+        older.unlink()
     return archive
 
 
 def build_repository() -> None:
     """A folder that any web server can offer: users add its index.json in Blender and get updates from then on."""
-    folder = DIST / "repository"
+    archive, folder = build(), DIST / "repository"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(build(), folder)
+    shutil.copy(archive, folder)
     tool, _ = blender_extension_command()
     subprocess.run([*tool, "server-generate", "--repo-dir", folder, "--html"], check=True)
 
