@@ -254,9 +254,9 @@ class _Channel:
 
 def _channels(armature: bpy.types.Object, keys: PoseKeys, reduction: Reduction | None) -> Iterator[_Channel]:
     """Every property that the keys move. Without ``reduction`` tolerances are 0 and unused."""
-    metres_per_unit = max(abs(scale) for scale in armature.matrix_world.to_scale())
     angle = np.radians(reduction.degrees) if reduction else 0.0
-    length = reduction.millimetres / 1000 / metres_per_unit if reduction else 0.0
+    metres = reduction.millimetres / 1000 if reduction else 0.0
+    length = metres / _scale(armature.matrix_world)
 
     def turning(path: str, group: str, mode: str, quaternions: Array, reach: float) -> _Channel:
         values = to_channels(quaternions, mode)
@@ -275,10 +275,16 @@ def _channels(armature: bpy.types.Object, keys: PoseKeys, reduction: Reduction |
         reach = _reach(bone.bone) if reduction else 1.0
         yield turning(path, name, bone.rotation_mode, keys.rotations[:, index], reach)
     if keys.object_locations is not None:
-        yield moving("", _OBJECT_GROUP, keys.object_locations, length * metres_per_unit)
+        # The object's place is in the units of its parent.
+        outside = armature.matrix_world @ armature.matrix_basis.inverted()
+        yield moving("", _OBJECT_GROUP, keys.object_locations, metres / _scale(outside))
     if keys.object_rotations is not None:
         reach = max((bone.tail_local.length for bone in armature.data.bones), default=1.0)
         yield turning("", _OBJECT_GROUP, armature.rotation_mode, keys.object_rotations, reach)
+
+
+def _scale(matrix) -> float:
+    return max(abs(scale) for scale in matrix.to_scale())
 
 
 def _apart(a: Array, b: Array) -> Array:

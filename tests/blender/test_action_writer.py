@@ -221,6 +221,27 @@ def test_locations_are_reduced_in_metres(armature):
     assert 0.1 < np.abs(off).max() <= 1.01  # of the armature's centimetres
 
 
+@pytest.mark.parametrize("parent_scale", [0.01, 100.0])
+def test_the_objects_place_is_reduced_in_metres_below_a_scaled_parent(armature, parent_scale):
+    """Importers leave characters below an Empty that is scaled; the object's place counts in its units."""
+    armature.parent = bpy.data.objects.new("Empty", None)
+    bpy.context.scene.collection.objects.link(armature.parent)
+    armature.parent.scale = [parent_scale] * 3
+    armature.scale = [1 / parent_scale] * 3
+    bpy.context.view_layer.update()
+    metres = 3 * np.sin(np.arange(200) / 9)
+    places = np.stack([metres / parent_scale, np.zeros(200), np.zeros(200)], axis=-1)
+    still = np.tile([1.0, 0, 0, 0], (200, 1, 1))
+    keys = PoseKeys(("hips",), still, 30.0, {}, object_locations=places, object_rotations=still[:, 0])
+    action = action_writer.write_action("Take", armature, keys, 0, tolerance=Reduction(1, 10))
+    action_writer.assign(armature, action)
+    off = []
+    for frame in range(200):
+        bpy.context.scene.frame_set(frame)
+        off.append(abs(armature.matrix_world.translation.x - metres[frame]))
+    assert 0.001 < max(off) <= 0.0101
+
+
 def test_slices_are_many_and_the_last_one_is_whole(armature):
     keys = motion(3500)
     whole = action_writer.write_action("Whole", armature, keys, 0, tolerance=Reduction())
