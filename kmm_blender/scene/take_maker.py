@@ -164,6 +164,7 @@ class TakeMaker:
                 yield share * (number + 0.9)
         actions = [reference.find(bpy.data.actions) for reference in self._written]
         takes.add(scene, armature, list(zip(actions, self._records)), place)
+        self.note = " ".join(filter(None, (self.note, takes.unseen(armature))))
         if self._remember:
             for record in self._records:
                 history.remember(scene, record, encoded[record.id])

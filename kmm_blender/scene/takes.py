@@ -61,6 +61,15 @@ def locked(scene: bpy.types.Scene) -> str:
     return _LEAVE_TWEAK_MODE if armature is not None and action_writer.tweaked(armature) else ""
 
 
+def unseen(armature: bpy.types.Object) -> str:
+    """Why nothing that KMM makes plays on this armature, as a sentence; empty where it does."""
+    data = armature.animation_data
+    solo = [track.name for track in data.nla_tracks if track.is_solo] if data and data.use_nla else []
+    if not solo:
+        return ""
+    return f"The NLA track {solo[0]} plays alone, so takes cannot be seen: switch off its star in the NLA editor."
+
+
 def add(
     scene: bpy.types.Scene,
     armature: bpy.types.Object,
@@ -172,21 +181,24 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
     action = settings.takes[index].action
     if name:
         action.name = name
-    track, note = "", ""
+    track, notes = "", []
     if accept_as == "NLA":
         _restore(settings.preview, scene, armature, _pose_kept(settings.preview, armature))
         action_writer.push_to_nla(armature, action, action.name)
         track = armature.animation_data.nla_tracks[-1].name
         own = armature.animation_data.action
         if own is not None:
-            note = f"The Action {own.name} stays assigned and plays over the new track."
+            notes.append(f"The Action {own.name} stays assigned and plays over the new track.")
+        if not armature.animation_data.use_nla:
+            notes.append(f"The NLA of {armature.name} is switched off, so the track does not play.")
     else:
         own = settings.preview.action
         if own is not None:
-            note = f"The Action {own.name} is unchanged and stays in the file."
+            notes.append(f"The Action {own.name} is unchanged and stays in the file.")
+    notes.append(unseen(armature))
     _forget(armature, keep=action)
     _keep_in_file(own)
-    return Accepted(action, track, note)
+    return Accepted(action, track, " ".join(filter(None, notes)))
 
 
 def reject(scene: bpy.types.Scene) -> None:

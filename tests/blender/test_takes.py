@@ -299,6 +299,33 @@ def test_accepted_motion_is_the_take(character):
         assert np.linalg.norm(np.array(head) - (x, -z, y)) < 1e-3
 
 
+@pytest.mark.parametrize("accept_as", ["ACTION", "NLA"])
+def test_what_keeps_a_take_from_playing_is_said(character, accept_as):
+    """A track whose star is on plays alone, and an NLA that is off plays no track; both are the animator's to change."""
+    strip_action = bpy.data.actions.new("Strip Action")
+    push_to_nla(character, strip_action, "Own Track")
+    data, scene = character.animation_data, bpy.context.scene
+    data.nla_tracks[0].is_solo = True
+    maker = TakeMaker(Target.of(scene, character), [record(1)])
+    while not maker.step():
+        pass
+    scene.frame_set(30)
+    assert character.pose.bones["head"].matrix_basis == character.pose.bones["head"].matrix_basis.Identity(4)
+    assert "The NLA track Own Track plays alone" in maker.note
+    accepted = takes.accept(scene, accept_as)
+    assert "The NLA track Own Track plays alone" in accepted.note
+    data.use_nla = False
+    add_takes(scene, character, record(2))
+    note = takes.accept(scene, accept_as).note
+    assert "plays alone" not in note and ("NLA of KMM Character is switched off" in note) == (
+        accept_as == "NLA"
+    )
+    data.use_nla, data.nla_tracks[0].is_solo = True, False
+    add_takes(scene, character, record(3))
+    note = takes.accept(scene, accept_as).note
+    assert "plays alone" not in note and "switched off" not in note
+
+
 def test_a_take_with_a_key_between_frames_is_not_shifted_on_its_nla_track(character):
     scene, head = bpy.context.scene, character.pose.bones["head"]
     add_takes(scene, character)
