@@ -192,7 +192,7 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
         if not armature.animation_data.use_nla:
             notes.append(f"The NLA of {armature.name} is switched off, so the track does not play.")
     else:
-        own = settings.preview.action
+        own = _own_action(settings.preview)
         if own is not None:
             notes.append(f"The Action {own.name} is unchanged and stays in the file.")
     notes.append(unseen(armature))
@@ -258,9 +258,14 @@ def _take(settings, index: int):
 
 def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> None:
     binding = action_writer.read_binding(armature)
+    own = binding.action
+    # Where the scene is deleted while takes wait, nothing else would hold it: see _own_action.
+    kept = own is not None and not own.use_fake_user and own.library is None
+    if kept:
+        own.use_fake_user = True
     preview.armature = armature
     preview.had_animation_data = binding.has_animation_data
-    preview.action = binding.action
+    preview.action = own
     preview.slot_identifier = binding.slot
     mixing = (
         {name: getattr(armature.animation_data, name) for name in _MIXING}
@@ -270,11 +275,20 @@ def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> No
     preview.basis = json.dumps(
         {
             "frame": scene.frame_current_final,
+            "kept": kept,
             "last_slot": binding.last_slot,
             "mixing": mixing,
             "pose": read_pose_values(armature),
         }
     )
+
+
+def _own_action(preview) -> bpy.types.Action | None:
+    """The own Action, without the fake user that keeps it in the file while a take is shown."""
+    own = preview.action
+    if own is not None and preview.basis and json.loads(preview.basis).get("kept"):
+        own.use_fake_user = False
+    return own
 
 
 def _stand_as_made(take, armature: bpy.types.Object, own: bpy.types.Action | None) -> None:
@@ -293,7 +307,7 @@ def _respect_choice(settings, armature: bpy.types.Object) -> None:
     takes_own = [take.action for take in settings.takes] + [preview.action]
     if not preview.basis or chosen is None or chosen in takes_own:
         return
-    replaced = preview.action
+    replaced = _own_action(preview)
     preview.action, preview.basis = None, ""
     _keep_in_file(replaced)
 
@@ -332,7 +346,7 @@ def _restore(
     action_writer.restore_binding(
         armature,
         action_writer.Binding(
-            preview.had_animation_data, preview.action, preview.slot_identifier, before["last_slot"]
+            preview.had_animation_data, _own_action(preview), preview.slot_identifier, before["last_slot"]
         ),
     )
     if scene.frame_current_final == before["frame"]:

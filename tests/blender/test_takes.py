@@ -299,6 +299,30 @@ def test_accepted_motion_is_the_take(character):
         assert np.linalg.norm(np.array(head) - (x, -z, y)) < 1e-3
 
 
+@pytest.mark.parametrize("end", ["ACTION", "NLA", "reject", "another assigned", "scene deleted"])
+def test_the_own_action_outlives_the_scene_whose_takes_wait(character, end, tmp_path):
+    """The scene alone knows the own Action meanwhile; Blender drops what nothing uses when it saves."""
+    character.pose.bones["head"].keyframe_insert("location", frame=1)
+    own, scene = character.animation_data.action, bpy.data.scenes.new("Second")
+    scene.collection.objects.link(character)
+    add_takes(scene, character)
+    if end == "scene deleted":
+        bpy.data.scenes.remove(scene)
+    elif end == "another assigned":
+        character.animation_data.action = bpy.data.actions.new("Mine")
+        takes.show(scene, 0)
+    elif end == "reject":
+        takes.reject(scene)
+    else:
+        takes.accept(scene, end)
+    # Only where nothing uses it but that.
+    assert own.use_fake_user == (end not in ("NLA", "reject"))
+    name, path = own.name, str(tmp_path / "saved.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert name in bpy.data.actions
+
+
 @pytest.mark.parametrize("accept_as", ["ACTION", "NLA"])
 def test_what_keeps_a_take_from_playing_is_said(character, accept_as):
     """A track whose star is on plays alone, and an NLA that is off plays no track; both are the animator's to change."""
