@@ -230,6 +230,7 @@ class Session:
 
     def _move_on(self, now: float) -> None:
         if self.client is not None:
+            self.client.idle_seconds = preferences().idle_seconds
             self.client.poll()
         task = self._task
         if task is None:
@@ -295,7 +296,6 @@ class Session:
             self.client = None
         if self.client is None:
             self.client = WorkerClient(python, settings.worker_log)
-        self.client.idle_seconds = settings.idle_seconds
         self.client.poll()  # a worker that died meanwhile is noticed before it is given a job
         return self.client
 

@@ -672,6 +672,20 @@ def test_memory_is_given_back_before_a_render_if_asked(small_render, character, 
     assert client.state == ("stopped" if release else "ready")
 
 
+def test_a_worker_that_waits_hears_of_a_new_time_to_wait(character, worker):
+    """Not only with the next generation, for which the model would be loaded again."""
+    chosen = bpy.context.preferences.addons[session.__package__].preferences
+    client = worker(GOOD)
+    generate()
+    try:
+        for minutes, seconds in ((1, 60.0), (0, None)):
+            chosen.idle_minutes = minutes
+            session.get().tick()
+            assert client.idle_seconds == seconds
+    finally:
+        chosen.property_unset("idle_minutes")
+
+
 def test_a_render_does_not_take_the_worker_from_a_generation(small_render, under_way):
     bpy.ops.render.render()
     assert session.get().busy
