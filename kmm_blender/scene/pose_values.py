@@ -49,10 +49,13 @@ def with_other_channels(
 
 
 def write_pose_values(armature: bpy.types.Object, values: dict[str, Any]) -> None:
-    """Puts back what ``read_pose_values`` returned; bones that are gone are skipped."""
+    """Puts back what ``read_pose_values`` returned, also into renamed bones; those that are gone are skipped."""
     _write(armature, values["object"])
-    for name, channels in values["bones"].items():
-        bone = armature.pose.bones.get(name)
+    bones, before = armature.pose.bones, values["bones"]
+    for index, (name, channels) in enumerate(before.items()):
+        bone = bones.get(name)
+        if bone is None and len(bones) == len(before) and bones[index].name not in before:
+            bone = bones[index]  # renaming keeps their order
         if bone:
             _write(bone, channels)
 
