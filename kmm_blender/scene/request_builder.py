@@ -122,7 +122,7 @@ def build_plan(
     if block is not None:
         record, note = _take_to_change(scene, armature), _hand_edits(armature)
         keep = _keep_others(record, blocks, block, timeline, first_frame)
-        floor, from_pose = record.floor, record.from_pose
+        floor, from_pose = record.floor, record.from_pose and first_frame == record.first_frame
     elif from_pose:
         with takes.hidden(scene):
             rig, pose = _at_frame(context, armature, first_frame)

@@ -315,6 +315,25 @@ def test_regenerate_says_what_is_missing(character, worker):
         build_plan(bpy.context, block=0)
 
 
+def test_a_prompt_put_before_the_pose_begins_with_no_pose(character, worker):
+    """The animator's pose is then somewhere inside: the new first frame is neither pinned nor marked as theirs."""
+    worker(GOOD)
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    generate()
+    assert build_plan(bpy.context, block=0).from_pose
+    prompt = scene.kmm.prompts.add()
+    prompt.text, prompt.start, prompt.end = "a person sits", -40, -10
+    plan = build_plan(bpy.context, block=2)
+    assert plan.first_frame == -40 and not plan.from_pose and plan.request.keep_frames.sum() == 60
+    scene.kmm.active_prompt = 2
+    bpy.ops.kmm.regenerate_block()
+    session.get().wait(60)
+    (mark,) = {curve.keyframe_points[0].type for curve in fcurves(character.animation_data.action, character)}
+    assert mark != "KEYFRAME"
+    assert not build_plan(bpy.context, block=2).request.keep_frames[0]
+
+
 def test_start_from_pose_needs_two_frames(character):
     scene = bpy.context.scene
     scene.kmm.start_from = "POSE"
