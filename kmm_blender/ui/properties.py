@@ -232,7 +232,7 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_millimetres: FloatProperty(
         name="Distance",
-        description="How many millimetres the root, and the end of the limb that a bone turns, may be away from the generated motion",
+        description="How many millimetres one bone's keys may move the root, or the end of the limb that it turns, away from the generated motion; what bones of one limb are off adds up",
         min=0.1,
         soft_max=50,
         max=1000,
