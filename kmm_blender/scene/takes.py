@@ -307,7 +307,7 @@ def _respect_choice(settings, armature: bpy.types.Object) -> None:
     takes_own = [take.action for take in settings.takes] + [preview.action]
     if not preview.basis or chosen is None or chosen in takes_own:
         return
-    replaced = _own_action(preview)
+    replaced = preview.action  # keeps the fake user
     preview.action, preview.basis = None, ""
     _keep_in_file(replaced)
 

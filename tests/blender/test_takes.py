@@ -452,6 +452,17 @@ def test_one_armature_in_two_scenes(character):
     assert not differences(before, snapshot())
 
 
+def test_an_action_that_was_replaced_outlives_the_takes_of_a_copied_scene(character):
+    """The copy's preview uses it too, until the takes are gone."""
+    animated(character)
+    scene, own = bpy.context.scene, character.animation_data.action
+    add_takes(scene, character)
+    bpy.ops.scene.new(type="LINK_COPY")
+    character.animation_data.action = bpy.data.actions.new("Mine")
+    takes.reject(scene)
+    assert own.use_fake_user and character.animation_data.action.name == "Mine"
+
+
 def test_a_copied_scene_forgets_the_takes_too(character):
     scene = bpy.context.scene
     add_takes(scene, character)
