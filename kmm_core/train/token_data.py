@@ -91,10 +91,12 @@ class TokenBatch:
 
 
 def meaning_of(clip: FeatureClip, mirrored: bool) -> str:
-    """Action, side and turn from the labels, mirrored with the motion; the clip's id where they name no action."""
+    """Action, side and turn from the labels, mirrored with the motion; the clip's id where they name no action, for the
+    mirror image as well where no caption tells them apart."""
     labels = clip.about.labels
     if labels.get("action", "") in ("", "other"):
-        return f"{clip.about.source}/{clip.about.id}/{mirrored}"
+        differs = mirrored and clip.about.mirrored_captions != clip.about.captions
+        return f"{clip.about.source}/{clip.about.id}/{differs}"
     words = [labels.get(key, "none") for key in ("side", "turn")]
     if mirrored:
         other = {"left": "right", "right": "left"}

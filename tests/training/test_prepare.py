@@ -19,10 +19,14 @@ from kmm_core.evaluate.prompt_sets import PromptSpec
 from kmm_core.evaluate.verdicts import judge
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
-from kmm_core.train.prepared import load_clip, read_manifest
+from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
+from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
+from kmm_core.train.token_data import meaning_of
+from training.captions import mirror_caption
 from training.data_checks import measure, side_doubt
 from training.prepare import on_floor_at_30_fps, prepare, split_of, unpack
 from training.recipes import RECIPE_NAMES, cmu, cmu_dance, hdm05, load_recipe, style100
+from training.recipes.babel import labels_of as babel_labels
 from training.recipes.events import find_events
 from training.recipes.locomotion import describe_locomotion, windows
 from training.recipes.recipe import Cut, Dropped, Take
@@ -632,6 +636,33 @@ def test_humanml3d_layout(tmp_path):
     assert not summary.skipped and summary.dropped == {"caption: a side that the motion does not show": 2}
     assert sorted({(row.recording, row.split) for row in rows}) == [("000001", "train"), ("000002", "test")]
     assert {row.captions for row in rows} == {("a person raises his left arm",), ("a person stands",)}
+    # To the alignment loss and the evaluator each clip is a mismatch of the others; of its mirror image where a side is named.
+    clips = MotionData(DataSettings(str(tmp_path / "out"))).clips
+    sided = {meaning_of(clip, mirrored) for clip in clips for mirrored in (False, True)}
+    assert len({meaning_of(clip, False) for clip in clips}) == 4 and len(sided) == 6
+
+
+def test_equal_labels_of_babel_mean_the_same_and_no_others():
+    captions = (
+        "walk forward",
+        "walk backwards",
+        "turn left",
+        "turn right",
+        "spin clockwise",
+        "spin counterclockwise",
+    )
+
+    def meaning(caption, mirrored=False):
+        about = PreparedClip(
+            *("1", "babel", "", True, "train", "1", 0.0, 4, (caption,), (mirror_caption(caption),)),
+            labels=babel_labels(caption),
+        )
+        return meaning_of(FeatureClip(about, np.zeros((4, 272), np.float32)), mirrored)
+
+    assert len({meaning(caption) for caption in captions}) == len(captions)
+    for caption in captions:
+        assert meaning(caption, mirrored=True) == meaning(mirror_caption(caption))
+    assert babel_labels("turn left")["side"] == babel_labels("spin counterclockwise")["side"] == "left"
 
 
 def test_babel_layout(tmp_path):

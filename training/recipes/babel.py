@@ -8,7 +8,7 @@ from pathlib import Path
 from kmm_core.clip import MotionClip
 from kmm_core.formats.babel import label_file, read_babel
 
-from ..captions import names_a_side
+from ..captions import mirror_caption, names_a_side
 from ..data_checks import measure, side_doubt
 from .humanml3d_captions import tidy
 from .recipe import Cut, Dropped, Take
@@ -22,7 +22,7 @@ class Babel:
     """One take a labelled AMASS sequence; every frame-level segment becomes a clip, so neighbours make timelines."""
 
     name = "babel"
-    version = 2
+    version = 3
     licence = "LicenseRef-AMASS"
     noncommercial = True
     credit = "Punnakkal et al., BABEL, 2021; motion from AMASS"
@@ -73,10 +73,17 @@ class Babel:
                 else:
                     captions.append(caption)
             if captions:
-                caption = captions[0]
-                side = "none" if not names_a_side(caption) else "left" if "left" in caption else "right"
-                labels = {"action": caption.split()[0], "side": side, "turn": "none", "style": "normal"}
-                yield Cut(first, last, tuple(captions), labels)
+                yield Cut(first, last, tuple(captions), labels_of(captions[0]))
+
+
+def labels_of(caption: str) -> dict[str, str]:
+    """Clips of equal labels mean the same to training: those of equal captions, as in evaluation, and the mirror images of
+    those whose captions name the other side."""
+    other = mirror_caption(caption)
+    # "left" comes before "right", and so shall "counterclockwise" before "clockwise".
+    ours, theirs = (text.replace("counter", "a") for text in (caption, other))
+    side = "none" if caption == other else "left" if ours < theirs else "right"
+    return {"action": min(caption, other), "side": side, "turn": "none", "style": "normal"}
 
 
 RECIPE = Babel()

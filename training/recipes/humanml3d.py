@@ -21,7 +21,7 @@ class HumanML3D:
     """
 
     name = "humanml3d"
-    version = 1
+    version = 2
     licence = "LicenseRef-AMASS"
     noncommercial = True
     credit = "Guo et al., HumanML3D, 2022; motion from AMASS"
@@ -81,8 +81,8 @@ class HumanML3D:
                     )
                 else:
                     kept.append(text)
-            labels = {"action": "other", "side": "none", "turn": "none", "style": "normal"}
-            yield Cut(start, stop, tuple(kept), labels)
+            # No labels: one action for all would make every caption mean the same, and no pair a mismatch.
+            yield Cut(start, stop, tuple(kept), {})
 
 
 RECIPE = HumanML3D()
