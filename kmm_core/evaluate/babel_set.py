@@ -17,7 +17,7 @@ import numpy as np
 from ..clip import MotionClip
 from ..errors import KmmError
 from ..formats.amass import read_smpl_motion, to_smpl_motion
-from ..formats.babel import BabelRecording, read_babel
+from ..formats.babel import BabelRecording, read_babel, true_rate
 from ..motion import representation_135
 from ..motion.smpl_motion import SmplMotion
 from .evaluation_set import EvaluationClip, EvaluationSet, Features, RealTimeline
@@ -29,8 +29,6 @@ LARGEST_GAP = 60
 TRANSITION = "transition"
 # Two poses that annotators spelled in several ways; equal captions are no mismatch.
 _ONE_SPELLING = {"t pose": "t-pose", "tpose": "t-pose", "a pose": "a-pose", "apose": "a-pose"}
-# Files whose frame rate is known to be wrong: TEACH's list.
-_TRUE_RATE = {"BMLhandball": 240.0, "20160930_50032": 59.0, "20161014_50033": 59.0}
 
 Tagger = Callable[[str], str]
 # First frame, last frame + 1, caption.
@@ -115,7 +113,7 @@ def at_30_fps(motion: SmplMotion, name: str) -> SmplMotion | None:
         motion: of the whole file.
         name: the file's path, which tells some wrong frame rates.
     """
-    rate = next((true for part, true in _TRUE_RATE.items() if part in name), motion.fps)
+    rate = true_rate(name, motion.fps)
     if rate < FPS:
         return None
     count = int(FPS / rate * len(motion))

@@ -22,6 +22,8 @@ from pathlib import Path
 from ..errors import KmmError
 
 SPLITS = ("train", "val")
+# AMASS files whose frame rate is known to be wrong: TEACH's list.
+_TRUE_RATE = {"BMLhandball": 240.0, "20160930_50032": 59.0, "20161014_50033": 59.0}
 _SOURCE = "Get the labels from https://babel.is.tue.mpg.de and the motion (SMPL+H G) from https://amass.is.tue.mpg.de."
 
 
@@ -60,6 +62,16 @@ def label_file(folder: Path, split: str) -> Path | None:
     """Where the labels of a split lie in ``folder``; None where they don't."""
     places = [folder / below / f"{split}.json" for below in ("babel-teach", "")]
     return next((place for place in places if place.is_file()), None)
+
+
+def true_rate(name: str, fps: float) -> float:
+    """Frames a second of an AMASS file.
+
+    Args:
+        name: its path, which tells some wrong rates.
+        fps: what the file says.
+    """
+    return next((true for part, true in _TRUE_RATE.items() if part in name), fps)
 
 
 def read_babel(folder: str | Path, split: str, amass: str | Path | None = None) -> list[BabelRecording]:

@@ -17,6 +17,7 @@ from kmm_core.errors import KmmError
 from kmm_core.evaluate import geometry
 from kmm_core.evaluate.prompt_sets import PromptSpec
 from kmm_core.evaluate.verdicts import judge
+from kmm_core.formats.amass import write_amass
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
@@ -665,9 +666,33 @@ def test_equal_labels_of_babel_mean_the_same_and_no_others():
     assert babel_labels("turn left")["side"] == babel_labels("spin counterclockwise")["side"] == "left"
 
 
-def test_babel_layout(tmp_path):
-    from kmm_core.formats.amass import write_amass
+@pytest.mark.parametrize(("place", "rate"), [("KIT", 60.0), ("BMLhandball", 240.0)])
+def test_babels_motion_has_the_speed_that_its_labels_are_about(tmp_path, place, rate):
+    """Files of BMLhandball say 120 frames a second, and have 240."""
+    motion = tmp_path / "amass" / place / "1_poses.npz"
+    motion.parent.mkdir(parents=True)
+    original = raising("left", 90)
+    write_amass(motion, original.resample(rate))
+    if rate == 240:
+        with np.load(motion) as arrays:
+            told = dict(arrays, mocap_framerate=120.0)
+        np.savez(motion, **told)
+    labels = [{"raw_label": "raise", "proc_label": "raise", "start_t": 0.5, "end_t": 2.5}]
+    row = {
+        "babel_sid": 7,
+        "feat_p": f"{place}/{place}/1_poses.npz",
+        "dur": 3.0,
+        "frame_ann": {"labels": labels},
+    }
+    (tmp_path / "train.json").write_text(json.dumps({"7": row}))
+    prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)
+    [about] = read_manifest(tmp_path / "out")
+    wrist = JOINT_INDEX["left_wrist"]
+    made = load_clip(tmp_path / "out", about).joint_positions()[:, wrist, 1]
+    assert made == pytest.approx(original.slice(15, 75).joint_positions()[:, wrist, 1], abs=0.03)
 
+
+def test_babel_layout(tmp_path):
     motion = tmp_path / "amass" / "CMU" / "01" / "01_01_poses.npz"
     motion.parent.mkdir(parents=True)
     write_amass(motion, raising("left", 90))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from kmm_core.clip import MotionClip
-from kmm_core.formats.babel import label_file, read_babel
+from kmm_core.formats.babel import label_file, read_babel, true_rate
 
 from ..captions import mirror_caption, names_a_side
 from ..data_checks import measure, side_doubt
@@ -45,10 +46,11 @@ class Babel:
         ]
 
     def read(self, take: Take) -> MotionClip:
-        """The AMASS sequence on the canonical skeleton."""
+        """The AMASS sequence on the canonical skeleton, known wrong frame rates corrected."""
         from kmm_core.formats.amass import read_amass
 
-        return read_amass(take.files[0])
+        clip = read_amass(take.files[0])
+        return replace(clip, fps=true_rate(take.files[0].as_posix(), clip.fps))
 
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
         """One clip a labelled segment of 1 to 10 s, with every label that it has."""
