@@ -56,7 +56,8 @@ class ExportSettings:
     Attributes:
         name: of the bundle.
         version: of the bundle.
-        licence: of the weights, SPDX-like.
+        licence: of the weights, SPDX-like; one with NC in it marks a model of non-commercial recordings, which is measured
+            on them, too.
         credits: one sentence for each data set that asks for one.
         tokenizer_file: where the bundle finds its tokenizer, against its folder; another bundle's is not copied.
     """

@@ -58,11 +58,18 @@ def evaluate(
         The files written, the page first.
 
     Raises:
-        KmmError: ``bad_data`` for another kind, ``bad_evaluator`` for a released evaluator of the starter's data (there
-            is none), and whatever loading, measuring and writing raise.
+        KmmError: ``bad_data`` for another kind, ``bad_evaluator`` for a released evaluator of the starter's data or one of
+            ours for BABEL (there is none), and whatever loading, measuring and writing raise.
     """
     if kind not in KINDS:
         raise KmmError("bad_data", f"--data {kind} is not known; expected one of {', '.join(KINDS)}.")
+    if kind == "babel" and not released:
+        raise KmmError(
+            "bad_evaluator",
+            "BABEL's 135 columns are read by its released evaluator alone; kmm-train evaluator trains on those of the models.",
+            "Add --released --evaluator FOLDER; or measure prepared clips with one of yours: --data starter --folder "
+            "prepared/babel --evaluator FILE.",
+        )
     for file in (out / "page.md", out.parent / "images" / "plot.png"):
         check_writable(file)
     started = time.perf_counter()
@@ -78,7 +85,7 @@ def evaluate(
         measuring = _released(evaluator, kind, str(first.device))
         described = f"the released one of {kind}"
     else:
-        form = {"starter": first.representation.name, "humanml3d": "263", "babel": "135"}[kind]
+        form = "263" if kind == "humanml3d" else first.representation.name
         measuring = load_evaluator(evaluator, first.bundle.encoder, form, first.device)
         described = f"{named_on_pages(evaluator)}, trained on the training split by `kmm-train evaluator`"
     data = evaluation_data(kind, folder, first, released)

@@ -8,6 +8,7 @@ import pytest
 
 from kmm_core.errors import KmmError
 from training import config
+from training.recipes import load_recipe
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,14 @@ def test_starter_never_sees_noncommercial_data():
     assert starter.data.sources and "bandai_namco" not in starter.data.sources
     assert set(with_nc.data.sources) - set(starter.data.sources) == {"bandai_namco"}
     assert with_nc.tokenizer == starter.tokenizer and with_nc.generator == starter.generator
+
+
+def test_a_config_of_noncommercial_sources_says_so():
+    """Or evaluate and decay would leave all its held-out clips out."""
+    for name in ("tiny", "starter", "starter-nc", "humanml3d", "babel"):
+        settings = config.load(name)
+        noncommercial = any(load_recipe(source).noncommercial for source in settings.data.sources)
+        assert ("NC" in settings.export.licence) == noncommercial, name
 
 
 def test_every_setting_of_the_tree_can_be_set_to_its_own_default():

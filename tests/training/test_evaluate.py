@@ -179,6 +179,7 @@ def test_every_sequence_is_stitched_from_its_own_pieces(
     ("changes", "message"),
     [
         (["--data", "kit"], "--data kit is not known; expected one of starter, humanml3d, babel."),
+        (["--data", "babel"], "Add --released --evaluator FOLDER; or measure prepared clips"),
         (["--released"], "There is no released evaluator of the starter's data."),
         (
             ["--data", "humanml3d", "--released"],
