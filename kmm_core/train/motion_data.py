@@ -6,6 +6,7 @@ Shapes: F frames, D features.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,15 @@ def data_key(settings: DataSettings) -> str:
 
 def _source_folders(settings: DataSettings) -> list[Path]:
     folder = Path(settings.prepared)
-    sources = settings.sources or sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    there = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    sources = settings.sources or there
+    if missing := [source for source in sources if source not in there]:
+        yours = json.dumps(there or ["mine"])
+        raise KmmError(
+            "no_manifest",
+            f"{folder} does not hold the sources {', '.join(missing)}; it holds {', '.join(there) or 'none'}.",
+            f"Run kmm-train prepare for them, or name yours: --set 'data.sources={yours}'.",
+        )
     return [folder / source for source in sources]
 
 

@@ -1,5 +1,7 @@
 """The cache of features: kept, made anew with the clips, and shared by processes that start at the same time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,10 @@ def test_a_full_disk_is_named(settings, monkeypatch):
     with pytest.raises(KmmError) as caught:
         features(settings)
     assert caught.value.code == "disk_full"
+
+
+def test_sources_that_are_not_there_are_named_beside_those_that_are(settings):
+    with pytest.raises(KmmError) as caught:
+        MotionData(replace(settings, sources=("cmu", "made")))
+    assert "does not hold the sources cmu; it holds made." in str(caught.value)
+    assert "--set 'data.sources=[\"made\"]'" in str(caught.value)
