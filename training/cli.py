@@ -52,6 +52,7 @@ EvaluatorFile = Annotated[
 ]
 
 EVALUATOR = Path(__file__).parent / "evaluators" / "starter-nc.safetensors"
+SKIPPED_SHOWN = 20  # files; all are in the list beside the manifest
 STOPPED = 130  # The exit code of a program ended by Ctrl-C.
 
 
@@ -334,6 +335,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
+    from .prepare import SKIPPED
     from .prepare import prepare as prepare_recipe
 
     summary = prepare_recipe(recipe, data=data, out=out, workers=workers)
@@ -341,8 +343,11 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
         f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} min, {summary.captions} captions "
         f"in {summary.folder} ({summary.new_takes} takes new, {summary.seconds:.0f} s)."
     )
-    for file, reason in summary.skipped:
+    for file, reason in summary.skipped[:SKIPPED_SHOWN]:
         print(f"  skipped {file}: {reason}", file=sys.stderr)
+    if len(summary.skipped) > SKIPPED_SHOWN:
+        more = len(summary.skipped) - SKIPPED_SHOWN
+        print(f"  skipped {more} more: {summary.folder / SKIPPED}", file=sys.stderr)
     for reason, number in sorted(summary.dropped.items()):
         print(f"  dropped {number}: {reason}")
 

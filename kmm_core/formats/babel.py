@@ -48,12 +48,14 @@ class BabelRecording:
     Attributes:
         id: BABEL's number.
         motion: the AMASS file; None where it is not there.
+        named: that file as BABEL names it.
         labels: actions, by their start.
         whole: whether they are about the whole recording, because nobody said when what is done.
     """
 
     id: str
     motion: Path | None
+    named: Path
     labels: tuple[BabelLabel, ...]
     whole: bool
 
@@ -125,9 +127,8 @@ def _recording(row: dict, roots: Sequence[Path]) -> BabelRecording:
             raise ValueError(f"a label goes from {start} to {end} s")
         labels.append(BabelLabel(text, start, end))
     labels.sort(key=lambda label: (label.start, label.end))
-    return BabelRecording(
-        str(row["babel_sid"]), _motion(Path(row["feat_p"]), roots), tuple(labels), not timed
-    )
+    named = Path(row["feat_p"])
+    return BabelRecording(str(row["babel_sid"]), _motion(named, roots), named, tuple(labels), not timed)
 
 
 def _motion(named: Path, roots: Sequence[Path]) -> Path | None:

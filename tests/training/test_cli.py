@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,15 @@ def test_prepare_then_nothing_new(capsys, prepared):
     code, out, _ = run(capsys, "prepare", "synthetic", "--out", prepared, "--workers", "1")
     assert code == 0
     assert "synthetic: 30 clips" in out and "(0 takes new" in out
+
+
+def test_many_skipped_files_are_counted_and_their_list_is_named(capsys, prepared, tmp_path, monkeypatch):
+    summary = prepare("synthetic", data=prepared, out=prepared, workers=1)
+    skipped = tuple((f"{number}.npz", "it is broken") for number in range(25))
+    monkeypatch.setattr("training.prepare.prepare", lambda *_, **__: replace(summary, skipped=skipped))
+    code, _, err = run(capsys, "prepare", "synthetic", "--out", prepared)
+    assert code == 0 and "skipped 19.npz: it is broken" in err and "20.npz" not in err
+    assert f"skipped 5 more: {prepared / 'synthetic' / 'skipped.jsonl'}" in err
 
 
 def test_inspect_draws_sheets_and_gifs(capsys, prepared, tmp_path):

@@ -712,12 +712,17 @@ def test_babel_layout(tmp_path):
     }
     missing = {**row, "babel_sid": 8, "feat_p": "CMU/CMU/01/nowhere_poses.npz"}
     (tmp_path / "val.json").write_text(json.dumps({"7": row, "8": missing}))
-    assert not prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1).skipped
+    [(file, reason)] = prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1).skipped
+    assert file.endswith("CMU/CMU/01/nowhere_poses.npz") and "there is no such file" in reason
     rows = read_manifest(tmp_path / "out")
     assert [(row.captions, row.split, row.labels["side"]) for row in rows] == [
         (("stand", "wait"), "test", "none"),
         (("raise left arm",), "test", "left"),
     ]
+    (tmp_path / "val.json").write_text(json.dumps({"8": missing}))
+    with pytest.raises(KmmError) as caught:
+        prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)
+    assert caught.value.code == "no_data"
     (tmp_path / "val.json").write_text('{"7": 3}')
     with pytest.raises(KmmError) as caught:
         prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)

@@ -31,18 +31,26 @@ class Babel:
     share = 100.0
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
-        """Sequences whose AMASS file is found below ``folder``, ``data`` or an ``amass`` folder in either."""
-        return [
-            Take(
-                f"babel_{recording.id}",
-                (recording.motion,),
-                split=split,
-                details={"segments": [(label.start, label.end, label.text) for label in recording.labels]},
-            )
+        """Labelled sequences, with their AMASS file below ``folder``, ``data`` or an ``amass`` folder in either.
+
+        One whose file is not there is listed as skipped; none where no file is.
+        """
+        recordings = [
+            (recording, split)
             for file, split in _SPLITS.items()
             if label_file(folder, file)
             for recording in read_babel(folder, file, amass=data)
-            if recording.motion
+        ]
+        if not any(recording.motion for recording, _ in recordings):
+            return []
+        return [
+            Take(
+                f"babel_{recording.id}",
+                (recording.motion or folder / "amass" / recording.named,),
+                split=split,
+                details={"segments": [(label.start, label.end, label.text) for label in recording.labels]},
+            )
+            for recording, split in recordings
         ]
 
     def read(self, take: Take) -> MotionClip:
