@@ -20,7 +20,7 @@ _NOT_AN_ACTION = {"transition", "t-pose", "a-pose", "t pose", "a pose", "unknown
 
 
 class Babel:
-    """One take a labelled AMASS sequence; every frame-level segment becomes a clip, so neighbours make timelines."""
+    """One take a labelled AMASS sequence; every labelled segment of it becomes a clip."""
 
     name = "babel"
     version = 3
