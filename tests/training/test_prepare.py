@@ -697,7 +697,7 @@ def test_babel_layout(tmp_path):
     motion.parent.mkdir(parents=True)
     write_amass(motion, raising("left", 90))
     labels = [
-        {"raw_label": "stand", "proc_label": "stand", "start_t": 0, "end_t": 1.2},
+        {"raw_label": "stand", "proc_label": "stand", "start_t": -0.1, "end_t": 1.2},
         {"raw_label": "wait", "proc_label": "wait", "start_t": 0, "end_t": 1.2},
         {"raw_label": ".", "proc_label": None, "start_t": 0, "end_t": 1.2},
         {"raw_label": "raise left arm", "proc_label": "raise left arm", "start_t": 0.2, "end_t": 2.8},

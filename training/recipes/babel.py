@@ -64,7 +64,7 @@ class Babel:
         """One clip a labelled segment of 1 to 10 s, with every label that it has."""
         segments: dict[tuple[int, int], dict[str, None]] = {}
         for start, end, text in take.details["segments"]:
-            span = round(start * clip.fps), min(clip.num_frames, round(end * clip.fps))
+            span = max(0, round(start * clip.fps)), min(clip.num_frames, round(end * clip.fps))
             caption = tidy(text)
             if caption and caption not in _NOT_AN_ACTION:
                 segments.setdefault(span, {})[caption] = None
