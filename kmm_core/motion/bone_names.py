@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ..errors import KmmError
@@ -53,12 +54,15 @@ def split_side(name: str) -> tuple[str, str]:
     return "", _squeeze(word)
 
 
-def _bare(names: Sequence[str]) -> list[str]:
-    """The names without what all but the first begin and end with: "Robot_", "ValveBiped.Bip01_", "_JNT"."""
+def _bare(names: Sequence[str]) -> Sequence[str]:
+    """The names without what all but one begin and end with: "Robot_", "ValveBiped.Bip01_", "_JNT"."""
     for end in (r"^[^_\-. ]*[_\-. ]+", r"[_\-. ]+[^_\-. ]*$"):
-        while len(shared := {"".join(re.findall(end, name)) for name in names[1:]}) == 1 and shared != {""}:
+        while names:
+            shared, times = Counter("".join(re.findall(end, name)) for name in names).most_common(1)[0]
+            if not shared or times < len(names) - 1:
+                break
             names = [re.sub(end, "", name) for name in names]
-    return list(names)
+    return names
 
 
 def _squeeze(word: str) -> str:
@@ -83,8 +87,10 @@ def find_bone_map(
         KmmError: ``unknown_skeleton`` where the head or a joint of an arm or leg is not found.
     """
     by_name: dict[tuple[str, str], int] = {}
-    for index, name in enumerate(_bare(joint_names)):
-        by_name.setdefault(split_side(name), index)
+    # As they are first: of "J_Bip_L_Foot" and "J_Sec_Hair" all that is shared is "J_".
+    for names in (joint_names, _bare(joint_names)):
+        for index, name in enumerate(names):
+            by_name.setdefault(split_side(name), index)
     found: dict[str, int] = dict(given or {})
     for ours, words in _SIDED:
         for side in ("left", "right"):

@@ -70,6 +70,11 @@ RIGS = {
         "lThighBend lShin lFoot lToe lCollar lShldrBend lForearmBend lHand",
         "hip abdomenLower abdomenUpper chestLower chestUpper . neckLower neckUpper head",
     ),
+    "Character Creator": (
+        "CC_Base_L_Thigh CC_Base_L_Calf CC_Base_L_Foot CC_Base_L_ToeBase CC_Base_L_Clavicle CC_Base_L_Upperarm "
+        "CC_Base_L_Forearm CC_Base_L_Hand",
+        "CC_Base_Hip CC_Base_Waist CC_Base_Spine01 CC_Base_Spine02 . CC_Base_NeckTwist01 CC_Base_Head",
+    ),
     "VRM": (
         "J_Bip_L_UpperLeg J_Bip_L_LowerLeg J_Bip_L_Foot J_Bip_L_ToeBase J_Bip_L_Shoulder J_Bip_L_UpperArm "
         "J_Bip_L_LowerArm J_Bip_L_Hand",
@@ -149,6 +154,24 @@ def test_rigs_that_people_bring(rig):
 def mixamo(**extra):
     parents, _, _ = hierarchy(*RIGS["Mixamo"])
     return parents | extra
+
+
+@pytest.mark.parametrize("rig, extra", [("VRM", "J_Sec_Hair1_01"), ("Character Creator", "CC_Hair_01")])
+def test_hair_that_shares_part_of_the_prefix_is_no_hindrance(rig, extra):
+    parents, _, neck = hierarchy(*RIGS[rig])
+    joints = find_bone_map(rig_of(parents)).joints
+    assert find_bone_map(rig_of(parents | {extra: neck[-1]})).joints == joints
+
+
+def test_a_prefix_that_all_bones_share_but_a_root_that_does_not_deform():
+    parents, _, _ = hierarchy(*RIGS["Rokoko"])
+    robot = {"Root": None} | {
+        f"Robot_{name}": f"Robot_{up}" if up else "Root" for name, up in parents.items()
+    }
+    found = find_bone_map(rig_of(robot, deforms=set(robot) - {"Root"}))
+    assert found.joints == {
+        ours: f"Robot_{bone}" for ours, bone in find_bone_map(rig_of(parents)).joints.items()
+    }
 
 
 def test_fingers_faces_and_helpers_stay_as_they_are():
