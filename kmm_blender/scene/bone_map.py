@@ -189,28 +189,19 @@ def _find_limbs(
 
     So the pole target knee.L is not taken for the knee that is called shin.L.
     """
-    first: dict[str, int] | None = None
-    while True:
-        try:
-            bones = _find_named(rig, usable, given)
-        except KmmError:
-            if first is None:
-                raise
-            return first
-        stray = next(
-            (
-                bones[f"{side}_{lower}"]
-                for side in ("left", "right")
-                for upper, lower in _HANGS
-                if bones[f"{side}_{upper}"] not in way(bones[f"{side}_{lower}"])
-                and f"{side}_{lower}" not in given
-            ),
-            None,
-        )
-        if stray is None:
-            return bones
-        first = first or bones
-        usable = [i for i in usable if i != stray]
+    bones = _find_named(rig, usable, given)
+    for side in ("left", "right"):
+        for upper, lower in ((f"{side}_{a}", f"{side}_{b}") for a, b in _HANGS):
+            found, rest = bones, usable
+            while lower not in given and found[upper] not in way(found[lower]):
+                rest = [i for i in rest if i != found[lower]]
+                try:
+                    found = _find_named(rig, rest, given)
+                except KmmError:
+                    break
+            else:
+                bones, usable = found, rest
+    return bones
 
 
 def _find_named(rig: Rig, usable: list[int], given: Mapping[str, str]) -> dict[str, int]:

@@ -222,6 +222,13 @@ def test_pole_targets_and_ik_controls_are_not_taken_for_limbs(deforms):
     assert find_bone_map(rig).joints == find_bone_map(rig_of(parents)).joints
 
 
+def test_a_pole_target_is_no_knee_where_the_foot_hangs_from_the_root():
+    parents, _, _ = hierarchy(*RIGS["Rigify's metarig"])
+    parents |= {"foot.L": "spine", "foot.R": "spine"}
+    rig = rig_of({"knee.L": None, "knee.R": None} | parents)
+    assert find_bone_map(rig).joints == find_bone_map(rig_of(parents)).joints
+
+
 def test_limbs_without_hierarchy_are_found_all_the_same():
     """As the deforming bones of Auto-Rig Pro: what moves them is constraints."""
     parents, _, _ = hierarchy(*RIGS["Auto-Rig Pro"])
