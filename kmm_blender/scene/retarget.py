@@ -373,12 +373,11 @@ def _to_feet(canonical: Array, body: _Body) -> Array:
     for side in _SIDES:
         ankle = way = np.zeros((len(canonical), 3))
         for upper, lower in (("hip", "knee"), ("knee", "ankle")):
-            turn = canonical[:, JOINT_INDEX[f"{side}_{upper}"]]
             ours = REST_OFFSETS[JOINT_INDEX[f"{side}_{lower}"]]
-            straight = rotations.conjugate(body.rest_pose[f"{side}_{upper}"])
-            rigs = rotations.rotate(straight, body.bones[f"{side}_{upper}"]) / body.scale
-            ankle = ankle + rotations.rotate(turn, ours)
-            way = way + rotations.rotate(turn, ours - rigs)
+            bone = rotations.rotate(canonical[:, JOINT_INDEX[f"{side}_{upper}"]], ours)
+            longer = np.linalg.norm(body.bones[f"{side}_{upper}"]) / (np.linalg.norm(ours) * body.scale)
+            ankle = ankle + bone
+            way = way + bone * (1 - longer)
         heights.append(ankle[:, 1])
         ways.append(way)
     # The lower foot stands; weighted, because from step to step the hips must not jerk.
