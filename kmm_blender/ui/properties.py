@@ -232,7 +232,7 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_millimetres: FloatProperty(
         name="Distance",
-        description="How many millimetres one bone's keys may move the root, or the end of the limb that it turns, away from the generated motion; what bones of one limb are off adds up",
+        description="How many millimetres the root, or a limb's end, may be off because of one bone; bones of a limb add up",
         min=0.1,
         soft_max=50,
         max=1000,
