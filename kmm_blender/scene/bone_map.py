@@ -99,8 +99,6 @@ def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
         result.append(
             "The armature shows its rest position; switch it to Pose Position in its Armature properties."
         )
-    if rig.plays_solo:
-        result.append("An NLA track plays solo, so that no take shows; click its star in the NLA editor.")
     held = [name for name in bone_map.driven if rig.constrained[rig.index(name)]]
     if held:
         result.append(

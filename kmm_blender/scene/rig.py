@@ -45,7 +45,6 @@ class Rig:
         parent_world: what the object's own channels are relative to (its parent, as a rule), [4, 4].
         delta_location: the object's delta transform, [3].
         delta_rotation: the same, [4] wxyz.
-        plays_solo: whether an NLA track plays alone, so that no Action shows.
     """
 
     name: str
@@ -67,7 +66,6 @@ class Rig:
     parent_world: Array
     delta_location: Array
     delta_rotation: Array
-    plays_solo: bool = False
 
     def index(self, bone: str) -> int:
         """Index of a bone by its name."""
@@ -152,7 +150,6 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         parent_world=world @ np.linalg.inv(basis),
         delta_location=np.array(armature.delta_location, dtype=float),
         delta_rotation=turned,
-        plays_solo=bool(data and data.use_nla and any(track.is_solo for track in data.nla_tracks)),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kmm_core.errors import KmmError
 
-from ..scene import bone_map
+from ..scene import bone_map, takes
 from ..scene.retarget import check_rest_pose
 from ..scene.rig import read_rig
 
@@ -63,6 +63,6 @@ def _read(armature) -> RigReport:
     return RigReport(
         f"{len(found.driven)} bones follow the motion",
         notes,
-        tuple(bone_map.problems(rig, found)),
+        tuple(filter(None, (takes.unseen(armature), *bone_map.problems(rig, found)))),
         needs_fk=bool(bone_map.settings_to_change(rig)),
     )

@@ -853,16 +853,3 @@ def test_drivers_on_driven_bones_are_reported(mode):
     assert "left_elbow" in sentence and "drivers" in sentence
     driver.mute = True
     assert problems(read_rig(armature), find_bone_map(scanned)) == []
-
-
-def test_an_nla_track_that_plays_solo_is_reported():
-    """Blender then plays neither the Action, which a take is, nor any other track."""
-    armature = make_rig()
-    track = armature.animation_data_create().nla_tracks.new()
-    scanned = read_rig(armature)
-    assert problems(scanned, find_bone_map(scanned)) == []
-    track.is_solo = True
-    [sentence] = problems(read_rig(armature), find_bone_map(scanned))
-    assert "solo" in sentence and "star" in sentence
-    armature.animation_data.use_nla = False
-    assert problems(read_rig(armature), find_bone_map(scanned)) == []

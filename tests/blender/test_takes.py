@@ -11,6 +11,7 @@ from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.prompt_blocks import Block
 from bl_ext.user_default.kmm.scene.take_maker import TakeMaker, Target
 from bl_ext.user_default.kmm.scene.take_record import TakeRecord
+from bl_ext.user_default.kmm.ui.rig_report import rig_report
 from scene_snapshot import differences, snapshot
 
 from kmm_core.clip import MotionClip
@@ -336,6 +337,7 @@ def test_what_keeps_a_take_from_playing_is_said(character, accept_as):
     scene.frame_set(30)
     assert character.pose.bones["head"].matrix_basis == character.pose.bones["head"].matrix_basis.Identity(4)
     assert "The NLA track Own Track plays alone" in maker.note
+    assert "The NLA track Own Track plays alone" in rig_report(character).problems[0]
     accepted = takes.accept(scene, accept_as)
     assert "The NLA track Own Track plays alone" in accepted.note
     data.use_nla = False
