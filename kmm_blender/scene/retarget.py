@@ -46,8 +46,9 @@ _NEARLY = np.cos(np.deg2rad(15))
 _UPRIGHT = 0.5
 # A pose may have its legs longer or shorter than at rest by this part.
 _STRETCHED = 0.1
-# A foot so much higher than the other one, in metres, matters e times less for where the hips are.
-_LIFTED = 0.03
+# A foot so much higher than the other one, in metres, matters e times less for where the hips are. With less, the hips of
+# a runner jerk where the feet pass each other in the air; with more, standing feet slide.
+_LIFTED = 0.05
 # An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
 _AT_ORIGIN = 0.25
 # Frames that are retargeted at once: about 15 ms.

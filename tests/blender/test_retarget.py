@@ -313,6 +313,19 @@ def test_of_a_lifted_and_a_standing_foot_the_standing_one_stays():
     np.testing.assert_allclose(heads(armature, ["right_ankle"])[0], wanted, atol=3e-3)
 
 
+def test_hips_do_not_jerk_where_the_feet_of_a_runner_pass_each_other():
+    local = np.tile(rotations.IDENTITY, (60, 22, 1))
+    for side, phase in (("left", 0.0), ("right", np.pi)):
+        swing = 2 * np.pi * 1.4 * np.arange(60) / 30 + phase
+        forward, back = 0.3 + 0.6 * np.sin(swing), 0.9 + 0.8 * np.sin(swing + 1.8)
+        local[:, JOINT_INDEX[f"{side}_hip"]] = rotations.from_axis_angle(np.array([-1.0, 0, 0]), forward)
+        local[:, JOINT_INDEX[f"{side}_knee"]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), back)
+    scanned = read_rig(make_rig(thigh=0.06))
+    clip = MotionClip(np.tile([0, REST_PELVIS_HEIGHT, 0], (60, 1)), local, 30.0)
+    places = retarget(clip, scanned, find_bone_map(scanned)).locations["pelvis"]
+    assert np.linalg.norm(np.diff(places, 2, axis=0), axis=1).max() < 0.03
+
+
 def test_the_left_hand_stays_the_left_one():
     armature = make_rig(names=MIXAMO, arms_down=45.0)
     local = np.tile(rotations.IDENTITY, (1, 22, 1))
