@@ -20,7 +20,22 @@ from .quantizer import Quantized, ResidualQuantizer
 
 @dataclass(frozen=True)
 class TokenizerSettings:
-    """Sizes of the tokenizer and how its codebooks learn. 6 codebooks are the paper's; the rest is ours."""
+    """Sizes of the tokenizer and how its codebooks learn. 6 codebooks are the paper's; the rest is ours.
+
+    Attributes:
+        width: channels of the convolutions.
+        code_width: C.
+        num_codebooks: K, 2 or more.
+        codebook_size: V.
+        halvings: convolutions that halve the rate; a token is 2^halvings frames.
+        dilations: of the residual layers at each rate.
+        codebook_decay: of the average that moves the codes; 1 leaves them where they are.
+        restart_below: vectors a batch; a code that on average is chosen for fewer starts anew on one of them. 0 for never.
+        quantizer_dropout: share of samples that train with the first few codebooks alone.
+
+    Raises:
+        KmmError: ``bad_settings`` out of range.
+    """
 
     width: int = 256
     code_width: int = 128
@@ -34,9 +49,9 @@ class TokenizerSettings:
 
     def __post_init__(self):
         sizes = dict.fromkeys(("width", "code_width", "codebook_size", "dilations"), (1, inf))
-        shares = dict.fromkeys(("codebook_decay", "restart_below", "quantizer_dropout"), (0, 1))
+        shares = dict.fromkeys(("codebook_decay", "quantizer_dropout"), (0, 1))
         # The generator predicts the residual codebooks apart from the first one.
-        check_ranges(self, num_codebooks=(2, inf), halvings=(0, 8), **sizes, **shares)
+        check_ranges(self, num_codebooks=(2, inf), halvings=(0, 8), restart_below=(0, inf), **sizes, **shares)
 
     @property
     def frames_per_token(self) -> int:

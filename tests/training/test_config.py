@@ -144,6 +144,10 @@ def test_values_out_of_range_are_found_before_anything_is_trained(change, proble
     assert caught.value.code == "bad_config" and (problem or "expected text in quotes") in str(caught.value)
 
 
+def test_a_code_may_be_asked_to_serve_more_than_one_vector_of_each_batch():
+    assert config.load("tiny", ["tokenizer.restart_below=2"]).tokenizer.restart_below == 2
+
+
 def test_overrides_win_and_may_go_without_quotes(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("[train.tokenizer]\nsteps = 5\nlearning_rate = 0.1\n")
