@@ -32,7 +32,7 @@ from .motion.editing import splice
 from .motion.foot_contact import clean_feet
 from .motion.representation import representation
 from .motion.seams import soften_seams
-from .sampling.masked_decoding import decode
+from .sampling.masked_decoding import MAX_GUIDANCE, MAX_STEPS, decode
 from .text.encoder import TokenOutputs
 from .text.familiarity import cut_note, is_familiar, unfamiliar_note
 from .text.one_sentence import one_sentence
@@ -40,8 +40,6 @@ from .text.steps import in_steps
 from .timeline import Prompt, Timeline
 
 MAX_SAMPLES = 64
-MAX_STEPS = 100
-MAX_GUIDANCE = 20.0
 
 
 @dataclass(frozen=True)

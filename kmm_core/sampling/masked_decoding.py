@@ -21,6 +21,8 @@ from ..setting_ranges import check_ranges
 
 # Tokens beyond these are never drawn: a full sort of the codebook would cost as much as the model.
 MOST_CANDIDATES = 64
+MAX_STEPS = 100
+MAX_GUIDANCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class SamplingSettings:
     """How motion is decoded.
 
     Attributes:
-        steps: decoding steps of the first codebook.
-        guidance_scale: 1 follows the model as it is; more follows the prompt more closely, at twice the work.
+        steps: decoding steps of the first codebook, up to 100.
+        guidance_scale: 1 follows the model as it is; more follows the prompt more closely, at twice the work;
+            up to 20.
         temperature: of the token choice; 0 always takes the likeliest.
         top_p: only the likeliest tokens that together hold this probability are drawn.
         choice_noise: noise in which tokens are settled first, fading over the steps.
@@ -39,6 +42,9 @@ class SamplingSettings:
         seam_seconds: width of the bell that smooths prompt boundaries afterwards; 0 for none. Models of recordings that
             jerk more need less of it.
         split_steps: "A, then B" is decoded as two prompts, see ``text.steps``: for models whose captions tell one action.
+
+    Raises:
+        KmmError: ``bad_settings`` out of range.
     """
 
     steps: int = 10
@@ -54,7 +60,11 @@ class SamplingSettings:
     def __post_init__(self):
         others = ("temperature", "choice_noise", "residual_temperature", "codebooks", "seam_seconds")
         check_ranges(
-            self, steps=(1, inf), guidance_scale=(0, 100), top_p=(0, 1), **dict.fromkeys(others, (0, inf))
+            self,
+            steps=(1, MAX_STEPS),
+            guidance_scale=(0, MAX_GUIDANCE),
+            top_p=(0, 1),
+            **dict.fromkeys(others, (0, inf)),
         )
 
 

@@ -134,7 +134,8 @@ def test_range_problems_of_one_section_are_all_listed():
         ("aligner.start_temperature=0", "[aligner] start_temperature=0.0 must be in [0.001, 100]."),
         ("text.heads=3", "[text] heads=3 does not divide width."),
         ("text.word_dropout=-1", "[text] word_dropout=-1.0 must be in [0, 1]."),
-        ("sampling.steps=0", "[sampling] steps=0 must be at least 1."),
+        ("sampling.steps=0", "[sampling] steps=0 must be in [1, 100]."),
+        ("sampling.guidance_scale=50", "[sampling] guidance_scale=50.0 must be in [0, 20]."),
         ("sampling.top_p=5", "[sampling] top_p=5.0 must be in [0, 1]."),
     ],
 )
