@@ -33,7 +33,8 @@ class GeneratorSettings:
         attention_heads: of ``transformer``.
 
     Raises:
-        KmmError: ``bad_settings`` out of range, ``bad_generator`` where the attention heads don't divide d_model into even widths.
+        KmmError: ``bad_settings`` out of range or where head_width does not divide ``mamba2``'s inner width, ``bad_generator``
+            where the attention heads don't divide d_model into even widths.
     """
 
     d_model: int = 288
@@ -52,6 +53,8 @@ class GeneratorSettings:
     def __post_init__(self):
         sizes = ("d_model", "layers", "residual_layers", "d_state", "expand", "head_width", "d_conv")
         check_ranges(self, **dict.fromkeys(sizes, (1, inf)), dropout=(0, 1), condition_dropout=(0, 1))
+        if self.trunk == "mamba2" and self.expand * self.d_model % self.head_width:
+            raise KmmError("bad_settings", f"head_width={self.head_width} does not divide expand * d_model.")
         if self.trunk != "transformer":
             return
         # Rotary positions turn pairs of numbers, so a head's width is even.

@@ -9,7 +9,7 @@ from kmm_core.train.generator_stage import heads_for_codes
 def test_heads_follow_codes_that_changed_their_numbers():
     rng = torch.Generator().manual_seed(0)
     old = torch.randn(3, 8, 4, generator=rng)
-    start = MotionGenerator(old, 5, GeneratorSettings(d_model=16, layers=1, residual_layers=1))
+    start = MotionGenerator(old, 5, GeneratorSettings(d_model=16, layers=1, residual_layers=1, head_width=16))
     order = torch.stack([torch.randperm(8, generator=rng) for _ in range(3)])
     new = old.gather(1, order[..., None].expand(-1, -1, 4)) + 0.01 * torch.randn(3, 8, 4, generator=rng)
     # The last code of each codebook goes where the first is, so two share what one had.

@@ -130,6 +130,7 @@ def test_range_problems_of_one_section_are_all_listed():
         ("tokenizer.num_codebooks=1", "[tokenizer] num_codebooks=1 must be at least 2."),
         ("tokenizer.dilations=[3, 0]", "[tokenizer] dilations=(3, 0) must be at least 1."),
         ("generator.d_model=0", "[generator] d_model=0 must be at least 1."),
+        ("generator.head_width=100", "[generator] head_width=100 does not divide expand * d_model."),
         ("generator.condition_dropout=2", "[generator] condition_dropout=2.0 must be in [0, 1]."),
         ("aligner.start_temperature=0", "[aligner] start_temperature=0.0 must be in [0.001, 100]."),
         ("text.heads=3", "[text] heads=3 does not divide width."),
