@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..aligner.text_motion_aligner import AlignerSettings, TextMotionAligner
-from ..errors import KmmError
 from ..generator.motion_generator import GeneratorSettings, MotionGenerator
 from ..generator.sequence import MASK_ID, PAD_ID
 from ..masking.masker import KeyFrameMasker, MaskingSettings
+from ..setting_ranges import check_ranges
 from ..text.encoder import TextEncoder, TextSettings, TokenOutputs
 from ..text.familiarity import NUM_CENTRES, centres_of, spread_out
 from ..text.prompt_head import PromptHead
@@ -68,13 +68,7 @@ class LearningSettings:
     distil_guidance: float = 0.0
 
     def __post_init__(self):
-        problems = []
-        if not 0 <= self.residual_share <= 1:
-            problems.append(f"residual_share={self.residual_share!r} must be in [0, 1]")
-        if not 0 <= self.distil_guidance <= MAX_DISTILLED:
-            problems.append(f"distil_guidance={self.distil_guidance!r} must be in [0, {MAX_DISTILLED:g}]")
-        if problems:
-            raise KmmError("bad_settings", "; ".join(problems) + ".")
+        check_ranges(self, residual_share=(0, 1), distil_guidance=(0, MAX_DISTILLED))
 
 
 def heads_for_codes(weights: dict[str, Tensor], old: Tensor, new: Tensor) -> dict[str, Tensor]:
