@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from math import degrees
 from typing import Any
@@ -343,10 +343,11 @@ class Measurement:
         )
 
     def compositions(self, repetition: int) -> list[sequences.Composition]:
-        """The same for every model."""
-        return sequences.compositions(
+        """The same for every model. The last prompt of each is longer by the frame that features lose."""
+        drawn = sequences.compositions(
             self.data.clips, self.data.fps, self.plan.compositions, self.rng(4, repetition)
         )
+        return [replace(one, frames=(*one.frames[:-1], one.frames[-1] + self.lost)) for one in drawn]
 
     def real_transitions(self) -> sequences.RealTransitions:
         """Windows of real motion."""

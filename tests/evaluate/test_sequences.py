@@ -11,6 +11,7 @@ import pytest
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import sequences
+from kmm_core.evaluate.evaluation import EvaluationPlan, Measurement
 from kmm_core.evaluate.evaluation_set import EvaluationClip, EvaluationSet, RealTimeline
 from kmm_core.motion.representation import representation
 
@@ -129,6 +130,17 @@ def test_sub_sequences_and_windows_lie_where_the_prompts_change():
     # The first boundary is too near to the start.
     assert [window.num_frames for window in windows] == [30, 30]
     np.testing.assert_array_equal(windows[1].root_positions, clip.root_positions[60:90])
+
+
+@pytest.mark.parametrize(("form", "lost"), [("272", 0), ("263", 1)])
+def test_the_last_part_of_a_sequence_is_as_long_as_its_recording_too(form, lost):
+    clips = [evaluation_clip(number, bodies.walk(frames=50)) for number in range(4)]
+    embed = lambda items: np.zeros((len(items), 8))  # noqa: E731
+    evaluator = SimpleNamespace(embed_texts=embed, embed_motions=embed)
+    data = replace(evaluation_set(clips), representation=form)
+    [composition] = Measurement(data, evaluator, EvaluationPlan(), lambda *_: lambda: None).compositions(0)
+    made = sequences.MadeSequence(bodies.walk(frames=sum(composition.frames)), (50, 100, 150))
+    assert [piece.num_frames for piece in sequences.sub_sequences(made, lost)] == [50 + lost] * 4
 
 
 def test_real_windows_stand_on_real_boundaries_where_there_are_any():
