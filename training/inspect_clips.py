@@ -46,7 +46,6 @@ def inspect_clips(
     clips = [clip for clip in read_manifest(folder) if match.lower() in _searched(clip)]
     if not clips:
         raise KmmError("no_clips", f"No clip of {folder} matches {match!r}.", "Try another text.")
-    make_folder(out / "any.png")
     shown: list[PreparedClip] = []
     files: list[Path] = []
     for source in sorted({clip.source for clip in clips}):
@@ -54,6 +53,7 @@ def inspect_clips(
         for start in range(0, len(chosen), ROWS_A_SHEET):
             rows = chosen[start : start + ROWS_A_SHEET]
             path = out / f"{source}_{start // ROWS_A_SHEET:02d}.png"
+            make_folder(path)
             contact_sheet(
                 [load_clip(folder, clip) for clip in rows], path, titles=[_title(clip) for clip in rows]
             )
