@@ -51,7 +51,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 def check_writable(path: str | os.PathLike) -> None:
     """Finds out before any long work whether ``path`` can be written, and leaves nothing behind.
 
-    Folders that ``make_folder`` would make count as there.
+    Folders that ``make_folder_of`` would make count as there.
 
     Raises:
         KmmError: as ``atomic_write``; also ``cannot_write`` where ``path`` is a folder.
@@ -72,16 +72,16 @@ def check_writable(path: str | os.PathLike) -> None:
         raise write_error(path, error) from error
 
 
-def make_folder(path: str | os.PathLike) -> None:
-    """Makes the folder that the file ``path`` is to stand in, where it is missing.
+def make_folder_of(file: str | os.PathLike) -> None:
+    """Makes the folder that ``file`` is to stand in, where it is missing.
 
     Raises:
         KmmError: as ``atomic_write``.
     """
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise write_error(Path(path), error) from error
+        raise write_error(Path(file), error) from error
 
 
 def write_error(path: Path, error: OSError) -> KmmError:

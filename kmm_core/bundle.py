@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from .atomic_write import atomic_write, make_folder
+from .atomic_write import atomic_write, make_folder_of
 from .errors import KmmError, lacks_memory
 from .generator.motion_generator import GeneratorSettings, MotionGenerator
 from .motion.representation import representation
@@ -148,7 +148,7 @@ def save_bundle(
     Raises:
         KmmError: ``cannot_write`` and the like where the folder can't be written.
     """
-    make_folder(folder / CONFIG)
+    make_folder_of(folder / CONFIG)
     if tokenizer is not None:
         _write_weights(folder / TOKENIZER, _released(tokenizer, ""))
     weights = _released(generator, "generator.") | _released(prompt_head, "prompt_head.")

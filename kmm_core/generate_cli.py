@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .atomic_write import check_writable, make_folder
+from .atomic_write import check_writable, make_folder_of
 from .errors import KmmError, lacks_memory
 from .timeline import DEFAULT_FPS, DEFAULT_PROMPT_SECONDS, Timeline, check_fps, check_seconds, read_timeline
 
@@ -354,7 +354,7 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
 
 def _write(output: Output, clips: Sequence[MotionClip], timeline: Timeline, unit: str) -> list[str]:
     """Writes one output for all samples; gives the paths written."""
-    make_folder(output.path)
+    make_folder_of(output.path)
     paths = output.paths(len(clips))
     if output.kind == ".png":
         from .render import contact_sheet

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kmm_core.atomic_write import atomic_write, make_folder
+from kmm_core.atomic_write import atomic_write, make_folder_of
 
 from .ablate import DEFAULT, VARIANTS, Run
 from .ablation_scores import METRICS
@@ -96,8 +96,8 @@ def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME, t
         KmmError: where they can't be written.
     """
     picture, page = images / f"{name}.png", out / f"{name}.md"
-    make_folder(picture)
-    make_folder(page)
+    make_folder_of(picture)
+    make_folder_of(page)
     _plot(runs, picture)
     link = Path(os.path.relpath(picture, out)).as_posix()
     found = orderings(runs)

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmm_core.atomic_write import make_folder
+from kmm_core.atomic_write import make_folder_of
 from kmm_core.errors import KmmError
 from kmm_core.render import contact_sheet, write_gif
 from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
@@ -53,7 +53,7 @@ def inspect_clips(
         for start in range(0, len(chosen), ROWS_A_SHEET):
             rows = chosen[start : start + ROWS_A_SHEET]
             path = out / f"{source}_{start // ROWS_A_SHEET:02d}.png"
-            make_folder(path)
+            make_folder_of(path)
             contact_sheet(
                 [load_clip(folder, clip) for clip in rows], path, titles=[_title(clip) for clip in rows]
             )

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from kmm_core.atomic_write import atomic_write, make_folder, write_error
+from kmm_core.atomic_write import atomic_write, make_folder_of, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.prompt_sets import not_held_out
@@ -98,7 +98,7 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
     chosen = load_recipe(recipe)
     folder = Path(out) / chosen.name
     takes = find_takes(chosen, Path(data), Path(out))
-    make_folder(clip_path(folder, takes[0].id))
+    make_folder_of(clip_path(folder, takes[0].id))
     # A user's own recipe is one file; who changes it need not think of its version.
     own = Path(recipe).read_text(encoding="utf-8") if Path(recipe).suffix == ".py" else ""
     fingerprints = {take.id: _fingerprint(chosen, take, own) for take in takes}

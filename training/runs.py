@@ -18,7 +18,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from kmm_core.atomic_write import atomic_write, make_folder
+from kmm_core.atomic_write import atomic_write, make_folder_of
 from kmm_core.bundle import bundle_folder, load_bundle
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
@@ -140,7 +140,7 @@ def _copy_stage(stage: str, named: str, settings: RunSettings, run: Path) -> Tra
         if last.is_file():
             _check_same(target, given, named)
         else:
-            make_folder(best)
+            make_folder_of(best)
             for path in (best, last):
                 if of_a_run:
                     with atomic_write(path) as temporary:

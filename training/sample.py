@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmm_core.atomic_write import make_folder
+from kmm_core.atomic_write import make_folder_of
 from kmm_core.formats.npz import write_npz
 from kmm_core.pipeline import TextToMotion
 from kmm_core.render import contact_sheet
@@ -28,7 +28,7 @@ def sample_run(run: Path, prompts: Sequence[str], out: Path, *, seconds: float, 
     settings = settings_of(run)
     pipeline = TextToMotion(load_generator(settings, load_tokenizer(run), generator_checkpoint(run)))
     clips = [pipeline.generate(timeline, seed=seed).clips[0] for timeline in timelines]
-    make_folder(out / "samples.png")
+    make_folder_of(out / "samples.png")
     for number, (clip, timeline) in enumerate(zip(clips, timelines, strict=True)):
         write_npz(out / f"{number:02d}.npz", clip, timeline.prompts)
     contact_sheet(clips, out / "samples.png", titles=list(prompts))

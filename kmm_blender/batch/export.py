@@ -9,7 +9,7 @@ from pathlib import Path
 import addon_utils
 import bpy
 
-from kmm_core.atomic_write import atomic_write, check_writable, make_folder
+from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of
 from kmm_core.errors import KmmError
 
 # Blender's own exporters; a factory start-up has them enabled, a user may have switched them off.
@@ -34,7 +34,7 @@ def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frame
             f"The motion begins at frame {frames[0]}; Blender's exporters write frames from 0 on.",
             "Choose a --start of 0 or later.",
         )
-    make_folder(path)
+    make_folder_of(path)
     check_writable(path)
     suffix = path.suffix.lower()
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bpy
 
-from kmm_core.atomic_write import atomic_write, check_writable, make_folder
+from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of
 from kmm_core.errors import KmmError
 
 # What Blender calls the engines; EEVEE had another name from 4.2 to 4.5.
@@ -63,7 +63,7 @@ def render(
     folders = [target for path, target in zip(paths, targets) if _is_folder(path)]
     films = [target for path, target in zip(paths, targets) if not _is_folder(path)]
     for target in [*(folder / "0001.png" for folder in folders), *films]:
-        make_folder(target)
+        make_folder_of(target)
         check_writable(target)
     with tempfile.TemporaryDirectory(prefix="kmm_frames_") as temporary:
         first, *copies = folders or [Path(temporary)]

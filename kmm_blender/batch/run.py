@@ -20,7 +20,7 @@ from typing import Any
 
 import bpy
 
-from kmm_core.atomic_write import check_writable, make_folder
+from kmm_core.atomic_write import check_writable, make_folder_of
 from kmm_core.errors import KmmError
 from kmm_core.timeline import read_timeline
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         _check_opened()
         settings = list_shots(options)
         if options.summary:
-            make_folder(options.summary)
+            make_folder_of(options.summary)
             check_writable(options.summary)
     except KmmError as error:
         _print_error("", error)
@@ -306,7 +306,7 @@ def _make_files(
 
 
 def _save(path: str) -> None:
-    make_folder(path)
+    make_folder_of(path)
     check_writable(path)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)

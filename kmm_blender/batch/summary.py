@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kmm_core import __version__
-from kmm_core.atomic_write import atomic_write, make_folder
+from kmm_core.atomic_write import atomic_write, make_folder_of
 from kmm_core.errors import KmmError
 
 from . import exit_codes
@@ -90,7 +90,7 @@ class Summary:
             "backend": self.backend,
             "shots": [asdict(shot) for shot in self.shots],
         }
-        make_folder(path)
+        make_folder_of(path)
         with atomic_write(path) as part:
             # A file's name may hold bytes that are no text; in JSON they become an escape such as \\udce9.
             text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"

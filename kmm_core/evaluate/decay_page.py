@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic_write import atomic_write, make_folder
+from ..atomic_write import atomic_write, make_folder_of
 from .decay import Decay
 from .metrics import POOL
 
@@ -79,8 +79,8 @@ def write_decay(
         KmmError: where they can't be written.
     """
     picture, page = images / f"{name}.png", out / f"{name}.md"
-    make_folder(picture)
-    make_folder(page)
+    make_folder_of(picture)
+    make_folder_of(page)
     plot(decay, picture)
     link = Path(os.path.relpath(picture, out)).as_posix()
     found = losses(decay)

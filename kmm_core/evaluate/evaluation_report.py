@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..atomic_write import atomic_write, make_folder
+from ..atomic_write import atomic_write, make_folder_of
 from . import plots
 from .copying import Nearest
 from .evaluation import BASELINES, FADED, REAL, RECONSTRUCTION, SPLICED, Evaluation, Table
@@ -205,7 +205,7 @@ def write_evaluation(
     name = _file_name(result)
     page, data = out / f"{name}.md", out / f"{name}.json"
     found = figures(result)
-    make_folder(page)
+    make_folder_of(page)
     _write(data, json.dumps(_as_json(result, found, about, evaluator), indent=1))
     drawn = _draw(result, out.parent / "images", name)
     _write(page, _page(result, found, drawn, about, evaluator, released))

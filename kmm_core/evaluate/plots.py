@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic_write import atomic_write, make_folder
+from ..atomic_write import atomic_write, make_folder_of
 from ..errors import KmmError
 from .copying import Nearest
 from .metrics import Array, Interval
@@ -32,7 +32,7 @@ def _pyplot():
 
 
 def _save(figure, path: Path) -> None:
-    make_folder(path)
+    make_folder_of(path)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     _pyplot().close(figure)

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..atomic_write import atomic_write, make_folder
+from ..atomic_write import atomic_write, make_folder_of
 from ..errors import KmmError
 from ..generator.sequence import SequenceLayout, layout
 from ..setting_ranges import check_ranges
@@ -405,6 +405,6 @@ def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow
 
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Written whole or not at all; two processes may do it at once."""
-    make_folder(path)
+    make_folder_of(path)
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))  # save_file's errors are no OSErrors
