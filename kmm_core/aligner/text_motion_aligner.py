@@ -25,6 +25,9 @@ class AlignerSettings:
         weight: lambda of Eq 14 is 0.5; how much this loss counts beside the token loss.
         width: A.
         start_temperature: of the softmax; learned.
+
+    Raises:
+        KmmError: ``bad_settings`` out of range.
     """
 
     level: Literal["none", "sentence", "segment"] = "segment"

@@ -28,6 +28,9 @@ class TextSettings:
         layers: learned transformer layers on the encoder's outputs.
         heads: attention heads of these.
         word_dropout: share of words hidden from these layers in training.
+
+    Raises:
+        KmmError: ``bad_settings`` out of range, or where heads don't divide width.
     """
 
     encoder: Literal["minilm", "clip"] = "minilm"

@@ -33,6 +33,9 @@ class DataSettings:
         representation: "272" (30 fps) or "263" (HumanML3D, 20 fps).
         mirror: whether clips are also shown mirrored, with mirrored captions.
         mixed_bodies: share of the tokenizer's windows that are put together from several recordings (``mixed_bodies.py``).
+
+    Raises:
+        KmmError: ``bad_settings`` out of range, ``unknown_representation``.
     """
 
     prepared: str = "prepared"

@@ -119,6 +119,9 @@ class RowSettings:
             the whole timeline, at its end, as the paper has it.
         shifted: each clip of a second or more begins up to a token later, so that another seed gives other tokens of the
             same motion; held-out clips stay.
+
+    Raises:
+        KmmError: ``bad_settings`` out of range.
     """
 
     compositions: int = 3000
