@@ -217,16 +217,14 @@ def _settings(kind: type[_Settings], table: Mapping[str, Any]) -> _Settings:
     Raises:
         TypeError: for a value of another type than the field's, a missing or an unknown one.
     """
-    settings = kind(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    )
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    # Before the settings check themselves, which takes the types for granted.
     for name, hint in get_type_hints(kind).items():
-        value = getattr(settings, name)
-        if not _fits(value, hint):
+        if name in values and not _fits(values[name], hint):
             raise TypeError(
-                f"{name} is {value!r}; expected {hint.__name__ if isinstance(hint, type) else hint}"
+                f"{name} is {values[name]!r}; expected {hint.__name__ if isinstance(hint, type) else hint}"
             )
-    return settings
+    return kind(**values)
 
 
 def _fits(value: Any, hint: Any) -> bool:

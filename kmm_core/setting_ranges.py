@@ -21,9 +21,7 @@ def check_ranges(settings: Any, **ranges: Range) -> None:
     problems = []
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
-        numbers = [
-            item for item in (value if isinstance(value, tuple) else (value,)) if type(item) in (int, float)
-        ]
+        numbers = value if isinstance(value, tuple) else (value,)
         if not all(low <= item <= high for item in numbers):
             rule = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
             problems.append(f"{name}={value!r} must be {rule}")

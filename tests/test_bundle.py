@@ -108,6 +108,11 @@ BREAKS = {
         "bundle_foreign",
         r"top_p is '0.9'; expected float",
     ),
+    "text for a count that another must divide by": (
+        lambda f: _edit_settings(f, "text", heads="4"),
+        "bundle_foreign",
+        r"heads is '4'; expected int",
+    ),
     "a negative size": (
         lambda f: _edit_settings(f, "generator", d_model=-32),
         "bundle_foreign",
