@@ -29,6 +29,7 @@ from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.prompt_sets import not_held_out
 from kmm_core.train.prepared import (
+    JOURNAL,
     MANIFEST,
     PREPARED_FPS,
     PreparedClip,
@@ -47,7 +48,6 @@ from .recipes.recipe import Cut, Dropped, Recipe, Take
 PREPARE_VERSION = 4
 SHORTEST = round(1.0 * PREPARED_FPS)
 LONGEST = round(10.0 * PREPARED_FPS)
-JOURNAL = "journal.jsonl"
 SKIPPED = "skipped.jsonl"
 # Who stands, turns, walks or runs stays on the floor; a step or a box in the studio would teach bodies to rise.
 _ON_THE_FLOOR = {"stand", "turn", "walk", "walk_turn", "walk_uneven", "run", "run_turn"}

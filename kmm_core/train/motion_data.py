@@ -20,7 +20,7 @@ from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
 from ..setting_ranges import check_ranges
-from .prepared import MANIFEST, PreparedClip, clip_path, load_clip, read_manifest
+from .prepared import JOURNAL, MANIFEST, PreparedClip, load_clip, read_manifest
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def data_key(settings: DataSettings) -> str:
     Raises:
         KmmError: ``no_manifest``.
     """
-    return "/".join(_source_key(folder, read_manifest(folder)) for folder in _source_folders(settings))
+    return "/".join(map(_source_key, _source_folders(settings)))
 
 
 def _source_folders(settings: DataSettings) -> list[Path]:
@@ -132,21 +132,18 @@ def _source_folders(settings: DataSettings) -> list[Path]:
     return [folder / source for source in sources]
 
 
-def _source_key(folder: Path, prepared: Sequence[PreparedClip]) -> str:
-    """Another one where the manifest changes, or a clip's file: a recipe may make other motion of the same name."""
-    key = hashlib.sha256((folder / MANIFEST).read_bytes())
-    for clip in prepared:
-        path = clip_path(folder, clip.id)
-        status = path.stat() if path.is_file() else None
-        key.update(f"{status.st_size}:{status.st_mtime_ns} ".encode() if status else b"missing ")
-    return key.hexdigest()[:16]
+def _source_key(folder: Path) -> str:
+    """Another one where the manifest changes, or what ``kmm-train prepare`` noted of the files and of the recipe: it may make
+    other motion of the same name. Both travel with a copy of the features, whose clips may be left behind."""
+    paths = (folder / MANIFEST, folder / JOURNAL)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths if path.is_file())).hexdigest()[:16]
 
 
 def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
     """Features of one source; computed once and kept beside its manifest."""
     prepared = read_manifest(folder)
     name = f"features_{form.name}"
-    cache = folder / f"{name}-{_source_key(folder, prepared)}.npz"
+    cache = folder / f"{name}-{_source_key(folder)}.npz"
     if cache.is_file():
         with np.load(cache, allow_pickle=False) as stored:
             features, lengths = stored["features"], stored["lengths"]

@@ -22,6 +22,7 @@ from ..motion import rotations
 
 PREPARED_FPS = 30.0
 MANIFEST = "manifest.jsonl"
+JOURNAL = "journal.jsonl"  # of kmm-train prepare: what it made each take from
 
 
 @dataclass(frozen=True)

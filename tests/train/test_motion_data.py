@@ -1,5 +1,6 @@
 """The cache of features: kept, made anew with the clips, and shared by processes that start at the same time."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -61,9 +62,18 @@ def test_other_motion_of_the_same_manifest_gets_other_features(settings, tmp_pat
     before, key = features(settings).copy(), motion_data.data_key(settings)
     turns = np.tile([0.0, 1.0, 0.0, 0.0], (40, 22, 1))
     save_clip(clip_path(tmp_path / "made", "a"), MotionClip(np.tile([0.0, 0.9, 0.0], (40, 1)), turns, 30.0))
+    (tmp_path / "made" / "journal.jsonl").write_text('{"take": "a", "fingerprint": "of the next version"}')
     assert motion_data.data_key(settings) != key
     assert not np.allclose(features(settings), before)
     assert len(list((tmp_path / "made").glob("features_*"))) == 1
+
+
+def test_a_copy_elsewhere_needs_no_clips(settings, tmp_path):
+    """Whoever trains on another machine carries manifest, journal and features."""
+    first, key = features(settings), motion_data.data_key(settings)
+    shutil.copytree(tmp_path / "made", tmp_path / "there" / "made", ignore=shutil.ignore_patterns("clips"))
+    settings = replace(settings, prepared=str(tmp_path / "there"))
+    assert motion_data.data_key(settings) == key and np.array_equal(features(settings), first)
 
 
 def test_another_source_among_all_changes_the_key(settings, tmp_path):
