@@ -5,7 +5,7 @@
 C turns the core's axes into Blender's; A turns them into the axes of the rig's own body at rest; K is the rotation
 that brings our T-pose to the rig's rest pose (arms down for an A-pose). So a rest pose of any shape and bones of any
 roll show the same person. The path is scaled by the length of the legs, and the hips go where thighs and shins of the
-rig's own proportions need them: feet that stand, stand.
+rig's own proportions need them: feet that stand do not float.
 """
 
 from __future__ import annotations

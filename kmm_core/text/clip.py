@@ -16,9 +16,8 @@ class ClipText:
     def __init__(self, name: str, tokenizer, model):
         self.name = name
         self._tokenizer = tokenizer
-        self._model = (
-            model.float().eval().requires_grad_(False)
-        )  # transformers loads weights as they were saved
+        # In single precision: transformers loads weights as they were saved.
+        self._model = model.float().eval().requires_grad_(False)
         self.width = model.config.hidden_size
         self.num_parameters = sum(parameter.numel() for parameter in model.parameters())
 
