@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 try:
     import typer
@@ -328,10 +328,21 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments)
     except KmmError as error:
         print(f"kmm-train: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _leave(1)
     except KeyboardInterrupt:
         print("kmm-train: stopped.", file=sys.stderr)
-        raise SystemExit(STOPPED) from None
+        _leave(STOPPED)
+    except SystemExit as done:
+        _leave(done.code)
+
+
+def _leave(code: int | str | None) -> NoReturn:
+    """Exit; in a process of several that trained, without what may abort it on the way."""
+    if "kmm_core.train.loop" in sys.modules:
+        from kmm_core.train.loop import end_process
+
+        end_process(code if isinstance(code, int) else int(code is not None))
+    raise SystemExit(code)
 
 
 def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kmm_core.train import checkpoint
-from kmm_core.train.loop import _seed, train
+from kmm_core.train.loop import _seed, end_process, train
 from kmm_core.train.stage import Stage
 from kmm_core.train.train_settings import TrainSettings
 
@@ -96,3 +96,4 @@ if __name__ == "__main__":
     folder.mkdir(exist_ok=True)
     (folder / f"process{os.environ['RANK']}").touch()
     train(line_stage(draw), SETTINGS, folder)
+    end_process(0)
