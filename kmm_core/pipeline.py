@@ -320,7 +320,12 @@ class TextToMotion:
         if foot_cleanup:
             clip = clean_feet(clip)
         clip = clip.resample(timeline.fps, timeline.num_frames)
-        return clip if keep is None else splice(clip, keep.clip, np.asarray(keep.frames, dtype=bool))
+        if keep is None:
+            return clip
+        kept = np.asarray(keep.frames, dtype=bool)
+        clip = splice(clip, keep.clip, kept)
+        # Fitting it to the kept frames lets feet slide again.
+        return splice(clean_feet(clip), keep.clip, kept) if foot_cleanup else clip
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,10 +8,12 @@ import pytest
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.motion import rotations
+from kmm_core.motion.foot_contact import foot_slide
 from kmm_core.pipeline import Keep, TextToMotion, choose_device
 from kmm_core.text.familiarity import sentence_vectors
 from kmm_core.timeline import Prompt, Timeline
 
+from .motion.test_foot_contact import crouching_clip
 from .tiny_bundle import save_tiny_bundle
 
 WALK_AND_WAVE = Timeline(30, (Prompt("walk forward", 0, 61), Prompt("wave", 75, 97)))
@@ -160,6 +162,19 @@ def test_in_between_meets_both_ends(pipeline):
     made = pipeline.generate(WALK_AND_WAVE, keep=Keep(given, frames)).clips[0]
     step = np.linalg.norm(np.diff(made.joint_positions(), axis=0), axis=-1).max(axis=1)
     assert max(step[29], step[69]) <= step[30:69].max()
+
+
+def test_feet_stand_still_where_a_stretch_was_fitted_to_what_is_kept(pipeline):
+    """The generated person stoops lower on the same spot: while that fades into the kept pose, legs unbend."""
+    given, generated = crouching_clip(97, bend=0.2), crouching_clip(97, bend=1.0)
+    kept = np.ones(97, dtype=bool)
+    kept[30:60] = False
+    timeline, keep = Timeline(30, (Prompt("stand", 0, 97),)), Keep(given, kept)
+    slid, cleaned = (
+        foot_slide(pipeline._finish(generated, timeline, clean, keep).slice(29, 61))
+        for clean in (False, True)
+    )
+    assert cleaned < 0.3 * slid
 
 
 @pytest.mark.parametrize("fps", [20, 30, 60])
