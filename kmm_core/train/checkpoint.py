@@ -82,7 +82,8 @@ def load(path: Path, *, groups: tuple[str, ...] | None = None) -> Checkpoint:
             for key in file.keys():  # noqa: SIM118 - it is not a dict
                 group, name = key.split("/", 1)
                 if groups is None or group in groups:
-                    result.setdefault(group, {})[name] = file.get_tensor(key)
+                    # Copied: a tensor keeps the whole file mapped, and Windows replaces no file that is.
+                    result.setdefault(group, {})[name] = file.get_tensor(key).clone()
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise KmmError(
             "bad_checkpoint",

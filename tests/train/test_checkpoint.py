@@ -47,6 +47,16 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["one.safetensors"]
 
 
+def test_what_was_loaded_does_not_depend_on_the_file(tmp_path):
+    """Windows refuses to replace a file that is mapped: a resumed training could not save its next checkpoint."""
+    path = tmp_path / "one.safetensors"
+    checkpoint.save(path, {"optimizer": {"0.exp_avg": torch.ones(2000)}}, {"step": 1})
+    loaded = checkpoint.load(path).groups["optimizer"]["0.exp_avg"]
+    with path.open("rb+") as file:  # Windows refuses this as well
+        file.write(bytes(path.stat().st_size))
+    assert torch.equal(loaded, torch.ones(2000))
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"a": 1}), b"\x10" * 200])
 def test_foreign_files_are_refused(tmp_path, content):
     path = tmp_path / "one.safetensors"
