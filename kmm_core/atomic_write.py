@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import KmmError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+# Windows moves no file that is open, and a virus scanner, OneDrive or the search index opens new ones for a moment. Seconds.
+_PATIENCE = (0.1, 0.2, 0.4, 0.8, 1.6) if os.name == "nt" else ()
 
 
 @contextmanager
@@ -30,22 +33,43 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        # mkstemp makes private files; the finished one shall have the permissions of any other new file.
-        handle, name = tempfile.mkstemp(prefix=".", suffix="".join(path.suffixes[-2:]), dir=path.parent)
-        os.close(handle)
+        temporary = _new_file(path.parent, "".join(path.suffixes[-2:]))
     except OSError as error:
         raise write_error(path, error) from error
-    temporary = Path(name)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        replace(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what led here is what to tell
+            temporary.unlink(missing_ok=True)
+
+
+def replace(source: Path, target: Path) -> None:
+    """``os.replace``, again and again for three seconds where Windows says that one of the two is open.
+
+    Raises:
+        KmmError: ``no_permission`` where it stays so.
+        OSError: all others.
+    """
+    for pause in _PATIENCE:
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            time.sleep(pause)
+    try:
+        os.replace(source, target)
+    except PermissionError as error:
+        if not _PATIENCE:
+            raise
+        raise KmmError(
+            "no_permission",
+            f"Cannot write {target}: another program has it open, or it is read-only.",
+            "Close it there, or choose another name.",
+        ) from error
 
 
 def check_writable(path: str | os.PathLike) -> None:
@@ -65,9 +89,7 @@ def check_writable(path: str | os.PathLike) -> None:
                 "Add a file name.",
             )
         folder = next(parent for parent in path.absolute().parents if parent.exists())
-        handle, name = tempfile.mkstemp(prefix=".", dir=folder)
-        os.close(handle)
-        os.unlink(name)
+        _new_file(folder, "").unlink()
     except OSError as error:
         raise write_error(path, error) from error
 
@@ -111,7 +133,11 @@ def write_error(path: Path, error: OSError) -> KmmError:
     )
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file(folder: Path, suffix: str) -> Path:
+    """An empty file of a name of its own, with the permissions of any new file.
+
+    Not by tempfile, which takes a folder that Windows protects for one full of its names.
+    """
+    path = folder / f".{secrets.token_hex(8)}{suffix}"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return path

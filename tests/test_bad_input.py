@@ -374,7 +374,7 @@ def test_no_write_permission(fails, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("kmm_core.atomic_write.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("kmm_core.atomic_write.os.open", refuse)
     assert "no permission to write" in fails("walks", "-o", "shot.bvh")
 
 
