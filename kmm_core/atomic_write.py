@@ -40,7 +40,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        replace(temporary, path)
+        replace_file(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
@@ -48,7 +48,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def replace(source: Path, target: Path) -> None:
+def replace_file(source: Path, target: Path) -> None:
     """``os.replace``, again and again for three seconds where Windows says that one of the two is open.
 
     Raises:

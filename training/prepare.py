@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import tarfile
 import threading
 import time
@@ -24,12 +25,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from kmm_core.atomic_write import atomic_write, make_folder_of, write_error
+from kmm_core.atomic_write import atomic_write, make_folder_of, replace_file, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.prompt_sets import not_held_out
 from kmm_core.train.prepared import (
     JOURNAL,
+    JSON_LINES,
     MANIFEST,
     PREPARED_FPS,
     PreparedClip,
@@ -53,6 +55,8 @@ SKIPPED = "skipped.jsonl"
 _ON_THE_FLOOR = {"stand", "turn", "walk", "walk_turn", "walk_uneven", "run", "run_turn"}
 # Both soles higher than this (metres) for longer than this (seconds).
 _LIFTED, _LIFTED_SECONDS = 0.12, 0.35
+# What concurrent.futures takes on Windows, where a wait for more handles fails.
+_MOST_PROCESSES = 61 if sys.platform == "win32" else 1 << 20
 _FATAL = {"disk_full", "no_permission", "no_folder", "cannot_write"}
 
 
@@ -203,7 +207,7 @@ def unpack(archive: Path, cache: Path) -> Path:
                     )
                 members.extract(member, half, set_attrs=False)
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(half, target)
+        replace_file(half, target)
         stamp.write_text(version)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno:
@@ -216,7 +220,7 @@ def unpack(archive: Path, cache: Path) -> Path:
 
 def split_of(source: str, recording: str) -> str:
     """ "train" (about 90 %), "val" or "test" (5 % each), for ever the same for a recording."""
-    digest = hashlib.sha256(f"{source}/{recording}".encode()).digest()
+    digest = hashlib.sha256(f"{source}/{recording}".encode(errors="surrogateescape")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return "train" if place < 0.90 else "val" if place < 0.95 else "test"
 
@@ -230,7 +234,7 @@ def _fingerprint(recipe: Recipe, take: Take, own: str) -> str:
         parts.append(
             f"{path.name}:{status.st_size}:{status.st_mtime_ns}" if status else f"{path.name}:missing"
         )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 def _prepare_take(recipe_name: str, folder: Path, take: Take) -> dict:
@@ -342,7 +346,7 @@ def _in_parallel(work, takes: list[Take], workers: int | None, name: str) -> Ite
     """``work`` of every take, as they come, with a progress bar."""
     from rich.progress import Progress
 
-    workers = min(workers or os.cpu_count() or 1, max(1, len(takes)))
+    workers = min(workers or os.cpu_count() or 1, max(1, len(takes)), _MOST_PROCESSES)
     with Progress(transient=True) as progress:
         bar = progress.add_task(f"Preparing {name}", total=len(takes))
         if workers == 1:
@@ -400,14 +404,14 @@ def _read_journal(path: Path) -> dict[str, dict]:
 
 
 def _write_journal(path: Path, entries: Iterable[dict]) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", **JSON_LINES) as file:
         for entry in entries:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def _open_journal(path: Path):
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", **JSON_LINES) as file:
 
         def add(entry: dict) -> None:
             try:

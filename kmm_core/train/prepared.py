@@ -23,6 +23,8 @@ from ..motion import rotations
 PREPARED_FPS = 30.0
 MANIFEST = "manifest.jsonl"
 JOURNAL = "journal.jsonl"  # of kmm-train prepare: what it made each take from
+# How both are opened: a name of a file may hold bytes that are no text, which become an escape such as \udce9, as JSON has it.
+JSON_LINES = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _read_rows(manifest: Path) -> Iterable[PreparedClip]:
 
 def write_manifest(folder: Path, clips: Iterable[PreparedClip]) -> None:
     """``<folder>/manifest.jsonl``, written whole or not at all."""
-    with atomic_write(folder / MANIFEST) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(folder / MANIFEST) as temporary, temporary.open("w", **JSON_LINES) as file:
         for clip in clips:
             file.write(json.dumps(asdict(clip), ensure_ascii=False) + "\n")
 

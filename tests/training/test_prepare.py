@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,40 @@ def test_two_processes_give_the_same_manifest(own):
     prepare(recipe, data=data, out=out / "one", workers=1)
     prepare(recipe, data=data, out=out / "two", workers=2)
     assert (out / "one/own/manifest.jsonl").read_text() == (out / "two/own/manifest.jsonl").read_text()
+
+
+def test_more_cores_than_windows_can_wait_for(own, monkeypatch):
+    """concurrent.futures refuses more than 61 processes there; workstations have 64 cores and more."""
+    asked = []
+
+    class Pool:
+        def __init__(self, workers, **_):
+            asked.append(workers)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def map(self, work, takes, chunksize):
+            return map(work, takes)
+
+    monkeypatch.setattr("training.prepare.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("training.prepare._MOST_PROCESSES", 2)
+    recipe, data, out = own
+    assert prepare(recipe, data=data, out=out, workers=64).clips == 3 and asked == [2]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
+def test_a_file_whose_name_is_no_text(own):
+    """As of an archive that was packed on another system."""
+    recipe, data, out = own
+    (data / os.fsdecode(b"gr\xfc\xdfe.txt")).write_text("200")
+    (data / os.fsdecode(b"\xfc.txt")).write_text("broken")
+    summary = prepare(recipe, data=data, out=out, workers=1)
+    assert (summary.clips, len(summary.skipped)) == (4, 1)
+    assert prepare(recipe, data=data, out=out, workers=1).new_takes == 0
 
 
 @pytest.mark.parametrize("inside", [".", "own-data", "outer/own-data"])
