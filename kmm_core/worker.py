@@ -249,7 +249,7 @@ def _import_pipeline() -> type[TextToMotion]:
     """Imports torch and all that generation needs.
 
     Raises:
-        KmmError: ``backend_incomplete`` or ``backend_broken``.
+        KmmError: ``backend_incomplete``, ``backend_broken`` or ``backend_memory``.
     """
     try:
         from .pipeline import TextToMotion
@@ -262,6 +262,12 @@ def _import_pipeline() -> type[TextToMotion]:
         Exception
     ) as error:  # a library that is damaged or made for another system fails in ways of its own
         traceback.print_exc()
+        if lacks_memory(error):
+            raise KmmError(
+                "backend_memory",
+                f"There is too little free main memory to load torch ({str(error)[:200]}).",
+                "Close other programs, or enlarge Windows' paging file, and generate again.",
+            ) from None
         raise KmmError(
             "backend_broken",
             f"torch cannot be loaded in {sys.executable} ({type(error).__name__}: {str(error)[:200]}).",

@@ -297,7 +297,7 @@ class WorkerClient:
         """The worker's last word on its job.
 
         Raises:
-            KmmError: ``backend_incomplete`` or ``backend_broken``, after which the process is of no use: what Python
+            KmmError: ``backend_incomplete``, ``backend_broken`` or ``backend_memory``, after which the process is of no use: what Python
                 failed to import once, it does not try again.
         """
         if not job.finished:

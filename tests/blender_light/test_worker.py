@@ -282,16 +282,25 @@ def test_missing_packages_are_named(tmp_path, ask):
 
 
 @posix_only
-def test_a_torch_that_cannot_be_loaded_is_not_a_crash(tmp_path, ask):
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("libtorch.so: wrong ELF class", "backend_broken"),
+        # Where Windows has no memory left to promise; in its own language but for the number.
+        ("[WinError 1455] Die Auslagerungsdatei ist zu klein. Error loading torch_cpu.dll", "backend_memory"),
+    ],
+)
+def test_a_torch_that_cannot_be_loaded_is_not_a_crash(tmp_path, ask, words, code):
     linked = ["numpy"] + (["numpy.libs"] if (Path(np.__file__).parents[1] / "numpy.libs").exists() else [])
     python = _environment(tmp_path / "env", *linked)
     (library,) = (tmp_path / "env").glob("lib/python*/site-packages")
     (library / "torch").mkdir()
-    (library / "torch" / "__init__.py").write_text("raise OSError('libtorch.so: wrong ELF class')")
+    (library / "torch" / "__init__.py").write_text(f"raise OSError('{words}')")
     client = WorkerClient(python, tmp_path / "log", timeouts=PATIENT)
     try:
         job = client.wait(client.generate(ask()), 300)
-        assert job.error.code == "backend_broken" and "wrong ELF class" in job.error.message
+        assert job.error.code == code and words in job.error.message
+        assert ("Install" in job.error.hint) == (code == "backend_broken") and client.state == "failed"
     finally:
         client.close()
 
