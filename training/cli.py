@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -324,6 +325,8 @@ def export(
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``kmm-train``: expected errors are one line on stderr and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold letters that a redirected stream can't
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments)
     except KmmError as error:

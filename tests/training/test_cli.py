@@ -46,6 +46,21 @@ def test_help_names_every_command(capsys):
         assert f" {command} " in out
 
 
+def test_a_folder_that_the_redirected_output_has_no_letters_for(prepared, tmp_path):
+    """As kmm-train > log.txt does on Windows, where that file is in the system's code page."""
+    out = tmp_path / "путь"
+    code = "import sys; from training.cli import main; main(sys.argv[1:])"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(prepared), "--count=1", "--gifs=0", f"--out={out}"],
+        cwd=Path(cli.__file__).parents[1],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0 and "1 pictures in" in result.stdout and not result.stderr
+
+
 def test_without_the_packages_of_training_it_says_how_to_get_them():
     code = "import sys; sys.modules['typer'] = None; from training.cli import main; main()"
     result = subprocess.run(
