@@ -500,25 +500,14 @@ def time_figures(pipeline, lengths: Sequence[float] = LENGTHS) -> list[Figure]:
 
 _MEMORY_PROBE = """
 import sys
-from kmm_core.evaluate.starter_report import rss_megabytes, timeline_of
+from kmm_core.evaluate.starter_report import timeline_of
 from kmm_core.pipeline import TextToMotion
+from kmm_core.process_memory import resident_bytes
 pipeline = TextToMotion.load(sys.argv[1], device="cpu")
-loaded = rss_megabytes()
+loaded = resident_bytes()
 pipeline.generate(timeline_of(["a person walks"] * 2, [5, 5]), seed=0)
-print(loaded, rss_megabytes())
+print(loaded / 1e6, resident_bytes() / 1e6)
 """
-
-
-def rss_megabytes() -> float:
-    """Resident memory of this process, MB (10^6 bytes): now, or the highest so far where /proc is missing."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024 / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def memory_figure(bundle: str) -> Figure:
