@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kmm_core.atomic_write import atomic_write, make_folder_of
+from kmm_core.evaluate.results_page import link_from
 
 from .ablate import DEFAULT, VARIANTS, Run
 from .ablation_scores import METRICS
@@ -99,7 +99,7 @@ def write_page(runs: Sequence[Run], out: Path, images: Path, name: str = NAME, t
     make_folder_of(picture)
     make_folder_of(page)
     _plot(runs, picture)
-    link = Path(os.path.relpath(picture, out)).as_posix()
+    link = link_from(out, picture)
     found = orderings(runs)
     content = {"runs": [asdict(run) for run in runs], "orderings": [asdict(item) for item in found]}
     bodies = {

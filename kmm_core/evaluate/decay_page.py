@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ..atomic_write import atomic_write, make_folder_of
 from .decay import Decay
 from .metrics import POOL
+from .results_page import link_from
 
 NAME = "memory_decay"
 TITLE = "Memory decay"
@@ -82,7 +82,7 @@ def write_decay(
     make_folder_of(picture)
     make_folder_of(page)
     plot(decay, picture)
-    link = Path(os.path.relpath(picture, out)).as_posix()
+    link = link_from(out, picture)
     found = losses(decay)
     content = {
         "about": about,

@@ -49,8 +49,9 @@ def _commit() -> str:
     names = ("HEAD", f"HEAD:./{file.name}")
     with suppress(OSError):
         command = ["git", "-C", str(file.parent), "rev-parse", *names]
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-        return found.stdout[:7] if found.returncode == 0 else ""
+        # Bytes: git may complain with a path, and not in the system's code page.
+        found = subprocess.run(command, capture_output=True, check=False)
+        return found.stdout[:7].decode() if found.returncode == 0 else ""
     return ""
 
 
@@ -135,10 +136,17 @@ def _as_section(page: Path, folder: Path) -> str:
     text = re.sub(r"^#", "##", page.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
 
     def moved(link: re.Match[str]) -> str:
-        path = os.path.relpath(page.parent / link[1], folder)
-        return f"]({Path(path).as_posix()})"
+        return f"]({link_from(folder, page.parent / link[1])})"
 
     return re.sub(r"\]\(([^)\s:]+\.png)\)", moved, text)
+
+
+def link_from(folder: Path, file: Path) -> str:
+    """How a page in ``folder`` names a file: relative, or the whole address where it stands on another drive of Windows."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return file.absolute().as_uri()
 
 
 def write_results(

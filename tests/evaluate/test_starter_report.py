@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -291,6 +293,27 @@ def test_the_commit_is_that_of_this_code(own_repository, monkeypatch):
 def test_a_machine_without_git_has_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert results_page.machine()["commit"] == "unknown"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for git is a shell script")
+def test_git_may_complain_in_another_code_page(tmp_path, monkeypatch):
+    """As of "dubious ownership" in a folder with Á in its path, on Windows."""
+    (tmp_path / "git").write_bytes(b"#!/bin/sh\nprintf 'dubious ownership in C:/Users/\\201' >&2\nexit 128\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert results_page.machine()["commit"] == "unknown"
+
+
+def test_a_picture_on_another_drive_is_linked_as_a_whole_address(tmp_path, monkeypatch):
+    """After hours of measuring, --out and --images on two drives of Windows were a ValueError."""
+    assert results_page.link_from(tmp_path / "docs", tmp_path / "images" / "a.png") == "../images/a.png"
+
+    def other_drive(path, start):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", other_drive)
+    picture = tmp_path / "a b.png"
+    assert results_page.link_from(tmp_path / "docs", picture) == picture.as_uri()
 
 
 def test_a_prompt_that_is_a_caption_stops_the_report():
