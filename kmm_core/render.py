@@ -420,11 +420,13 @@ def write_mp4(
         )
         try:
             for picture in _pictures(clips, frames, prompts, view, size):
-                process.stdin.write(picture.tobytes())
-        except BrokenPipeError:
-            pass  # ffmpeg gave up; its own words follow
+                try:
+                    process.stdin.write(picture.tobytes())
+                except OSError:  # on Windows no BrokenPipeError: ffmpeg gave up; its own words follow
+                    break
         except BaseException:
             process.kill()
+            process.communicate()  # Windows removes no file that is still open
             raise
         _, complaint = process.communicate()
         if process.returncode:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -142,3 +145,50 @@ def test_a_failing_ffmpeg_is_quoted_and_leaves_nothing(tmp_path, monkeypatch):
         render.write_mp4(standing(30), tmp_path / "a.mp4")
     assert caught.value.code == "ffmpeg_failed"
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+class PipeOfWindows:
+    """The input of a process that ended: Windows says EINVAL, where others say EPIPE."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def write(self, _):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    def __getattr__(self, name):
+        return getattr(self.pipe, name)
+
+
+def test_a_failing_ffmpeg_is_quoted_on_windows_too(tmp_path, monkeypatch):
+    class Process(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.stdin = PipeOfWindows(self.stdin)
+
+    (tmp_path / "bin").mkdir()
+    fake_ffmpeg(tmp_path / "bin", monkeypatch, "echo Unknown encoder libx264 >&2\nexit 1\n")
+    monkeypatch.setattr(render.subprocess, "Popen", Process)
+    with pytest.raises(KmmError, match="Unknown encoder libx264"):
+        render.write_mp4(standing(30), tmp_path / "a.mp4")
+
+
+def test_a_film_that_is_cancelled_waits_for_the_end_of_ffmpeg(tmp_path, monkeypatch):
+    """It has the unfinished file open, which Windows then does not remove."""
+    started = []
+
+    class Process(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "bin").mkdir()
+    fake_ffmpeg(tmp_path / "bin", monkeypatch, "cat > /dev/null\n")
+    monkeypatch.setattr(render.subprocess, "Popen", Process)
+    monkeypatch.setattr(render, "_pictures", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        render.write_mp4(standing(30), tmp_path / "a.mp4")
+    assert started[0].returncode is not None and [path.name for path in tmp_path.iterdir()] == ["bin"]
