@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,7 +30,17 @@ def backend_report(facts: Mapping[str, object], errors: Sequence[KmmError], logs
         tail = log_tail(log)
         if tail:
             lines += ["", f"--- {log}, its last {len(tail)} lines", *tail]
-    return "\n".join(lines).replace(str(Path.home()), "~") + "\n"
+    return _home_as_tilde("\n".join(lines)) + "\n"
+
+
+def _home_as_tilde(text: str) -> str:
+    """Without the user's folder, however it is spelt: Windows takes either slash and any case, Python's messages double
+    backslashes, and JSON escapes letters."""
+    home = str(Path.home())
+    names = ("|".join(map(re.escape, {name, json.dumps(name)[1:-1]})) for name in re.split(r"[\\/]", home))
+    spelt = r"(?:\\\\|[\\/])".join(f"(?:{name})" for name in names)
+    # Not where the last name goes on: /home/ann is not the beginning of /home/anna.
+    return re.sub(rf"{spelt}(?!\w)", "~", text, flags=re.IGNORECASE if "\\" in home else 0)
 
 
 def log_tail(log: Path, lines: int = LOG_LINES) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -182,6 +182,25 @@ def test_report_has_all_and_not_the_users_name(folder, monkeypatch):
     )
     assert "line 499" in text and "line 3\n" not in text
     assert "Jürgen" not in text and "None:" not in text and "none.log" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        r"C:\Users\Jürgen K\kmm\env1 is broken",
+        r"FileNotFoundError: [WinError 3] not found: 'C:\\Users\\Jürgen K\\kmm'",
+        "C:/Users/Jürgen K/kmm and c:\\users\\jürgen k",
+        r'KMM {"executable": "C:\\Users\\J\u00fcrgen K\\python.exe"}',
+    ],
+)
+def test_report_leaves_the_name_out_however_windows_and_python_spell_it(folder, monkeypatch, words):
+    monkeypatch.setattr(Path, "home", lambda: PureWindowsPath(r"C:\Users\Jürgen K"))
+    log = folder / "worker.log"
+    log.write_text(words + r" and C:\Users\Jürgen Kurz", encoding="utf-8")
+    text = backend_report({}, [KmmError("x", words)], [log])
+    assert "~" in text and "Kurz" in text
+    left = text.replace(str(log), "").replace("Jürgen Kurz", "").casefold()
+    assert "rgen" not in left
 
 
 def test_record_holds_plain_json(folder):
