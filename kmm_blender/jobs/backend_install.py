@@ -5,6 +5,7 @@ Call ``poll()`` from a timer until ``finished``; everything else is read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -131,7 +132,8 @@ class SetupProcess:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         for path in self._folder.glob(f"*{self._own}"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows removes none that a virus scanner looks at
+                path.unlink()
 
 
 class BackendInstall(SetupProcess):

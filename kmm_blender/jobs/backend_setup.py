@@ -50,6 +50,10 @@ IN_USE = "kmm_in_use"
 ATTEMPTS = 5
 CHUNK = 1 << 20
 _QUIET = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+# What programs print in where it is not UTF-8: Windows' own code page.
+_CODE_PAGE = "mbcs" if os.name == "nt" else "utf-8"
+# Windows moves no file that is open, and virus scanners read large new ones for seconds. Seconds.
+_PATIENCE = (0.1, 0.4, 1.0, 3.0, 10.0) if os.name == "nt" else ()
 
 
 class SetupError(Exception):
@@ -192,7 +196,7 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
         "note": found["note"] or choice.note,
     }
     (folder / "backend.json.new").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(folder / "backend.json.new", folder / "backend.json")
+    _replace(folder / "backend.json.new", folder / "backend.json")
     shutil.rmtree(downloads, ignore_errors=True)
     for other in folder.glob("env[0-9]*"):
         # Where a worker still runs it stays; the next installation will see to it.
@@ -362,11 +366,9 @@ def pip_settings(python: Path) -> dict[str, str]:
         [str(python), "-I", "-m", "pip", "config", "list"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        encoding="utf-8",
-        errors="replace",
         creationflags=_QUIET,
     )
-    found = dict(re.findall(r"^(.+?)=(['\"].*['\"])$", answer.stdout, re.MULTILINE))
+    found = dict(re.findall(r"^(.+?)=(['\"].*['\"])$", _text(answer.stdout), re.MULTILINE))
     return {
         key.removeprefix(f"{place}."): ast.literal_eval(value)
         for place in ("global", "install", ":env:")  # the last one counts
@@ -391,7 +393,7 @@ def _pip(python: Path, *arguments: str) -> None:
         return
     last = next((line for line in reversed(output.splitlines()) if line.startswith("ERROR:")), "")
     last = last.removeprefix("ERROR: ") or _last_line(output) or f"exit code {code}"
-    if "No space left" in output or "not enough space" in output:
+    if re.search(r"No space left|not enough space|WinError 112\b", output):  # the last one in any language
         raise _no_space(python.parent.parent, 0)
     if re.search(
         r"NewConnectionError|NameResolution|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Connection(Reset|Refused)?Error|Network is unreachable",
@@ -479,7 +481,7 @@ def download(
             failures = _again(wheel, error, failures, pause)
             continue
         if _digest(part) == wheel.digest:
-            os.replace(part, target)
+            _replace(part, target)
             return target
         part.unlink()
         damaged += 1
@@ -537,6 +539,16 @@ def _write(path: Path, chunk: bytes, mode: str) -> None:
             file.write(chunk)
     except OSError as error:
         raise _disk_error(error, path.parent) from error
+
+
+def _replace(source: Path, target: Path) -> None:
+    """``os.replace``, again where Windows says that a file is open."""
+    for pause in _PATIENCE:
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(source, target)
 
 
 def _open(url: str, trust: ssl.SSLContext, start: int = 0, method: str = "GET"):
@@ -738,7 +750,7 @@ def probe(python: Path, script: Path) -> dict[str, Any]:
 
 # --- processes
 
-_child: subprocess.Popen[str] | None = None
+_child: subprocess.Popen[bytes] | None = None
 
 
 def _run(command: Sequence[str], timeout: float | None = None) -> tuple[int, str]:
@@ -751,29 +763,41 @@ def _run(command: Sequence[str], timeout: float | None = None) -> tuple[int, str
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
             creationflags=_QUIET,
             start_new_session=os.name != "nt",
         )
     except OSError as error:
         return 127, error.strerror or str(error)
     try:
-        output, _ = _child.communicate(timeout=timeout)
+        printed, _ = _child.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         _stop(_child)
         return 124, "no answer"
     finally:
         code, _child = _child.poll(), None
+    output = _text(printed)
     print(output, flush=True)
     return code or 0, output
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
+def _text(printed: bytes) -> str:
+    """What a program printed, whichever of the two encodings it is in."""
+    try:
+        text = printed.decode("utf-8")
+    except UnicodeDecodeError:
+        text = printed.decode(_CODE_PAGE, "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
     """Ends a program and those that it started."""
     if os.name == "nt":
         subprocess.run(
-            ["taskkill", "/F", "/T", "/PID", str(child.pid)], capture_output=True, creationflags=_QUIET
+            ["taskkill", "/F", "/T", "/PID", str(child.pid)],
+            # A program that got ours would not even start before our thread that reads it is through.
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            creationflags=_QUIET,
         )
     else:
         with contextlib.suppress(ProcessLookupError):

@@ -167,6 +167,18 @@ def test_python_to_build_on_that_is_none(folder, tmp_path):
     assert BackendInstall(folder, pythons=[]).error.code == "backend_no_python"
 
 
+def test_a_file_that_cannot_be_removed_yet_does_not_hide_the_end(index, folder, monkeypatch):
+    """Windows removes none that a virus scanner looks at."""
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "in use")
+
+    job = start(index, folder)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    job.close()
+    assert job.state == "cancelled"
+
+
 def test_folder_that_cannot_be_made_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     for job in (

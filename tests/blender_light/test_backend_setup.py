@@ -147,6 +147,7 @@ def test_resolving_takes_the_usual_index_where_pytorchs_is_not_reached_and_on_ma
         ("WARNING: Retrying ... NewConnectionError('refused')\nERROR: No matching distribution found for torch", "backend_no_network"),
         ("ERROR: Could not find a version that satisfies the requirement torch==9\nERROR: No matching distribution found", "backend_no_torch"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "backend_disk_full"),
+        ("ERROR: Could not install packages due to an OSError: [WinError 112] Es steht nicht genug Speicherplatz zur Verfügung", "backend_disk_full"),
         ("Traceback ...\nValueError: x", "backend_pip_failed"),
     ],
 )  # fmt: skip
@@ -425,3 +426,48 @@ def test_python_without_venv_is_unfit(monkeypatch):
         setup, "_run", lambda command, **_: (1, "No module") if "venv" in command[-1] else (0, "KMM 3 13 64")
     )
     assert "ensurepip" in setup._unfit("python")
+
+
+# --- Windows
+
+
+def test_words_in_the_code_page_of_windows_are_read(monkeypatch):
+    """A Python whose output is no console writes in it, such as the address of a certificate in the user's folder."""
+    monkeypatch.setattr(setup, "_CODE_PAGE", "cp1252")
+    for encoding in ("cp1252", "utf-8"):
+        words = "C:/Users/Jürgen: Zugriff verweigert\r\nEnde".encode(encoding)
+        code, output = setup._run(
+            [sys.executable, "-c", f"import os; os.write(1, {words!r})"],
+        )
+        assert (code, output) == (0, "C:/Users/Jürgen: Zugriff verweigert\nEnde")
+
+
+def test_settings_of_pip_in_the_code_page_of_windows_are_read(monkeypatch):
+    printed = b"global.cert='C:\\\\Users\\\\J\xfcrgen\\\\ca.pem'\r\n"
+    monkeypatch.setattr(setup, "_CODE_PAGE", "cp1252")
+    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=printed))
+    assert setup.pip_settings(Path("python")) == {"cert": "C:\\Users\\Jürgen\\ca.pem"}
+
+
+def test_a_scanner_that_reads_a_new_download_is_waited_for(index, folder, monkeypatch):
+    """As virus scanners do on Windows, where a file that is open cannot be moved."""
+    refused, replace = [], os.replace
+
+    def busy(source, target):
+        if len(refused) < 2:
+            refused.append(source)
+            raise PermissionError(errno.EACCES, "Access is denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr(setup, "_PATIENCE", (0.01, 0.01))
+    assert get(index, folder).read_bytes() == DATA and len(refused) == 2
+
+
+def test_the_program_that_ends_others_does_not_get_our_input(monkeypatch):
+    """On Windows it would not start before the thread that reads it is through: the installation would stand still."""
+    given = {}
+    monkeypatch.setattr(setup, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(setup.subprocess, "run", lambda _command, **options: given.update(options))
+    setup._stop(SimpleNamespace(pid=1))
+    assert given["stdin"] == subprocess.DEVNULL
