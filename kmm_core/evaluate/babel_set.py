@@ -214,9 +214,10 @@ def _timeline(name: str, chain: Sequence[_Segment], motion: SmplMotion) -> Itera
         return
     seams = [(before[1] + after[0]) // 2 for before, after in pairwise(chain)]
     edges = [chain[0][0], *seams, chain[-1][1]]
+    stretch = motion.frames(slice(edges[0], edges[-1]))
     yield RealTimeline(
         name=f"{name}@{edges[0]}",
-        features=representation_135.encode(motion.frames(slice(edges[0], edges[-1]))),
+        part=lambda first, last: representation_135.encode(stretch.frames(slice(first, last))),
         captions=tuple(caption for _, _, caption in chain),
         frames=tuple(last - first for first, last in pairwise(edges)),
     )

@@ -233,7 +233,8 @@ def _draw(result: Evaluation, images: Path, name: str) -> dict[str, Path]:
     )
     if result.curves:
         drawn["jerk"] = images / f"{name}_transitions.png"
-        plots.plot_jerk(result.curves, result.data["fps"], drawn["jerk"])
+        real = "of label" if result.data["kind"] == "babel" else "from any frame"
+        plots.plot_jerk(result.curves, result.data["fps"], drawn["jerk"], real)
     if result.nearest:
         drawn["nearest"] = images / f"{name}_nearest.png"
         plots.plot_nearest(result.nearest, drawn["nearest"])

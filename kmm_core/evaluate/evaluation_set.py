@@ -49,13 +49,14 @@ class RealTimeline:
 
     Attributes:
         name: of the recording, and where in it.
-        features: of the whole stretch, [F, D].
+        part: features of the frames from one to before another, [n, D], as those of a clip of its own: BABEL's are
+            turned by the first frame, so rows of the whole stretch would not do.
         captions: one a segment.
         frames: of each segment; they add up to F.
     """
 
     name: str
-    features: Features
+    part: Callable[[int, int], Features]
     captions: tuple[str, ...]
     frames: tuple[int, ...]
 

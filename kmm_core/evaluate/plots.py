@@ -83,8 +83,8 @@ def plot_scores(
     _save(drawn, path)
 
 
-def plot_jerk(curves: Mapping[str, Array], fps: float, path: Path) -> None:
-    """Mean jerk around a change of prompt, one line a row; curves in metres a frame cubed."""
+def plot_jerk(curves: Mapping[str, Array], fps: float, path: Path, real: str = "from any frame") -> None:
+    """Mean jerk around a change of prompt, one line a row; curves in metres a frame cubed; ``real``: where real motion's lies."""
     plt = _pyplot()
     colours = _colours(list(curves))
     drawn, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -94,7 +94,7 @@ def plot_jerk(curves: Mapping[str, Array], fps: float, path: Path) -> None:
         axis.plot(seconds, curve, label=row, color=colours[row], linewidth=2 if row == "real" else 1.4)
     axis.axvline(0, color="#cccccc", zorder=0)
     axis.set_yscale("log")
-    axis.set_xlabel("seconds from the change of prompt (real motion: from any frame)")
+    axis.set_xlabel(f"seconds from the change of prompt (real motion: {real})")
     axis.set_ylabel("jerk of the worst joint, m / frame³")
     axis.spines[["top", "right"]].set_visible(False)
     drawn.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)

@@ -201,14 +201,19 @@ def real_windows(
     frames = round(seconds * data.fps)
     if data.timelines:
         places = [
-            (timeline.features, boundary - frames // 2)
+            (timeline, boundary - frames // 2)
             for timeline in data.timelines
             for boundary in timeline.boundaries
         ]
+        windows = [
+            timeline.part(start, start + frames)
+            for timeline, start in places
+            if 0 <= start <= sum(timeline.frames) - frames
+        ]
     else:
         long = [clip.features for clip in data.clips if len(clip.features) >= frames]
-        places = [(rows, int(rng.integers(len(rows) - frames + 1))) for rows in long]
-    windows = [rows[start : start + frames] for rows, start in places if 0 <= start <= len(rows) - frames]
+        starts = [int(rng.integers(len(rows) - frames + 1)) for rows in long]
+        windows = [rows[start : start + frames] for rows, start in zip(long, starts, strict=True)]
     if len(windows) < 2:
         raise KmmError(
             "too_few_clips",

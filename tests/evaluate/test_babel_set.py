@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import babel_set as module
 from kmm_core.evaluate.babel_set import at_30_fps, babel_set, spacy_tagger
+from kmm_core.evaluate.sequences import real_windows
 from kmm_core.formats.amass import read_smpl_motion
 from kmm_core.formats.babel import read_babel
 from kmm_core.motion import representation_135, rotations
@@ -114,11 +116,28 @@ def test_timelines_share_overlaps_and_gaps(folder):
     assert timeline.captions == ("walk", "turn", "sit")
     assert timeline.frames == (66, 48, 42)
     assert timeline.boundaries == (66, 114)
-    assert len(timeline.features) == 156
+    assert len(timeline.part(0, 156)) == 156
     # A transition bridges a gap of any length.
     write_labels(folder, row(7, [label("walk", 0, 2), label("transition", 2, 5), label("sit", 5, 7)]))
     [timeline] = babel_set(folder).timelines
     assert timeline.frames == (105, 105)
+
+
+def test_a_window_of_a_timeline_has_the_features_of_a_clip_of_its_own(folder):
+    """The root is turned by the window's first frame, not by the recording's: so are the windows that are made."""
+    path = folder / "amass" / FEAT
+    with np.load(path) as arrays:
+        arrays = dict(arrays)
+    arrays["poses"][:, 2] = np.linspace(0, 3, len(arrays["poses"]))  # somebody who turns
+    np.savez(path, **arrays)
+    # The same second, once as a label, once around the boundary of two.
+    write_labels(
+        folder, row(7, [label("walk", 0, 2), label("turn", 2, 4)]), row(8, [label("both", 1.5, 2.5)])
+    )
+    found = babel_set(folder)
+    [window] = real_windows(replace(found, timelines=found.timelines * 2), np.random.default_rng(0))[:1]
+    [clip] = [clip for clip in found.clips if clip.captions == ("both",)]
+    np.testing.assert_array_equal(window, clip.features)
 
 
 def test_labels_of_whole_recordings_count_where_asked_for(folder):

@@ -109,5 +109,5 @@ def test_bad_folders(prepared, tmp_path):
 
 
 def test_boundaries_are_where_segments_begin():
-    timeline = RealTimeline("x", np.zeros((90, 1), np.float32), ("a", "b", "c"), (30, 20, 40))
+    timeline = RealTimeline("x", lambda first, last: None, ("a", "b", "c"), (30, 20, 40))
     assert timeline.boundaries == (30, 50)
