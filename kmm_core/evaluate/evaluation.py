@@ -325,13 +325,15 @@ class Measurement:
             clips += composition.clips
         pieces = [piece for sequence in made for piece in sequences.sub_sequences(sequence, self.lost)]
         tagged = [clip.tagged[clip.captions.index(text)] for clip, text in zip(clips, captions, strict=True)]
+        spans = sequences.spans_of(data)
+        long = [len(clip.features) >= spans.shortest * data.fps for clip in data.clips]
         embedded = Embedded(
             self.evaluator.embed_texts(tagged),
             self.embed(pieces),
-            self.prompted.motion,
+            self.prompted.motion[long],
             [clip.meaning for clip in clips],
         )
-        frames = round(sequences.WINDOW_SECONDS * data.fps) + self.lost
+        frames = round(spans.window * data.fps) + self.lost
         windows = self.encode(
             [window for sequence in made for window in sequences.transitions(sequence, frames)]
         )
@@ -345,7 +347,11 @@ class Measurement:
     def compositions(self, repetition: int) -> list[sequences.Composition]:
         """The same for every model. The last prompt of each is longer by the frame that features lose."""
         drawn = sequences.compositions(
-            self.data.clips, self.data.fps, self.plan.compositions, self.rng(4, repetition)
+            self.data.clips,
+            self.data.fps,
+            self.plan.compositions,
+            self.rng(4, repetition),
+            spans=sequences.spans_of(self.data),
         )
         return [replace(one, frames=(*one.frames[:-1], one.frames[-1] + self.lost)) for one in drawn]
 
@@ -615,7 +621,8 @@ def _measure_sequences(
     compositions = measurement.compositions(0)
     count, prompts = len(compositions), len(compositions[0].texts)
     if count * prompts < metrics.POOL:
-        result.notes.append("No sequences: fewer than 32 held-out clips last a second.")
+        shortest = sequences.spans_of(measurement.data).shortest
+        result.notes.append(f"No sequences: fewer than 32 held-out clips last {shortest:g} s.")
         return {}
     real = measurement.real_transitions()
     result.curves[REAL] = real.curve
@@ -625,6 +632,7 @@ def _measure_sequences(
         "area_under_jerk": metrics.interval([metrics.area_under_jerk(real.curve, real.mean_jerk)]),
     }
     result.data["mean_jerk"] = real.mean_jerk
+    result.data["window_seconds"] = sequences.spans_of(measurement.data).window
     result.data["compositions"] = [prompts] * count
     fade = 2 * round(sequences.FADE_SECONDS * fps / 2)
     first: dict[str, list[sequences.MadeSequence]] = {}

@@ -346,10 +346,11 @@ def _sequence_section(result: Evaluation, picture: Mapping[str, str], released: 
         f"{len(sizes)} compositions of {max(sizes)} prompts in each repetition, captions and lengths of held-out "
         "clips in a random order. Stitching: every prompt generated alone, each piece set down where the one before it "
         "has come to, with a cross-fade of 0.8 s or end to end.",
-        "Sub-sequences, against the held-out clips:",
+        "Sub-sequences, against the held-out clips"
+        + (" of 3.5 s and more:" if result.data["kind"] == "humanml3d" else ":"),
         _scores(result.subsequences, _CLIP_SCORES),
         *(_published_section("babel", released, result.plan.clips) if result.data["kind"] == "babel" else []),
-        "Transitions, windows of 1 s around the boundaries, against windows of real motion"
+        f"Transitions, windows of {result.data['window_seconds']:g} s around the boundaries, against windows of real motion"
         + (
             " around real boundaries"
             if result.data["kind"] == "babel"

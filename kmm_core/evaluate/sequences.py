@@ -1,6 +1,6 @@
 """Long sequences: their sub-sequences scored like single clips, and the transitions between them (FlowMDM's protocol).
 
-Barquero et al. 2024, section 4: compositions of 32 prompts; of every boundary a window of one second, of which FID, Diversity,
+Barquero et al. 2024, section 4: compositions of 32 prompts; of every boundary a window (``Spans``), of which FID, Diversity,
 peak jerk (PJ) and area under the jerk (AUJ) are taken. Beside the pass through the model stands stitching: every prompt
 generated alone, and the pieces joined (ours: with a cross-fade, and without).
 Shapes: F frames, D features, J joints, W windows.
@@ -26,13 +26,28 @@ from .metrics import Array
 from .scores import Features, generate_clips, motion_diversity
 
 COMPOSITION = 32
-WINDOW_SECONDS = 1.0
 # As long as the cross-fades of the training timelines.
 FADE_SECONDS = 0.8
-# Shorter clips would be nothing but cross-fade, longer ones are cut (FlowMDM: 30 to 200 frames at 30 fps).
-MIN_SECONDS, MAX_SECONDS = 1.0, 200 / 30
 
 TRANSITION_SCORES = ("fid", "diversity", "peak_jerk", "area_under_jerk")
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Seconds of a window around a boundary, and of a prompt: shorter clips are not used, longer ones are cut."""
+
+    window: float = 1.0
+    shortest: float = 1.0
+    longest: float = 200 / 30
+
+
+# FlowMDM's: windows of 30 frames and prompts of 30 to 200 at BABEL's 30 fps; of 60, and of 70 to 200, at HumanML3D's 20.
+_SPANS = {"humanml3d": Spans(3.0, 3.5, 10.0)}
+
+
+def spans_of(data: EvaluationSet) -> Spans:
+    """Those of that kind of data."""
+    return _SPANS.get(data.kind, Spans())
 
 
 @dataclass(frozen=True)
@@ -58,24 +73,26 @@ def compositions(
     count: int,
     rng: np.random.Generator,
     prompts: int = COMPOSITION,
+    spans: Spans = Spans(),
 ) -> list[Composition]:
     """Held-out clips in a random order, ``prompts`` a composition; no clip stands in two of them.
 
     Args:
-        clips: those of less than a second are not used.
+        clips: held-out ones.
         fps: of their features.
         count: at most so many compositions.
         rng: draws the clips and the caption of each.
         prompts: of each composition; less where there are not so many clips.
+        spans: how long clips must be, and are asked for at most.
 
     Raises:
         KmmError: ``too_few_clips`` where there are not two usable clips.
     """
-    usable = [clip for clip in clips if len(clip.features) >= MIN_SECONDS * fps]
+    usable = [clip for clip in clips if len(clip.features) >= spans.shortest * fps]
     if len(usable) < 2:
         raise KmmError(
             "too_few_clips",
-            f"A sequence needs 2 clips of at least {MIN_SECONDS:g} s; there are {len(usable)}.",
+            f"A sequence needs 2 clips of at least {spans.shortest:g} s; there are {len(usable)}.",
             "Evaluate on more.",
         )
     prompts = min(prompts, len(usable))
@@ -84,7 +101,7 @@ def compositions(
     for start in range(0, min(len(usable) - prompts + 1, count * prompts), prompts):
         chosen = tuple(usable[index] for index in order[start : start + prompts])
         texts = tuple(clip.captions[rng.integers(len(clip.captions))] for clip in chosen)
-        frames = tuple(min(len(clip.features), round(MAX_SECONDS * fps)) for clip in chosen)
+        frames = tuple(min(len(clip.features), round(spans.longest * fps)) for clip in chosen)
         made.append(Composition(chosen, texts, frames))
     return made
 
@@ -190,14 +207,13 @@ def transitions(made: MadeSequence, frames: int) -> list[MotionClip]:
     ]
 
 
-def real_windows(
-    data: EvaluationSet, rng: np.random.Generator, seconds: float = WINDOW_SECONDS
-) -> list[Features]:
+def real_windows(data: EvaluationSet, rng: np.random.Generator) -> list[Features]:
     """Windows of real motion: centred on the real boundaries where the set has timelines, else anywhere in its clips.
 
     Raises:
         KmmError: ``too_few_clips`` where no clip is as long as a window.
     """
+    seconds = spans_of(data).window
     frames = round(seconds * data.fps)
     if data.timelines:
         places = [

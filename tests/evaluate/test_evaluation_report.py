@@ -55,6 +55,7 @@ def evaluation(**changes) -> Evaluation:
             "clips": 64,
             "minutes": 3.0,
             "mean_jerk": 0.01,
+            "window_seconds": 1.0,
             "compositions": [32, 32],
             "directional_clips": 40,
             "directional_measured": 32,

@@ -68,6 +68,29 @@ def test_few_clips_make_a_short_composition_and_one_makes_none():
     assert raised.value.code == "too_few_clips"
 
 
+def test_windows_and_prompts_on_humanml3d_are_as_long_as_flowmdms():
+    """60 frames, and 70 to 200, at 20 fps; FID is against the clips that are used alone."""
+    clips = [evaluation_clip(number, bodies.still(40 + 40 * (number % 2))) for number in range(64)]
+    data = replace(evaluation_set(clips), kind="humanml3d", fps=20.0)
+    assert {len(rows) for rows in sequences.real_windows(data, np.random.default_rng(0))} == {60}
+    seen = SimpleNamespace(windows=set())
+
+    def embed(motions):
+        seen.windows |= {len(rows) for rows in motions}
+        return np.array([[len(rows), 0.0] for rows in motions])
+
+    evaluator = SimpleNamespace(embed_texts=lambda texts: np.zeros((len(texts), 2)), embed_motions=embed)
+    measurement = Measurement(data, evaluator, EvaluationPlan(), lambda *_: lambda: None)
+    [composition] = measurement.compositions(0)
+    assert set(composition.frames) == {80}
+    real = measurement.real_transitions()
+    seen.windows.clear()
+    scores, *_ = measurement.sequence_scores(
+        lambda asked, seed: bodies.still(sum(asked.frames)), 0, real, np.random.default_rng(0)
+    )
+    assert seen.windows == {80, 60} and scores["fid"] == 0
+
+
 @pytest.mark.parametrize("fade", [0, 24])
 def test_a_stitched_walk_goes_on_at_its_speed(fade):
     frames = (40, 50, 45)
