@@ -37,6 +37,8 @@ from .starter_report import Judged, judge_prompts
 REAL, RECONSTRUCTION = "real", "reconstruction"
 FADED, SPLICED = "stitched, cross-faded", "stitched, end to end"
 BASELINES = "baselines"  # the stage that holds the time of all of them
+# Repetitions of two seeds share no noise: of the generator's, so many belong to each seed of an evaluation.
+_SEEDS_EACH = 10_000
 
 # Opens a stage of so many steps; what it returns is called after each step.
 Report = Callable[[str, int], Callable[[], None]]
@@ -180,6 +182,10 @@ class Measurement:
         """Random numbers of their own for each repetition and purpose."""
         return np.random.default_rng([self.plan.seed, *numbers])
 
+    def noise(self, number: int) -> int:
+        """The seed of generated motion for each repetition and purpose; see ``_SEEDS_EACH``."""
+        return self.plan.seed * _SEEDS_EACH + number
+
     def prompt(self, clips: Sequence[EvaluationClip], rng: np.random.Generator) -> Prompted:
         """One caption of each clip, drawn, and the embeddings."""
         picks = [int(rng.integers(len(clip.captions))) for clip in clips]
@@ -202,7 +208,7 @@ class Measurement:
         frames = [len(clip.features) + self.lost for clip in prompted.clips]
         advance = self.report(stage, len(frames))
         return scores.generate_clips(
-            pipeline, prompted.captions, frames, self.plan.seed + seed, advance, fps=self.data.fps
+            pipeline, prompted.captions, frames, self.noise(seed), advance, fps=self.data.fps
         )
 
     def encode(self, clips: Sequence[MotionClip]) -> list[Features]:
@@ -291,7 +297,7 @@ class Measurement:
             [self.prompted.captions[index] for index in chosen],
             [len(self.prompted.clips[index].features) + self.lost for index in chosen],
             self.plan.samples,
-            self.plan.seed + repetition,
+            self.noise(repetition),
             self.report(f"{name}: samples of one prompt", count),
             fps=self.data.fps,
         )
@@ -640,7 +646,7 @@ def _measure_sequences(
     def in_one_pass(pipeline: TextToMotion, advance: Callable[[], None]):
         def make(composition: sequences.Composition, seed: int) -> MotionClip:
             clip, _ = scores.generate_timeline(
-                pipeline, composition.texts, composition.frames, plan.seed + seed, fps=fps
+                pipeline, composition.texts, composition.frames, measurement.noise(seed), fps=fps
             )
             advance()
             return clip
@@ -692,7 +698,7 @@ def _pieces(
             pipeline,
             composition.texts,
             composition.frames,
-            measurement.plan.seed + 1000 * (repetition + 1) + place,
+            measurement.noise(1000 * (repetition + 1) + place),
             advance,
             fps=measurement.data.fps,
             fade=fade,

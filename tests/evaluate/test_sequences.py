@@ -202,3 +202,23 @@ def test_transition_scores_of_real_windows_against_themselves():
     assert found["fid"] == pytest.approx(0, abs=1e-9)
     assert found["peak_jerk"] == pytest.approx(curve.max())
     assert found["area_under_jerk"] == pytest.approx(np.abs(curve - curve.mean()).sum())
+
+
+def test_evaluations_of_two_seeds_share_no_noise():
+    """Or ten repetitions by one seed and ten by the next were eleven."""
+    clips = [evaluation_clip(number, bodies.still(40)) for number in range(3)]
+    embed = lambda items: np.zeros((len(items), 8))  # noqa: E731
+    evaluator, seeds = SimpleNamespace(embed_texts=embed, embed_motions=embed), []
+
+    def generate(timeline, *, seed, samples=1):
+        seeds.append(seed)
+        return SimpleNamespace(clips=[bodies.still(timeline.num_frames)] * samples)
+
+    for seed in range(3):
+        measurement = Measurement(
+            evaluation_set(clips), evaluator, EvaluationPlan(seed=seed), lambda *_: lambda: None
+        )
+        for repetition in range(20):
+            measurement.generate(SimpleNamespace(generate=generate), measurement.prompted, repetition, "")
+    assert len(set(seeds)) == len(seeds) == 3 * 20 * 3
+    assert seeds[:3] == [0, 1, 2]  # those of seed 0, by which the pages were measured
