@@ -170,6 +170,23 @@ def test_published_figures_compare_where_all_clips_are_measured(tmp_path, clips,
     assert f"HumanML3D, measured with the same released evaluator {said}" in page.read_text()
 
 
+@pytest.mark.parametrize(
+    ("clips", "measured", "said"),
+    [
+        (None, 95, "on the same data:"),
+        (None, 96, "on the same data, but on all of it: FID of 64 clips"),
+        (64, 64, "on the same data, but on all of it: FID of 64 clips"),
+    ],
+)
+def test_babels_published_figures_compare_where_all_clips_stand_in_sequences(tmp_path, clips, measured, said):
+    """Two sequences of 32 prompts: a third one of 31 is none."""
+    result = evaluation()
+    result.data |= {"kind": "babel", "clips": measured}
+    result.plan = EvaluationPlan(clips=clips)
+    page, *_ = write_evaluation(result, tmp_path / "pages", about={}, evaluator="theirs", released=True)
+    assert f"BABEL, measured with the same released evaluator {said}" in page.read_text()
+
+
 def test_what_was_not_measured_is_left_out(tmp_path):
     result = evaluation()
     del result.text[RECONSTRUCTION]
