@@ -131,6 +131,18 @@ def evaluate(
     clips: Annotated[
         int | None, typer.Option(help="At most so many held-out clips, at least 32; all by default.")
     ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Of one prompt, for MultiModality: 10 to 64; published: 30.")
+    ] = 12,
+    prompts: Annotated[
+        int, typer.Option(min=1, help="That so many samples are made of; published: 100.")
+    ] = 16,
+    compositions: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Sequences of 32 prompts in each repetition; as many as the clips give at most, as published."
+        ),
+    ] = 9,
     out: Annotated[Path, typer.Option(help="Folder of the page; pictures go into images beside it.")] = Path(
         "docs/benchmarks"
     ),
@@ -150,7 +162,14 @@ def evaluate(
         evaluator=evaluator,
         released=released,
         baselines=baseline or (),
-        plan=EvaluationPlan(repetitions=repetitions, clips=clips, seed=seed),
+        plan=EvaluationPlan(
+            repetitions=repetitions,
+            clips=clips,
+            compositions=compositions,
+            samples=samples,
+            prompts=prompts,
+            seed=seed,
+        ),
         out=out,
         device=device,
     )

@@ -22,7 +22,7 @@ from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.foot_contact import detect_contacts, foot_slide
 from ..motion.representation import representation
-from ..pipeline import TextToMotion
+from ..pipeline import MAX_SAMPLES, TextToMotion
 from . import copying, geometry, metrics, scores, sequences
 from .copying import Nearest
 from .damage import DAMAGES, Damage
@@ -53,7 +53,7 @@ class EvaluationPlan:
         repetitions: each generates everything anew (the published protocol has 20, and 10 for sequences).
         clips: at most so many held-out clips, drawn at random; all where None.
         directional: at most so many clips whose captions name a side or a turn.
-        compositions: sequences of 32 prompts in each repetition.
+        compositions: at most so many sequences of 32 prompts in each repetition.
         samples: of each prompt, for MultiModality (published: 30).
         prompts: that many samples are made of (published: 100).
         copies: at most so many samples, and recordings, that copies are looked for among.
@@ -87,6 +87,10 @@ class EvaluationPlan:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise KmmError("bad_settings", f"{name}={value} is too small; expected at least {least}.")
+        if self.samples > MAX_SAMPLES:
+            raise KmmError(
+                "bad_settings", f"samples={self.samples} is too large; expected at most {MAX_SAMPLES}."
+            )
 
 
 @dataclass

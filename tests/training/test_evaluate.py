@@ -88,7 +88,7 @@ def small(monkeypatch):
     """What is measured many times over is measured a few times."""
     sizes = {"samples": 10, "prompts": 1, "compositions": 2, "geometry": 8, "copies": 8}
     full = EvaluationPlan
-    monkeypatch.setattr(evaluation, "EvaluationPlan", lambda **asked: full(**asked, **sizes))
+    monkeypatch.setattr(evaluation, "EvaluationPlan", lambda **asked: full(**asked | sizes))
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -175,6 +175,19 @@ def test_every_sequence_is_stitched_from_its_own_pieces(
     assert len(lengths) == 4 and first != second
 
 
+def test_how_much_is_measured_is_asked_for(monkeypatch, capsys):
+    """MultiModality as published, and sequences of the whole set."""
+    from training import evaluate as module
+
+    plans = []
+    monkeypatch.setattr(module, "evaluate", lambda model, *, plan, **_: plans.append(plan) or ["page"])
+    asked = {"repetitions": 10, "clips": 64, "compositions": 1000, "samples": 30, "prompts": 100, "seed": 3}
+    code, printed, _ = run(
+        capsys, "tiny", *(part for name, value in asked.items() for part in (f"--{name}", value))
+    )
+    assert code == 0 and printed == "Wrote page.\n" and plans == [EvaluationPlan(**asked)]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -187,6 +200,8 @@ def test_every_sequence_is_stitched_from_its_own_pieces(
         ),
         (["--evaluator", "nowhere.safetensors"], "nowhere.safetensors does not exist."),
         (["--clips", "7"], "clips=7 is too small; expected at least 32."),
+        (["--samples", "9"], "samples=9 is too small; expected at least 10."),
+        (["--samples", "65"], "samples=65 is too large; expected at most 64."),
         (["--folder", "nowhere"], "nowhere holds no prepared source."),
         # Known before anything is measured.
         (["--out", "file/pages", "--folder", "nowhere"], "file/pages"),
