@@ -186,8 +186,8 @@ def _small(value: Interval) -> str:
 def write_evaluation(
     result: Evaluation, out: Path, *, about: Mapping[str, str], evaluator: str, released: bool = False
 ) -> list[Path]:
-    """Writes ``evaluation_NAME.md`` (``evaluation_NAME_babel.md`` on BABEL, and so on), its JSON beside it, and plots into
-    ``images`` beside ``out``.
+    """Writes ``evaluation_NAME.md`` (``evaluation_NAME_babel.md`` on BABEL, and so on; ``_released`` behind it for HumanML3D's
+    released evaluator), its JSON beside it, and plots into ``images`` beside ``out``.
 
     Args:
         result: what was measured.
@@ -202,7 +202,7 @@ def write_evaluation(
     Raises:
         KmmError: ``no_matplotlib``, or where a file can't be written.
     """
-    name = _file_name(result)
+    name = _file_name(result, released)
     page, data = out / f"{name}.md", out / f"{name}.json"
     found = figures(result)
     make_folder_of(page)
@@ -212,10 +212,11 @@ def write_evaluation(
     return [page, data, *drawn.values()]
 
 
-def _file_name(result: Evaluation) -> str:
-    """Of the page, without suffix; pages of one model on two kinds of data stand side by side."""
+def _file_name(result: Evaluation, released: bool) -> str:
+    """Of the page, without suffix; pages of one model on two kinds of data, or by two evaluators, stand side by side."""
     kind = result.data["kind"]
-    return f"evaluation_{result.name}" + (f"_{kind}" if kind != "starter" else "")
+    on = "" if kind == "starter" else f"_{kind}"
+    return f"evaluation_{result.name}{on}" + ("_released" if released and kind == "humanml3d" else "")
 
 
 def _write(path: Path, body: str) -> None:

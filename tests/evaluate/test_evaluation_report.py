@@ -146,17 +146,21 @@ def test_page_and_json_say_the_same(tmp_path):
     assert len(pictures) == 4 and all(picture.stat().st_size > 3000 for picture in pictures)
 
 
-def test_pages_of_one_model_on_two_kinds_of_data_stand_side_by_side(tmp_path):
-    on_babel = evaluation()
-    on_babel.data["kind"] = "babel"
-    for result in (evaluation(), on_babel):
-        write_evaluation(result, tmp_path / "benchmarks", about={}, evaluator="made up")
+def test_pages_of_one_model_on_other_data_or_by_another_evaluator_stand_side_by_side(tmp_path):
+    for kind, released in (("starter", False), ("babel", True), ("humanml3d", False), ("humanml3d", True)):
+        result = evaluation()
+        result.data["kind"] = kind
+        write_evaluation(
+            result, tmp_path / "benchmarks", about={}, evaluator="made up", released=released
+        )
     pages = {page.stem: page.read_text().splitlines()[0] for page in tmp_path.glob("benchmarks/*.md")}
     assert pages == {
         "evaluation_tiny": "# Evaluation of tiny",
         "evaluation_tiny_babel": "# Evaluation of tiny on babel",
+        "evaluation_tiny_humanml3d": "# Evaluation of tiny on humanml3d",
+        "evaluation_tiny_humanml3d_released": "# Evaluation of tiny on humanml3d",
     }
-    assert len(list(tmp_path.glob("images/*.png"))) == 8
+    assert len(list(tmp_path.glob("images/*.png"))) == 16
 
 
 @pytest.mark.parametrize(
