@@ -88,11 +88,13 @@ def measure(bundle: Bundle, batches: Sequence[TokenBatch], ruler: Ruler, seed: i
     """
     pipeline = TextToMotion(bundle, device="cpu")
     asked = _asked(ruler, ruler.clips)
-    singles = generate_clips(pipeline, asked.texts, asked.frames, seed, fps=ruler.data.fps)
+    lost = ruler.data.lost_frames
+    frames = [count + lost for count in asked.frames]
+    singles = generate_clips(pipeline, asked.texts, frames, seed, fps=ruler.data.fps)
     motions = [ruler.data.encode(clip) for clip in singles]
     alone = _retrieval(ruler, asked, motions)
     in_rows = _asked(ruler, ruler.timelines * TIMELINE_PROMPTS)
-    pieces = in_timelines(pipeline, in_rows.texts, in_rows.frames, ruler.data.fps, seed)
+    pieces = in_timelines(pipeline, in_rows.texts, in_rows.frames, ruler.data.fps, seed, lost)
     together = _retrieval(ruler, in_rows, [ruler.data.encode(clip) for clip in pieces])
     specs = _sides(ruler.sides)
     texts, frames = [spec.text for spec in specs], [round(spec.seconds * ruler.data.fps) for spec in specs]
@@ -113,14 +115,16 @@ def measure(bundle: Bundle, batches: Sequence[TokenBatch], ruler: Ruler, seed: i
 
 
 def in_timelines(
-    pipeline: TextToMotion, texts: Sequence[str], frames: Sequence[int], fps: float, seed: int
+    pipeline: TextToMotion, texts: Sequence[str], frames: Sequence[int], fps: float, seed: int, lost: int = 0
 ) -> list[MotionClip]:
-    """The motion of each prompt, ``TIMELINE_PROMPTS`` of them generated in one pass."""
+    """The motion of each prompt, ``TIMELINE_PROMPTS`` of them generated in one pass, each ``lost`` frames longer."""
     pieces: list[MotionClip] = []
     for start in range(0, len(texts), TIMELINE_PROMPTS):
         chosen = slice(start, start + TIMELINE_PROMPTS)
-        clip, boundaries = generate_timeline(pipeline, texts[chosen], frames[chosen], seed + start, fps=fps)
-        pieces += sub_sequences(MadeSequence(clip, tuple(boundaries)))
+        asked = [*frames[chosen]]
+        asked[-1] += lost
+        clip, boundaries = generate_timeline(pipeline, texts[chosen], asked, seed + start, fps=fps)
+        pieces += sub_sequences(MadeSequence(clip, tuple(boundaries)), lost)
     return pieces
 
 

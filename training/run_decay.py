@@ -55,12 +55,13 @@ def run_decay(
         evaluator, pipeline.bundle.encoder, pipeline.representation.name, pipeline.device
     )
     data = evaluation_data("starter", folder, pipeline, tagged=False)
-    methods = {f"{measured}, one pass": one_pass(pipeline, data.fps)}
+    lost = data.lost_frames
+    methods = {f"{measured}, one pass": one_pass(pipeline, data.fps, lost)}
     if baseline:
         other, reference = load_model(baseline, device)
-        methods[f"{other} (baseline), one pass"] = one_pass(reference, data.fps)
-    methods[f"{measured}, piece by piece"] = piece_by_piece(pipeline, data.fps)
-    methods["recordings, joined"] = recordings_joined(pipeline.representation)
+        methods[f"{other} (baseline), one pass"] = one_pass(reference, data.fps, lost)
+    methods[f"{measured}, piece by piece"] = piece_by_piece(pipeline, data.fps, lost)
+    methods["recordings, joined"] = recordings_joined(pipeline.representation, lost)
     with stage_bars() as report:
         decay = measure_decay(methods, data, measuring, plan, report)
     about = results_page.machine() | {

@@ -106,37 +106,40 @@ class Decay:
     real: dict[str, list[float]]
 
 
-def one_pass(pipeline: TextToMotion, fps: float) -> Method:
-    """All prompts of a timeline through the model at once."""
+def one_pass(pipeline: TextToMotion, fps: float, lost: int = 0) -> Method:
+    """All prompts of a timeline through the model at once; each ``lost`` frames longer than asked, which features lose."""
 
     def make(asked: Asked, seed: int) -> list[MotionClip]:
-        clip, boundaries = generate_timeline(pipeline, asked.texts, asked.frames, seed, fps=fps)
-        return sub_sequences(MadeSequence(clip, tuple(boundaries)))
+        frames = (*asked.frames[:-1], asked.frames[-1] + lost)
+        clip, boundaries = generate_timeline(pipeline, asked.texts, frames, seed, fps=fps)
+        return sub_sequences(MadeSequence(clip, tuple(boundaries)), lost)
 
     return Method(make)
 
 
-def piece_by_piece(pipeline: TextToMotion, fps: float) -> Method:
-    """Every prompt alone, the pieces cross-faded."""
+def piece_by_piece(pipeline: TextToMotion, fps: float, lost: int = 0) -> Method:
+    """Every prompt alone, the pieces cross-faded; ``lost`` as for ``one_pass``."""
     fade = 2 * round(FADE_SECONDS * fps / 2)
 
     def make(asked: Asked, seed: int) -> list[MotionClip]:
-        clip = stitch(pieces(pipeline, asked.texts, asked.frames, seed, fps=fps, fade=fade), fade)
-        return sub_sequences(MadeSequence(clip, tuple(np.cumsum(asked.frames)[:-1].tolist())))
+        frames = (*asked.frames[:-1], asked.frames[-1] + lost)
+        clip = stitch(pieces(pipeline, asked.texts, frames, seed, fps=fps, fade=fade), fade)
+        return sub_sequences(MadeSequence(clip, tuple(np.cumsum(frames)[:-1].tolist())), lost)
 
     return Method(make, alone=True)
 
 
-def recordings_joined(form: Representation) -> Method:
-    """The recordings of the prompts, joined as training timelines are: what a figure loses by the joins alone."""
+def recordings_joined(form: Representation, lost: int = 0) -> Method:
+    """The recordings of the prompts, joined as training timelines are: what a figure loses by the joins alone; ``lost`` as
+    for ``one_pass``, but for the last."""
 
     def make(asked: Asked, seed: int) -> list[MotionClip]:
         rows, boundaries = asked.recorded[0], []
         for following in asked.recorded[1:]:
             end = len(rows)
-            rows, lost, _ = join(rows, following, form)
-            boundaries.append(end - lost)
-        return sub_sequences(MadeSequence(form.decode(rows, form.fps), tuple(boundaries)))
+            rows, faded, _ = join(rows, following, form)
+            boundaries.append(end - faded)
+        return sub_sequences(MadeSequence(form.decode(rows, form.fps), tuple(boundaries)), lost)
 
     return Method(make, alone=True)
 

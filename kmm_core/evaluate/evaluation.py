@@ -177,8 +177,7 @@ class Measurement:
             chosen = np.sort(rng.choice(len(data.clips), plan.clips, replace=False))
             data = data.with_clips([data.clips[index] for index in chosen])
         self.data = data
-        # The 263 features of F + 1 frames are F rows.
-        self.lost = int(data.representation == "263")
+        self.lost = data.lost_frames
         self.prompted = self.prompt(data.clips, rng)
         self._train_embeddings: Array | None = None
 

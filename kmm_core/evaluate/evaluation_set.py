@@ -102,6 +102,11 @@ class EvaluationSet:
                 "Choose other sources, or another split.",
             )
 
+    @property
+    def lost_frames(self) -> int:
+        """So many frames more than rows does ``encode`` need."""
+        return int(self.representation == "263")
+
     @cached_property
     def train(self) -> list[EvaluationClip]:
         """The training clips, read when first asked for.

@@ -179,7 +179,9 @@ def test_joined_recordings_are_the_recordings_but_for_the_fades():
         assert rotations.angle_between(made.local_rotations[inner], clip.local_rotations[inner]).max() < 1e-3
 
 
-def test_methods_give_one_piece_a_prompt_as_long_as_asked():
+@pytest.mark.parametrize("lost", [0, 1])
+def test_methods_give_one_piece_a_prompt_as_long_as_asked(lost):
+    """And a frame more where features (263) lose one."""
     made = []
 
     class Pipeline:
@@ -191,8 +193,8 @@ def test_methods_give_one_piece_a_prompt_as_long_as_asked():
     frames = [70, 90, 60]
     for method, passes in ((one_pass, [3]), (piece_by_piece, [1, 1, 1])):
         made.clear()
-        clips = method(Pipeline(), FPS).make(asked_for(frames), 0)
-        assert [clip.num_frames for clip in clips] == frames and made == passes
+        clips = method(Pipeline(), FPS, lost).make(asked_for(frames), 0)
+        assert [clip.num_frames for clip in clips] == [count + lost for count in frames] and made == passes
 
 
 def test_only_what_is_needed_is_made_piece_by_piece():

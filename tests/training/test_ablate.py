@@ -4,6 +4,7 @@ import json
 import random
 import statistics
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,6 +157,20 @@ def test_clips_too_short_to_ask_for_are_told(trained):
     short = ruler.data.with_clips([replace(clip, features=clip.features[:20]) for clip in ruler.data.clips])
     with pytest.raises(KmmError, match="None of the .* held-out clips lasts 1 s"):
         ablation_scores._asked(replace(ruler, data=short), 32)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_the_parts_of_timelines_are_as_long_as_asked(lost):
+    """And a frame longer where features (263) lose one."""
+
+    def generate(timeline, *, seed):
+        return SimpleNamespace(
+            clips=[make_clip("walk", "none", "none", random.Random(0)).resample(30.0, timeline.num_frames)]
+        )
+
+    frames = [40, 50, 60, 70, 44]
+    made = ablation_scores.in_timelines(SimpleNamespace(generate=generate), ["a"] * 5, frames, 30.0, 0, lost)
+    assert [clip.num_frames for clip in made] == [count + lost for count in frames]
 
 
 def test_the_token_loss_is_measured_alike_for_all(settings, trained):
