@@ -140,7 +140,8 @@ def evaluate(
     compositions: Annotated[
         int,
         typer.Option(
-            min=1, help="Sequences of 32 prompts in each repetition; as many as the clips give at most, as published."
+            min=1,
+            help="Sequences of 32 prompts in each repetition; as many as the clips give at most, as published.",
         ),
     ] = 9,
     out: Annotated[Path, typer.Option(help="Folder of the page; pictures go into images beside it.")] = Path(

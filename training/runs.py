@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,12 @@ def _train(
 ) -> TrainResult:
     done = finished(folder, how.steps) if resume else None
     if done:
+        if processes().is_main_process and (changes := _changes(folder, settings)):
+            print(
+                f"kmm-train: {folder} is finished and stays as it is, but it was trained with other settings: "
+                f"{', '.join(changes)}. Delete it to train it anew, or choose another run folder (--run).",
+                file=sys.stderr,
+            )
         return done
     # One process fills the caches of features and rows; the others find them.
     with processes().main_process_first():
@@ -378,6 +385,39 @@ def _train(
         stage = make_stage()
     stage.metadata = {**stage.metadata, "settings": asdict(settings)}
     return train(stage, how, folder, resume=resume)
+
+
+# Of each stage, the settings that its weights come from, beside its own in [train]. The residual stage follows the generator's.
+_WEIGHTS_COME_FROM = {
+    "tokenizer": ("tokenizer_start", "data", "tokenizer"),
+    "decoder": ("decoder_start", "data"),
+    "generator": ("generator_start", "data", "rows", "generator", "aligner", "text", "masking", "learning"),
+    "residual": (),
+    "evaluator": ("data", "rows.captions", "rows.seed", "text", "evaluator"),
+}
+_OF_REPORTS = ("validate_every", "checkpoint_every", "log_every")
+
+
+def _changes(folder: Path, settings: RunSettings) -> list[str]:
+    """What a finished stage was trained with that is another now: "masking.strategy=random, now key_frames"."""
+    stored = checkpoint.load(folder / "last.safetensors", groups=()).info["metadata"]["settings"]
+    before, now = (dict(_flat(table)) for table in (stored, json.loads(json.dumps(asdict(settings)))))
+    parts = (*_WEIGHTS_COME_FROM.get(folder.name, ()), f"train.{folder.name}")
+    return [
+        f"{name}={before[name]}, now {value}"
+        for name, value in now.items()
+        if any(f"{name}.".startswith(f"{part}.") for part in parts)
+        and not name.endswith(_OF_REPORTS)
+        and before.get(name, value) != value  # a setting that is newer than the checkpoint is no change
+    ]
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
 
 
 def finished(folder: Path, steps: int) -> TrainResult | None:

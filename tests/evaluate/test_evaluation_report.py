@@ -150,9 +150,7 @@ def test_pages_of_one_model_on_other_data_or_by_another_evaluator_stand_side_by_
     for kind, released in (("starter", False), ("babel", True), ("humanml3d", False), ("humanml3d", True)):
         result = evaluation()
         result.data["kind"] = kind
-        write_evaluation(
-            result, tmp_path / "benchmarks", about={}, evaluator="made up", released=released
-        )
+        write_evaluation(result, tmp_path / "benchmarks", about={}, evaluator="made up", released=released)
     pages = {page.stem: page.read_text().splitlines()[0] for page in tmp_path.glob("benchmarks/*.md")}
     assert pages == {
         "evaluation_tiny": "# Evaluation of tiny",

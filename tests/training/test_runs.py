@@ -170,6 +170,30 @@ def test_a_finished_stage_is_not_built_again(trained, prepared, monkeypatch):
     assert again == results["tokenizer"]
 
 
+def test_a_finished_stage_that_was_trained_with_other_settings_says_so(
+    trained, prepared, monkeypatch, capsys
+):
+    monkeypatch.setattr(runs, "load_text_encoder", lambda settings: LetterEncoder())
+    run, results = trained
+    settings = tiny_settings(prepared)
+    other = replace(
+        settings,
+        masking=replace(settings.masking, strategy="random"),
+        sampling=replace(settings.sampling, steps=3),  # of the export alone
+        train=replace(settings.train, generator=replace(settings.train.generator, seed=7, log_every=1)),
+    )
+    for train in (runs.train_tokenizer, runs.train_generator):
+        assert train(settings, run, resume=True).finished
+        assert capsys.readouterr().err == ""
+    assert runs.train_tokenizer(other, run, resume=True) == results["tokenizer"]
+    assert capsys.readouterr().err == ""  # none of these is the tokenizer's
+    assert runs.train_generator(other, run, resume=True) == results["generator"]
+    said = capsys.readouterr().err
+    assert f"{run / 'generator'} is finished and stays as it is" in said
+    was = settings.masking.strategy
+    assert f": masking.strategy={was}, now random, train.generator.seed=0, now 7. Delete it" in said
+
+
 def test_the_residual_stage_goes_on_with_the_residual_codebooks_alone(
     trained, prepared, tmp_path, monkeypatch
 ):
