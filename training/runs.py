@@ -319,20 +319,24 @@ def generator_rows(
 ) -> GeneratorRows:
     """The token rows of a tokenizer, kept in ``<home>/rows-*``.
 
-    Rows depend on the tokenizer and the data, so another tokenizer and data prepared anew get other rows. They don't depend on
-    ``rows.text_tokens``, which only joins their prompts.
+    Rows depend on the tokenizer and the data, so another tokenizer and data prepared anew get other rows, and those from before
+    are removed. They don't depend on ``rows.text_tokens``, which only joins their prompts.
     """
     key = hashlib.sha256(safetensors.torch.save(tokenizer.state_dict()))
     key.update(f"{ROWS_VERSION} {data_key(settings.data)}".encode())
     for part in (settings.data, replace(settings.rows, text_tokens="prompt")):
         key.update(json.dumps(asdict(part)).encode())
-    return generator_stage.load_rows(
+    cache = home / f"rows-{key.hexdigest()[:12]}"
+    rows = generator_stage.load_rows(
         tokenizer=tokenizer,
         data=lambda: MotionData(settings.data),
         encoder=encoder,
         settings=settings.rows,
-        cache=home / f"rows-{key.hexdigest()[:12]}",
+        cache=cache,
     )
+    for old in set(home.glob(f"rows-{'[0-9a-f]' * 12}")) - {cache}:
+        shutil.rmtree(old, ignore_errors=True)
+    return rows
 
 
 def train_evaluator(settings: RunSettings, run: Path, *, resume: bool) -> TrainResult:

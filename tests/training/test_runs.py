@@ -159,8 +159,11 @@ def test_data_prepared_anew_get_other_token_rows(trained, prepared, tmp_path):
     rests = ("a person rests",)
     clips = [replace(clip, captions=rests, mirrored_captions=rests) for clip in read_manifest(folder)]
     write_manifest(folder, clips)
+    [before] = tmp_path.glob("rows-*")
+    (tmp_path / "rows-of-mine").mkdir()
     assert said() == set(rests)
-    assert len(list(tmp_path.glob("rows-*"))) == 2
+    # Those from before are removed, and nothing else.
+    assert not before.exists() and len(list(tmp_path.glob("rows-*"))) == 2
 
 
 def test_a_finished_stage_is_not_built_again(trained, prepared, monkeypatch):
