@@ -94,7 +94,7 @@ def directional_set(whole: EvaluationSet, named: Iterable[Direction] = ("side", 
 def _words(caption: str) -> list[str]:
     """Lower case. "counter-clockwise", "counter clockwise", "u-turn" and "left-handed" become one word."""
     text = re.sub(r"\b(counter|anti)[\s-]+(clockwise)", r"\1\2", caption.lower())
-    text = re.sub(r"\bu[\s-]turn", "uturn", text)
+    text = re.sub(r"\bu[\s-]turn(s|ed|ing)?\b", "uturn", text)
     return _WORD.findall(text)
 
 

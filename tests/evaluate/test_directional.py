@@ -23,6 +23,8 @@ from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
         ("steps leftwards.", {"side"}),
         ("turns around", {"turn"}),
         ("makes a U-turn", {"turn"}),
+        ("takes two u-turns", {"turn"}),
+        ("keeps U-turning", {"turn"}),
         ("spins 360 degrees", {"turn"}),
         ("turns to the right before walking on", {"side", "turn"}),
         ("gets right back up to standing", set()),
