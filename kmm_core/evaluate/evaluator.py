@@ -167,6 +167,8 @@ class Evaluator(nn.Module):
         settings: sizes.
         num_classes: P; 0 for an evaluator without parts of speech.
         unused: last columns that are not looked at (HumanML3D's foot contacts).
+        rest_seen: whether the convolutions of a clip's last step see the frames behind it that make no step of four, as in
+            the published evaluators; in ours they are zeros.
     """
 
     def __init__(
@@ -177,9 +179,10 @@ class Evaluator(nn.Module):
         *,
         num_classes: int = 0,
         unused: int = 0,
+        rest_seen: bool = False,
     ):
         super().__init__()
-        self.settings, self.used = settings, num_features - unused
+        self.settings, self.used, self.rest_seen = settings, num_features - unused, rest_seen
         self.sizes = {
             "num_features": num_features,
             "word_width": word_width,
@@ -201,19 +204,22 @@ class Evaluator(nn.Module):
 
         Args:
             features: not normalised, [B, F, D]; anything may stand behind a clip's own frames.
-            frames: of each clip, [B]; at least 4. A rest of less than 4 frames is dropped.
+            frames: of each clip, [B]; at least 4. A rest of less than 4 frames makes no step; see ``rest_seen``.
 
         Returns:
             [B, C].
         """
-        steps = frames.clamp(max=self.settings.max_frames) // FRAMES_PER_STEP
-        longest = int(steps.max()) * FRAMES_PER_STEP
+        frames = frames.clamp(max=self.settings.max_frames)
+        steps = frames // FRAMES_PER_STEP
+        seen = frames if self.rest_seen else steps * FRAMES_PER_STEP
+        longest = int(seen.max())
         x = ((features - self.mean) / self.std)[:, :longest, : self.used]
-        real = torch.arange(longest, device=x.device) < steps[:, None] * FRAMES_PER_STEP
+        real = torch.arange(longest, device=x.device) < seen[:, None]
         x = x.masked_fill(~real[..., None], 0)
         # The published evaluators see a clip behind which zeros fill up to max_frames. One more step of them gives
         # the same, and the same for every batch that a clip may stand in.
-        after = min(FRAMES_PER_STEP, self.settings.max_frames // FRAMES_PER_STEP * FRAMES_PER_STEP - longest)
+        room = self.settings.max_frames // FRAMES_PER_STEP * FRAMES_PER_STEP - longest
+        after = max(0, min(FRAMES_PER_STEP, room))
         movements = self.movement_encoder(functional.pad(x, (0, 0, 0, after)))
         return self.motion_encoder(movements, steps)
 

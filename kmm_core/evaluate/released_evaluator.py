@@ -80,6 +80,7 @@ def load_released_evaluator(
         _settings(tensors, about, weights),
         num_classes=len(CLASSES),
         unused=about.unused,
+        rest_seen=True,
     )
     tensors["mean"], tensors["std"] = (
         _statistics(normalisation / name, about.num_features) for name in ("mean.npy", "std.npy")

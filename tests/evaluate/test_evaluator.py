@@ -74,9 +74,11 @@ def sequence_by_hand(encoder: SequenceEncoder, inputs):
 
 def motion_by_hand(evaluator: Evaluator, features):
     """The published way: normalise, zeros behind up to the longest, convolve all of it, keep the real steps."""
+    features = features[: SMALL.max_frames]
     steps = len(features) // 4
+    seen = len(features) if evaluator.rest_seen else 4 * steps
     x = torch.zeros(SMALL.max_frames, 5)
-    x[: 4 * steps] = ((features - evaluator.mean) / evaluator.std)[: 4 * steps, :5]
+    x[:seen] = ((features - evaluator.mean) / evaluator.std)[:seen, :5]
     for layer in (evaluator.movement_encoder.main[0], evaluator.movement_encoder.main[3]):
         wide = torch.zeros(len(x) + 2, x.shape[1])
         wide[1:-1] = x
@@ -86,7 +88,10 @@ def motion_by_hand(evaluator: Evaluator, features):
     return sequence_by_hand(evaluator.motion_encoder, (x @ out.weight.T + out.bias)[:steps])
 
 
-def test_motion_embeddings_are_those_of_zeros_up_to_the_longest(evaluator):
+@pytest.mark.parametrize("rest_seen", [False, True])
+def test_motion_embeddings_are_those_of_zeros_up_to_the_longest(evaluator, rest_seen):
+    """And of a rest that makes no step, in a released evaluator: BABEL's clips are of any length."""
+    evaluator.rest_seen = rest_seen
     frames = [40, 17, 4, 39]
     features = torch.randn(4, 45, 7)
     expected = torch.stack(
@@ -96,6 +101,11 @@ def test_motion_embeddings_are_those_of_zeros_up_to_the_longest(evaluator):
     torch.testing.assert_close(found, expected)
     short = evaluator.embed_motion(features[1:3, :20], torch.tensor(frames[1:3]))
     torch.testing.assert_close(short, expected[1:3])
+    alone = [
+        evaluator.embed_motion(features[row : row + 1], torch.tensor(frames[row : row + 1]))
+        for row in range(4)
+    ]
+    torch.testing.assert_close(torch.cat(alone), expected)
     cut = evaluator.embed_motion(features[:1], torch.tensor([45]))  # longer than max_frames
     torch.testing.assert_close(cut, expected[:1])
 

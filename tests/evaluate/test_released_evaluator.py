@@ -109,6 +109,7 @@ def test_a_release_is_loaded_as_it_is(tmp_path, release, columns, features, lega
         for name, tensor in getattr(evaluator, part).state_dict().items():
             assert torch.equal(tensor, state[part][name]), f"{part}.{name}"
     assert evaluator.settings.max_frames == {"humanml3d": 196, "babel": 200}[release]
+    assert evaluator.rest_seen
     np.testing.assert_allclose(evaluator.std.numpy(), np.load(tmp_path / "std.npy"), rtol=1e-6)
 
     motion = np.random.default_rng(1).normal(size=(42, features)).astype(np.float32)
