@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import KmmError
 from ..motion import rotations
+from ..motion.rotations import Array
 from .skeletal import SourceMotion
 
 MAX_FILE_BYTES = 1 << 29
@@ -85,12 +86,12 @@ def _parse_asf(path: Path) -> dict:
                     dof[bone] = []
                     axis[bone] = (np.zeros(3), "XYZ")
                 elif key == "direction":
-                    direction[bone] = np.array(rest.split(), dtype=float)
+                    direction[bone] = _numbers(rest.split(), 3)
                 elif key == "length":
-                    length[bone] = float(rest)
+                    length[bone] = _numbers([rest], 1)
                 elif key == "axis":
                     x, y, z, *order = rest.split()
-                    axis[bone] = (np.array([x, y, z], dtype=float), order[0] if order else "XYZ")
+                    axis[bone] = (_numbers([x, y, z], 3), order[0] if order else "XYZ")
                 elif key == "dof":
                     dof[bone] = rest.lower().split()
             elif section == ":hierarchy" and key not in ("begin", "end"):
@@ -109,8 +110,8 @@ def _parse_asf(path: Path) -> dict:
                 "bad_asf", path, f"has {what}; expected an Acclaim skeleton with :bonedata and :hierarchy."
             )
         dof["root"] = root["order"].lower().split()
-        axis["root"] = (np.array(root["orientation"].split(), dtype=float), root["axis"])
-        position = np.array(root["position"].split(), dtype=float)
+        axis["root"] = (_numbers(root["orientation"].split(), 3), root["axis"])
+        position = _numbers(root["position"].split(), 3)
     except (ValueError, KeyError, IndexError) as error:
         raise _fail("bad_asf", path, f"has a line that does not parse ({str(error)[:60]}).") from error
     known = {"tx", "ty", "tz", "rx", "ry", "rz", "l"}
@@ -126,6 +127,13 @@ def _parse_asf(path: Path) -> dict:
         "names": names, "parents": parents, "direction": direction, "length": length,
         "axis": axis, "dof": dof, "degrees": degrees, "position": position,
     }  # fmt: skip
+
+
+def _numbers(words: list[str], count: int) -> Array:
+    numbers = np.array(words, dtype=float)
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise ValueError(f"expected {count} numbers, got {' '.join(words)!r}")
+    return numbers
 
 
 def _parents_first(path: Path, names: list[str], parents: dict[str, str]) -> list[str]:

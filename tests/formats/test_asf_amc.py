@@ -89,6 +89,8 @@ def test_a_bone_turns_about_the_axes_of_its_own_frame(read):
     knee = read().local_rotations[1, 2]
     axis = [np.cos(np.deg2rad(20)), np.sin(np.deg2rad(20)), 0]
     assert rotations.angle_between(knee, rotations.from_axis_angle(axis, np.pi / 2)) < 1e-9
+    without = read(asf=ASF.replace("axis 0 0 20 XYZ\n    dof rx\n", "dof rx\n")).local_rotations[1, 2]
+    assert rotations.angle_between(without, rotations.from_axis_angle([1.0, 0, 0], np.pi / 2)) < 1e-9
 
 
 def test_the_root_turns_about_x_then_y_then_z_of_the_world(read):
@@ -125,6 +127,16 @@ BROKEN = {
     "a loop": (AMC, ASF.replace("root lfemur", "ltibia lfemur"), "bad_asf", "does not hang from the root"),
     "no length": (AMC, ASF.replace("length 6", ""), "bad_asf", "'ltibia' lacks"),
     "a bad number": (AMC, ASF.replace("length 6", "length six"), "bad_asf", "does not parse"),
+    "a length that is none": (AMC, ASF.replace("length 6", "length nan"), "bad_asf", "expected 1 numbers"),
+    "a short direction": (
+        AMC,
+        ASF.replace("direction 0 -1 0", "direction 0 -1"),
+        "bad_asf",
+        "expected 3 numbers",
+    ),
+    "a short position": (AMC, ASF.replace("position 0 0 0", "position 0 0"), "bad_asf", "got '0 0'"),
+    "a short orientation": (AMC, ASF.replace("orientation 0 0 0", "orientation 0"), "bad_asf", "got '0'"),
+    "no direction": (AMC, ASF.replace("direction 0 -1 0", ""), "bad_asf", "'lfemur' lacks"),
     "a bad dof": (AMC, ASF.replace("dof rx\n", "dof wx\n"), "bad_asf", "'wx'"),
     "a bad axis": (AMC, ASF.replace("axis 0 0 20 XYZ", "axis 0 0 20 XXZ"), "bad_asf", "'XXZ'"),
     "no asf at all": (AMC, "HIERARCHY\nROOT Hips\n", "bad_asf", "no bones"),
