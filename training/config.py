@@ -261,7 +261,7 @@ def _value(kind: Any, given: Any, path: str, problems: list[str]) -> Any:
             attempts.append(attempt)
         problems += attempts[0]
     elif origin is Literal:
-        if given in inner and type(given) in {type(choice) for choice in inner}:
+        if given in inner:
             return given
         problems.append(f"{path} is {_shown(given)}; expected one of {', '.join(map(repr, inner))}.")
     elif origin in (tuple, list) and isinstance(given, list):

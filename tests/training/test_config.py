@@ -59,14 +59,14 @@ def test_values_arrive_with_their_types():
         "folder": "data",
         "sizes": [1, 2],
         "pair": [1, 2.5],
-        "names": ["n"],
+        "names": ["n", "m"],
         "limits": {"low": 1},
         "maybe": 4,
         "either": "text",
         "inner": {"rate": 2, "kind": "b"},
     }
     assert config.build(Outer, table, name="x") == Outer(
-        3, "y", True, Path("data"), (1, 2), (1.0, 2.5), ["n"], {"low": 1.0}, 4, "text", Inner(2.0, "b")
+        3, "y", True, Path("data"), (1, 2), (1.0, 2.5), ["n", "m"], {"low": 1.0}, 4, "text", Inner(2.0, "b")
     )
     assert type(config.build(Outer, table, name="x").inner.rate) is float
 
