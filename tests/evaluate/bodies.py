@@ -126,6 +126,34 @@ def bow(degrees: float = 45, frames: int = 75) -> MotionClip:
     return clip(root, local)
 
 
+def bend_down(degrees: float = 110, frames: int = 75) -> MotionClip:
+    """The trunk tips over the hips while the arms hang."""
+    root, local = standing(frames)
+    lean = np.radians(degrees) * bump(frames)
+    turn_joint(local, "pelvis", X, lean)
+    for joint in ("left_hip", "right_hip", "left_shoulder", "right_shoulder"):
+        turn_joint(local, joint, X, -lean)
+    return on_floor(root, local)
+
+
+def sit(frames: int = 60) -> MotionClip:
+    """Down onto a seat behind the feet, and it stays there."""
+    root, local = standing(frames)
+    level = np.pi / 2 * np.clip(np.linspace(0, 2, frames), 0, 1)
+    for side in ("left", "right"):
+        turn_joint(local, f"{side}_hip", X, -level)
+        turn_joint(local, f"{side}_knee", X, level)
+    return on_floor(root, local)
+
+
+def throw(side: str, frames: int = 60) -> MotionClip:
+    """The arm goes up before the body, and from over the head comes forward in 0.2 s."""
+    root, local = standing(frames)
+    degrees = np.interp(np.arange(frames), [0, 30, 36, frames - 1], [0, 190, 70, 0])
+    turn_joint(local, f"{side}_shoulder", X, -np.radians(degrees))
+    return clip(root, local)
+
+
 def hop(height: float = 0.3, frames: int = 60) -> MotionClip:
     root, local = standing(frames)
     seconds = np.arange(frames) / FPS - 0.7

@@ -95,13 +95,16 @@ def test_diversity_nears_the_mean_of_all_pairs(rng):
     found = np.mean([metrics.diversity(embeddings, rng) for _ in range(20)])
     assert found == pytest.approx(everyone, rel=0.01)
     assert metrics.diversity(np.ones((300, 6)), rng) == 0
+    # Without repeats each half is both of two: the pairs are equal or crossed, never one of each.
+    assert {metrics.diversity([[0.0], [2.0]], rng, pairs=2) for _ in range(20)} == {0.0, 2.0}
 
 
 def test_multimodality_is_within_prompts_only(rng):
     # Two prompts far apart; two samples each at distance 2, so a pair is 0 or 2 apart, 1 on average.
     embeddings = np.array([[[0.0], [2.0]], [[100.0], [102.0]]])
-    found = np.mean([metrics.multimodality(embeddings, rng, pairs=2) for _ in range(400)])
-    assert found == pytest.approx(1.0, abs=0.15)
+    found = [metrics.multimodality(embeddings, rng, pairs=2) for _ in range(400)]
+    assert np.mean(found) == pytest.approx(1.0, abs=0.15)
+    assert set(found) == {0.0, 2.0}  # without repeats
 
 
 def test_jerk_of_polynomials():

@@ -36,14 +36,19 @@ BODIES = {
     "bows": bodies.bow(),
     "stands still": bodies.still(),
     "lies down": bodies.lie(),
+    "kicks": bodies.lift_leg("left", frames=25),
+    "throws": bodies.throw("left"),
+    "sits": bodies.sit(),
+    "lunges": bodies.crouch(spread=0.5),
+    "bends down": bodies.bend_down(),
 }
 
 YES = {
-    "raises hand": ("raises hand", "both", "waves"),
-    "raises an arm": ("raises hand", "both", "waves"),
+    "raises hand": ("raises hand", "both", "waves", "throws"),
+    "raises an arm": ("raises hand", "both", "waves", "throws"),
     "raises both arms": ("both",),
     "waves": ("waves",),
-    "raises leg": ("raises leg",),
+    "raises leg": ("raises leg", "kicks"),
     "turns": ("turns", "runs in a curve"),
     "walks forward": ("walks forward", "turns"),
     "walks backward": ("walks backward",),
@@ -55,6 +60,11 @@ YES = {
     "bows": ("bows",),
     "stands still": ("stands still",),
     "lies down": ("lies down",),
+    "kicks": ("kicks",),
+    "throws": ("throws",),
+    "sits": ("sits",),
+    "lunges": ("lunges",),
+    "bends down": ("bends down",),
 }
 
 
