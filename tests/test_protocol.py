@@ -93,7 +93,7 @@ def test_every_message_arrives_as_it_was(message):
 
 
 def test_a_take_in_pieces_is_the_whole_take():
-    clip = _clip(2 * PART_FRAMES + 5)
+    clip = _clip(2 * PART_FRAMES + 1)
     parts = list(clip_parts("a", 0, clip))
     assert [part.start for part in parts] == [0, PART_FRAMES, 2 * PART_FRAMES]
     assert np.array_equal(np.concatenate([part.root_positions for part in parts]), clip.root_positions)

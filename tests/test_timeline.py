@@ -104,7 +104,15 @@ def test_the_examples_say_the_same(name):
 @pytest.mark.parametrize("suffix", [".json", ".srt", ".csv", ".txt"])
 @pytest.mark.parametrize("fps", [24 / 1.001, 24.0, 29.97, 30.0, 240.0])
 def test_round_trip(tmp_path, suffix, fps):
-    tricky = Timeline(fps, (Prompt('he said "go", then ran', 7, 90), Prompt("ends; here 👋", 91, 1000)))
+    hour = round(3600 * fps)
+    tricky = Timeline(
+        fps,
+        (
+            Prompt('he said "go", then ran', 7, 90),
+            Prompt("goes on", 91, hour // 7),
+            Prompt("ends; here 👋", hour // 2, hour - 1),
+        ),
+    )
     for timeline in (shots(fps), tricky):
         write_timeline(tmp_path / f"t{suffix}", timeline)
         assert read_timeline(tmp_path / f"t{suffix}", fps=fps) == timeline
@@ -122,7 +130,7 @@ def test_pauses_in_text_leave_gaps_and_do_not_count_as_prompts(tmp_path):
 
 def test_csv_reads_seconds_semicolons_and_its_own_fps(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_bytes("\ufeff# fps: 24\r\ntext;start_seconds;end_seconds\r\nwalk;0;1.5\r\n\r\n".encode())
+    path.write_bytes("\ufeff# fps: 24\r\ntext;start_seconds;end_seconds\r\n\r\n;;\r\nwalk;0;1.5\r\n".encode())
     assert read_timeline(path) == Timeline(24, (Prompt("walk", 0, 36),))
 
 
@@ -171,6 +179,7 @@ JSON_PROMPT = '{"fps": 30, "prompts": [{"text": "a", "start": 0, "end": %s}]}'
         ("t.srt", "1\n00:00:02,000 --> 00:00:01,000\nwalk\n", "bad_frames", "60 to 30"),
         ("t.srt", "1\n00:00:00,000 --> 99999999:00:01,000\nwalk\n", "timeline_too_long", "at most 3600"),
         ("t.csv", "walk,0,30\n", "bad_timeline_file", "name the columns"),
+        ("t.csv", "text,start,end\n,0,30\n", "empty_prompt", "frames 0 to 30"),
         ("t.csv", "text,start,end\nwalk,0\n", "bad_timeline_file", "line 2: 2 fields"),
         ("t.csv", "text,start,end\nwalk,0,soon\n", "bad_frames", "line 2: end=soon"),
         ("t.csv", 'text,start,end\n"walk,0,30\n', "bad_timeline_file", "not CSV"),

@@ -25,22 +25,24 @@ def write_list(tmp_path: Path, *entries: object) -> str:
 
 def test_one_shot_from_the_command_line():
     (shot,) = shots_of(
-        *shlex.split("--timeline a/walk.srt --seed 7 --takes 2 --save o.blend --engine cycles --root object"),
-        *shlex.split("--start-from pose --quality draft --guidance 2.5 --resolution 640x360 --start -10"),
+        *shlex.split(
+            "--timeline a/walk.srt --seed 2147483647 --takes 2 --save o.Blend --engine cycles --root object"
+        ),
+        *shlex.split("--start-from pose --quality draft --guidance 0 --resolution 640x362 --start -10"),
         *shlex.split("--render f/ --render f.MP4 --export o.fbx --reduce-keys"),
     )
     assert shot == Shot(
         name="walk",
         timeline="a/walk.srt",
-        seed=7,
+        seed=2147483647,
         takes=2,
-        save="o.blend",
+        save="o.Blend",
         engine="CYCLES",
         root="OBJECT",
         start_from="POSE",
         quality="DRAFT",
-        guidance=2.5,
-        resolution=(640, 360),
+        guidance=0,
+        resolution=(640, 362),
         start=-10,
         render=("f/", "f.MP4"),
         export=("o.fbx",),
@@ -97,6 +99,7 @@ def test_a_list_has_defaults_from_the_command_line_and_paths_beside_itself(tmp_p
         ("{}", "is not a list of shots"),
         ("[]", "is not a list of shots"),
         ("[3]", "is not a list of shots"),
+        ("3", "is not a list of shots"),
         ('[{"name": "a"}, {"name": "a"}]', 'Two shots are called "a"'),
         (
             '[{"name": "a", "save": "x.blend"}, {"name": "b", "save": "x.blend"}]',
@@ -209,6 +212,7 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
         ("render", "film.avi", "a folder that ends in /"),
         ("resolution", "640", "such as 1280x720"),
         ("resolution", "641x360", "even numbers"),
+        ("resolution", "640x361", "even numbers"),
         ("resolution", "0x360", "a whole number from 16"),
         ("armature", "  ", "a text"),
         ("name", "a/b", "part of a file's name"),

@@ -16,7 +16,7 @@ from kmm_core.skeleton import JOINT_NAMES
 SMALL = """HIERARCHY
 ROOT Hips
 {
-  OFFSET 0.0 90.0 0.0
+  OFFSET 0.0 200.0 0.0
   CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
   JOINT Spine
   {
@@ -86,6 +86,7 @@ def test_rotation_channels_apply_in_the_order_of_each_joint(save):
         .replace("MOTION", "motion")
         .replace("Frame Time", "Frame time"),
         SMALL.replace("Frames:", "FRAMES :").replace("Frame Time:", "FRAME  TIME:"),
+        SMALL.replace(" 0\n1 96", " 0 1 96"),
     ],
     ids=[
         "crlf",
@@ -99,6 +100,7 @@ def test_rotation_channels_apply_in_the_order_of_each_joint(save):
         "cr",
         "small",
         "spaces",
+        "frames in one line",
     ],
 )
 def test_spellings_that_exporters_use_read_alike(save, text):
@@ -141,14 +143,14 @@ BROKEN = {
     "a word in the motion": (SMALL.replace("1 96 3", "1 oops 3"), "numbers only"),
     "a number too many in every frame": (SMALL.replace(" 0\n", " 0 7\n").replace(" 60\n", " 60 7\n"), "10 numbers"),
     "decimal commas": (SMALL.replace("0.0 10.0 0.0", "0,0 10,0 0,0"), "decimal points"),
-    "nan": (SMALL.replace("1 96 3", "1 nan 3"), "not finite in frame 1"),
+    "nan": (SMALL.replace("1 96 3", "1 96 nan"), "not finite in frame 1"),
     "an offset too short": (SMALL.replace("0.0 10.0 0.0", "0.0 10.0"), "three numbers"),
     "an unknown channel": (SMALL.replace("3 Yrotation", "3 Wrotation"), "CHANNELS"),
     "a wrong channel count": (SMALL.replace("CHANNELS 3", "CHANNELS 4"), "CHANNELS"),
     "a brace too many": (SMALL.replace("MOTION", "}\nMOTION"), "too many"),
     "a brace missing": (SMALL.replace("}\nMOTION", "MOTION"), "not closed"),
     "a brace out of place": (SMALL.replace("ROOT Hips\n{", "{\nROOT Hips\n{"), "follows no ROOT"),
-    "a stray line": (SMALL.replace("  OFFSET 0.0 90.0", "  BONE 1\n  OFFSET 0.0 90.0"), "'BONE 1'"),
+    "a stray line": (SMALL.replace("  OFFSET 0.0 200.0", "  BONE 1\n  OFFSET 0.0 200.0"), "'BONE 1'"),
     "no joints": ("HIERARCHY\nMOTION\nFrames: 1\nFrame Time: 0.1\n", "no joints"),
     "no channels": (
         "HIERARCHY\nROOT a\n{\nOFFSET 0 0 0\n}\nMOTION\nFrames: 1\nFrame Time: 0.1\n",

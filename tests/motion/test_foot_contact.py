@@ -196,6 +196,8 @@ def test_straight_legs_reach_their_plants_by_a_lower_pelvis():
     drop = clip.root_positions[:, 1] - cleaned.root_positions[:, 1]
     assert 0.0005 < drop.max() < 0.02
     assert foot_contact.foot_slide(cleaned) < 0.15 * foot_contact.foot_slide(clip)
+    heights = cleaned.joint_positions()[:, FEET, 1] - clip.joint_positions()[:, FEET, 1]
+    assert np.abs(heights).max() < 1e-9
 
 
 def test_knees_keep_pointing_where_they_did():
@@ -255,6 +257,19 @@ def test_lying_and_sitting_still_are_untouched(pose):
         clip = MotionClip(np.tile([0.0, 0.12, 0.0], (40, 1)), local, 30.0)
     cleaned = foot_contact.clean_feet(clip)
     np.testing.assert_allclose(cleaned.joint_positions(), clip.joint_positions(), atol=1e-6)
+
+
+def test_who_lies_and_slides_is_not_pressed_into_the_floor():
+    """The feet are out of the legs' reach then, but sinking would not bring the hips nearer."""
+    clip = crouching_clip(40, bend=0)
+    local = clip.local_rotations.copy()
+    local[:, 0] = rotations.from_axis_angle([1.0, 0, 0], -np.pi / 2)
+    path = np.zeros((40, 3))
+    path[:] = 0, 0.08, 0
+    path[:, 2] = np.linspace(0, -0.1, 40)
+    clip = MotionClip(path, local, 30.0)
+    assert foot_contact.detect_contacts(clip).any()
+    np.testing.assert_array_equal(foot_contact.clean_feet(clip).root_positions, path)
 
 
 def skating_clip(num_frames: int, seed: int = 0) -> MotionClip:

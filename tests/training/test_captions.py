@@ -83,6 +83,7 @@ def test_mirroring_twice_gives_the_sentence_back(text, _):
         ("bow", "bows", "bowing", "bowed"),
         ("do", "does", "doing", "did"),
         ("stride", "strides", "striding", "strode"),
+        ("carry", "carries", "carrying", "carried"),
     ],
 )
 def test_verbs(verb, third, gerund, past):
@@ -183,3 +184,11 @@ def test_who_it_is_says_nothing_about_what_they_do():
     ]
     assert {text.split()[1] for text in captions if text.startswith("a ")} >= {"dancer", "boxer", "child"}
     assert not [text for text in captions if re.search(r"[\[\]|]|\ba [aeiou]", text)]
+
+
+def test_a_style_of_one_gender_names_no_other():
+    def text(style):
+        return " ".join(text for n in range(20) for text in write_captions(clauses, seed=str(n), style=style))
+
+    clauses, women = ("<raise> ~ [arm|hand|leg|elbow]",), r"\b(woman|girl|she|her)\b"
+    assert re.search(women, text(Style())) and not re.search(women, text(Style(woman=False)))
