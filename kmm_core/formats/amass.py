@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -233,7 +234,7 @@ def _poses(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, Array]:
     """The model's name and the rotation vectors of the 22 joints, [F, 22, 3]."""
     if "poses" in arrays:
         flat = arrays["poses"]
-        flat = flat.reshape(len(flat), -1) if flat.ndim == 3 else flat
+        flat = flat.reshape(len(flat), math.prod(flat.shape[1:])) if flat.ndim == 3 else flat
         if flat.ndim != 2 or flat.shape[1] not in _MODEL_OF_WIDTH:
             raise _bad(
                 path,
@@ -288,7 +289,7 @@ def _fps(path: Path, arrays: dict[str, np.ndarray]) -> float:
 
 
 def _gender(arrays: dict[str, np.ndarray]) -> str:
-    value = np.asarray(arrays.get("gender", "neutral")).reshape(-1)[0]
+    value = next(iter(np.asarray(arrays.get("gender")).reshape(-1)), None)
     text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
     return text if text in _GENDERS else "neutral"
 

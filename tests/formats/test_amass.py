@@ -173,12 +173,14 @@ def test_layouts(tmp_path, arrays):
         ({"mocap_framerate": "fast"}, "not a positive number"),
         ({"poses": amass_poses(100)}, r"poses has shape \[30, 100\]; expected"),
         ({"poses": amass_poses(frames=0), "trans": np.zeros((0, 3))}, "no frame"),
+        ({"poses": np.zeros((0, 52, 3)), "trans": np.zeros((0, 3))}, "no frame"),
         ({"poses": amass_poses(frames=29)}, r"trans has shape \[30, 3\]; poses has 29 frames"),
         ({"poses": amass_poses() * np.nan}, "poses hold NaN"),
-        ({"trans": np.full((FRAMES, 3), np.inf)}, "trans holds NaN or infinity"),
+        ({"trans": np.where(np.eye(FRAMES, 3), np.inf, 0)}, "trans holds NaN or infinity"),
         ({"poses": np.array([{"a": 1}], dtype=object)}, "never loaded"),
         ({"poses": np.full((FRAMES, 156), "x")}, "not numbers"),
         ({"poses": None, "root_orient": np.zeros((3, 3)), "pose_body": np.zeros((4, 63))}, "do not fit"),
+        ({"poses": None, "root_orient": np.zeros((63, 3)), "pose_body": np.zeros(63)}, "do not fit"),
     ],
 )
 def test_bad_files(tmp_path, arrays, message):
@@ -259,6 +261,15 @@ def test_missing_body_model_tells_how_to_get_it(tmp_path):
     assert "SMPLH_FEMALE.npz" in caught.value.message
     assert "Register at https://mano.is.tue.mpg.de" in caught.value.hint
     assert "put SMPLH_FEMALE.npz into" in caught.value.hint
+    parts = {"poses": None, "root_orient": amass_poses()[:, :3], "pose_body": np.zeros((FRAMES, 63))}
+    for arrays, name in (
+        ({"gender": np.array([], dtype=str)}, "SMPLH_NEUTRAL"),
+        (parts, "SMPLH_NEUTRAL"),
+        (parts | {"pose_jaw": np.zeros((FRAMES, 3))}, "SMPLX_NEUTRAL"),
+        (parts | {"surface_model_type": "smplx"}, "SMPLX_NEUTRAL"),
+    ):
+        with pytest.raises(KmmError, match=name):
+            read_amass(save(tmp_path / "a.npz", **arrays), tmp_path)
 
 
 def test_missing_smplx_tells_how_to_get_it(tmp_path, monkeypatch):
