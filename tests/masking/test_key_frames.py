@@ -68,10 +68,14 @@ def test_schedule_goes_from_all_to_none():
 
 @pytest.mark.parametrize("strategy", ["key_frame", "random"])
 def test_masker_hides_real_tokens_only_and_at_least_one(strategy):
-    rng = torch.Generator().manual_seed(0)
     lengths = torch.tensor([1, 3, 20, 20] * 8)
+    latents = torch.randn(32, 20, 8, generator=torch.Generator().manual_seed(0))
     valid = torch.arange(20)[None] < lengths[:, None]
-    masked = KeyFrameMasker(MaskingSettings(strategy))(torch.randn(32, 20, 8, generator=rng), valid, rng)
+    masked, again = (
+        KeyFrameMasker(MaskingSettings(strategy))(latents, valid, torch.Generator().manual_seed(1))
+        for _ in range(2)
+    )
+    assert torch.equal(masked, again)
     assert not (masked & ~valid).any()
     assert (masked.sum(-1) >= 1).all()
 
@@ -90,19 +94,25 @@ def test_key_frames_are_masked_more_often_than_the_rest():
     assert abs(share("random")) < 0.05
 
 
-@pytest.mark.parametrize("strategy", ["key_frame", "random"])
+@pytest.mark.parametrize("strategy", ["key_frame", "random", "confidence"])
 def test_a_fixed_ratio_hides_that_share_of_every_sample(strategy):
-    valid = torch.arange(20)[None] < torch.tensor([[1], [10], [20]])
-    latents = torch.randn(3, 20, 8, generator=torch.Generator().manual_seed(0))
+    valid = torch.arange(20)[None] < torch.tensor([[1], [11], [20]])
+    width = 1 if strategy == "confidence" else 8
+    latents = torch.randn(3, 20, width, generator=torch.Generator().manual_seed(0))
     masked = KeyFrameMasker(MaskingSettings(strategy, 0.3))(latents, valid, torch.Generator().manual_seed(0))
-    assert masked.sum(-1).tolist() == [1, 3, 6]
-    best = torch.stack(
-        [
-            row >= row.topk(n).values[-1]
-            for row, n in zip(key_frame_scores(latents, valid), (1, 3, 6), strict=True)
-        ]
-    )
-    assert (masked == best).all() == (strategy == "key_frame")
+    assert masked.sum(-1).tolist() == [1, 4, 6]
+    doubt = latents[..., 0].masked_fill(~valid, -torch.inf)
+    scores = doubt if strategy == "confidence" else key_frame_scores(latents, valid)
+    best = torch.stack([row >= row.topk(n).values[-1] for row, n in zip(scores, (1, 4, 6), strict=True)])
+    assert (masked == best).all() == (strategy != "random")
+
+
+def test_latents_are_not_taken_for_doubt():
+    with pytest.raises(KmmError, match="got latents of 8 numbers; expected one") as caught:
+        KeyFrameMasker(MaskingSettings("confidence"))(
+            torch.zeros(1, 5, 8), torch.ones(1, 5, dtype=torch.bool), torch.Generator()
+        )
+    assert caught.value.code == "no_confidence"
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.5, float("nan")])
