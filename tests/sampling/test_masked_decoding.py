@@ -1,5 +1,6 @@
 """Iterative decoding: all tokens settled, known ones kept, seeds honoured, cancel at once."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,24 @@ def test_all_tokens_are_settled_and_seeds_are_honoured(generator):
     tokens = run(generator)
     assert tokens.shape == (2, 11, 3) and tokens.min() >= 0 and tokens.max() < 16
     assert torch.equal(tokens, run(generator)) and not torch.equal(tokens, run(generator, seed=1))
+
+
+def test_so_many_tokens_of_each_prompt_are_settled_a_step_as_the_schedule_says(generator, monkeypatch):
+    masked, restore = [], generator.restore
+
+    def seen(placed, text, places):
+        masked.append(
+            [
+                int(((placed[row] == MASK_ID) & (places.prompt[row] == prompt)).sum())
+                for row in range(2)
+                for prompt in range(2)
+            ]
+        )
+        return restore(placed, text, places)
+
+    monkeypatch.setattr(generator, "restore", seen)
+    run(generator, settings=replace(SETTINGS, guidance_scale=1))
+    assert masked == [[int(n * math.cos(math.pi / 2 * step / 4)) for n in (6, 5, 3, 8)] for step in range(4)]
 
 
 def test_the_last_codebooks_may_be_left_out(generator):

@@ -46,6 +46,8 @@ def test_centres_lie_where_sentences_gather():
     middles = torch.eye(8)[:4].repeat_interleave(50, dim=0)
     sentences = torch.nn.functional.normalize(middles + 0.05 * torch.randn(200, 8, generator=rng), dim=-1)
     centres = centres_of(sentences, rng, count=16)
+    again = (centres_of(sentences, torch.Generator().manual_seed(1), count=16) for _ in range(2))
+    assert torch.equal(*again)
     torch.testing.assert_close(centres.norm(dim=-1), torch.ones(16))
     assert ((sentences @ centres.T).amax(-1) > 0.98).all()
     assert ((centres @ torch.eye(8)[:4].T).amax(-1) > 0.98).all()
@@ -67,6 +69,7 @@ def test_meanings_take_turns():
     said = [("walk", [f"walks {n}" for n in range(50)]), ("wave", ["waves", "walks 3"]), ("walk", ["goes"])]
     drawn = spread_out(said, 4, torch.Generator().manual_seed(1))
     assert len(drawn) == len(set(drawn)) == 4 and "waves" in drawn
+    assert drawn == spread_out(said, 4, torch.Generator().manual_seed(1))
     everything = spread_out(said, 1000, torch.Generator())
     assert len(everything) == 52 and {"goes", "walks 49"} <= set(everything)
 
