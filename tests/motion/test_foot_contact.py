@@ -164,8 +164,10 @@ def test_a_foot_on_its_ball_turns_freely():
     clip = MotionClip(clip.root_positions, local, clip.fps)
     clip = clip.moved(translation=(0, SOLE_THICKNESS - clip.joint_positions()[0, FEET[1], 1], 0))
     assert not foot_contact.detect_contacts(clip)[:, 0].any()
-    turned = left_foot_headings(foot_contact.clean_feet(clip))
-    np.testing.assert_allclose(turned, left_foot_headings(clip), atol=1)
+    cleaned = foot_contact.clean_feet(clip)
+    np.testing.assert_allclose(left_foot_headings(cleaned), left_foot_headings(clip), atol=1)
+    before, after = (np.ptp(c.joint_positions()[:, FEET[1], [0, 2]], axis=0).max() for c in (clip, cleaned))
+    assert before > 0.04 and after < 1e-3
 
 
 def test_straight_knees_give_way_forward():
@@ -232,6 +234,13 @@ def test_feet_under_the_floor_come_up():
     assert foot_contact.clean_feet(clip).joint_positions()[..., 1].min() > SOLE_THICKNESS - 1e-3
 
 
+def test_the_envelope_is_smooth_and_nowhere_below():
+    values = np.random.default_rng(0).uniform(0, 1, (60, 2)) ** 8
+    envelope = foot_contact._envelope(values, 30.0)
+    assert envelope.shape == values.shape and (envelope >= values - 1e-12).all()
+    assert np.abs(np.diff(envelope, axis=0)).max() <= values.max() / 7  # a mean of three frames either way
+
+
 def test_a_jump_stays_in_the_air():
     clip = jumping_clip()
     cleaned = foot_contact.clean_feet(clip)
@@ -239,6 +248,15 @@ def test_a_jump_stays_in_the_air():
     np.testing.assert_allclose(
         cleaned.joint_positions()[:, FEET, 1], clip.joint_positions()[:, FEET, 1], atol=1e-6
     )
+
+
+def test_before_the_first_plant_and_after_the_last_the_correction_fades():
+    path = np.zeros((60, 3))
+    path[:, 0] = 0.1 * np.arange(60) / 30
+    path[:11, 1] = path[49:, 1] = 0.3
+    clip = carried(crouching_clip(60), path)
+    moved = np.abs(foot_contact.clean_feet(clip).joint_positions() - clip.joint_positions()).max(axis=(1, 2))
+    assert moved[20:40].max() > 0.03 and moved[[0, 1, -2, -1]].max() < 1e-6
 
 
 def test_without_contact_nothing_changes():
