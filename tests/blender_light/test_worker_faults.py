@@ -335,7 +335,12 @@ def test_jobs_behind_a_job_that_kills_the_worker_are_done(make):
 def test_notes_and_seconds_arrive(make):
     client = make("do(receive(), note='The CPU did it.'); receive()")
     job = client.wait(client.generate(request()), 20)
-    assert job.note == "The CPU did it." and job.seconds == {"tokens": 0.1} and client.info.model == "fake"
+    assert (
+        job.note == "The CPU did it."
+        and job.seconds == {"tokens": 0.1}
+        and job.seconds_left is None
+        and client.info.model == "fake"
+    )
 
 
 def test_answers_of_a_cancelled_job_do_not_reach_the_next(make):

@@ -53,6 +53,8 @@ def test_one_bad_frame_raises_no_hand():
 def test_a_wave_swings_and_a_raise_does_not(side):
     assert geometry.waving_hands(bodies.wave(side)) == {side}
     assert geometry.waving_hands(bodies.raise_arm(side)) == frozenset()
+    slow = bodies.wave(side, frames=400, hertz=0.3).slice(80, 320)  # without the way up and down
+    assert geometry.waving_hands(slow) == frozenset()
 
 
 def test_elevation_is_minus_one_level_and_one():

@@ -60,6 +60,11 @@ def test_reads_hierarchy_channels_and_frame_rate(save):
     np.testing.assert_allclose(positions[0, 1], [1 - 10, 95, 3], atol=1e-9)
 
 
+@pytest.mark.parametrize(("written", "fps"), [("0.004167", 240), ("0.041667", 24), ("0.0417083", 23.976)])
+def test_frame_times_of_six_digits_are_whole_rates(save, written, fps):
+    assert read_bvh(save(SMALL.replace("0.033333", written))).fps == pytest.approx(fps, abs=1e-3)
+
+
 def test_rotation_channels_apply_in_the_order_of_each_joint(save):
     scipy_rotation = pytest.importorskip("scipy.spatial.transform").Rotation
     motion = read_bvh(save(SMALL))
