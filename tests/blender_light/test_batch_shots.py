@@ -199,6 +199,7 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
         ("takes", "17", "from 1 to 16"),
         ("start", "now", "a whole number"),
         ("guidance", "nan", "a number from 0 to 20"),
+        ("guidance", True, "a number from 0 to 20"),
         ("guidance", None.__class__, "a number from 0 to 20"),
         ("quality", "great", "draft or standard or best"),
         ("engine", "luxcore", "workbench or cycles or eevee"),

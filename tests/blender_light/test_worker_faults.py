@@ -363,7 +363,9 @@ def test_answers_of_a_cancelled_job_do_not_reach_the_next(make):
 
 
 def test_a_cancel_that_is_not_answered_ends_the_worker(make, tmp_path):
-    client = make("r = receive(); send(READY); time.sleep(60)")
+    # Termination is asked for first; killing it would come too late here.
+    timeouts = Timeouts(cancel=0.3, terminate=60)
+    client = make("r = receive(); send(READY); time.sleep(60)", timeouts=timeouts)
     job = client.generate(request())
     _wait_until(lambda: job.state == "generating", client=client)
     pid = client.pid
