@@ -194,6 +194,7 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
     ("setting", "value", "expected"),
     [
         ("seed", "1.5", "a whole number from 0"),
+        ("seed", 1.5, "a whole number from 0"),
         ("seed", True, "a whole number from 0"),
         ("seed", 2**31, "a whole number from 0"),
         ("takes", "17", "from 1 to 16"),
