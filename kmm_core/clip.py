@@ -30,7 +30,7 @@ class MotionClip:
     fps: float
 
     def __post_init__(self):
-        frames = len(self.root_positions)
+        frames = (*self.root_positions.shape, 0)[0]  # a single number has no frames
         expected = ((frames, 3), (frames, NUM_JOINTS, 4))
         if (self.root_positions.shape, self.local_rotations.shape) != expected or frames == 0:
             raise KmmError(

@@ -43,7 +43,7 @@ def read_joints(path: str | Path) -> Array:
         raise _bad(path, f"it holds {array.dtype}, not numbers", "Save positions as float32.")
     shape = array.shape
     if array.ndim == 2 and shape[1] % 3 == 0:
-        array = array.reshape(shape[0], -1, 3)
+        array = array.reshape(shape[0], shape[1] // 3, 3)
     if array.ndim != 3 or array.shape[1] not in _JOINT_COUNTS or array.shape[2] != 3 or len(array) == 0:
         raise _bad(
             path, f"its shape is {list(shape)}; expected {_LAYOUTS}", "Reorder it to frames, joints, xyz."

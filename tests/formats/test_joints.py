@@ -46,6 +46,7 @@ def bad(array, value):
     [
         (np.zeros((5, 21, 3)), r"shape is \[5, 21, 3\]; expected \[F, 22, 3\]"),
         (np.zeros((5, 65)), r"shape is \[5, 65\]"),
+        (np.zeros((0, 66)), r"shape is \[0, 66\]"),
         (np.zeros((0, 22, 3)), r"shape is \[0, 22, 3\]"),
         (np.zeros((2, 5, 22, 3)), r"shape is \[2, 5, 22, 3\]"),
         (np.array(3.0), r"shape is \[\]"),

@@ -68,6 +68,7 @@ def save(path, **changes):
         ({"fps": np.array(Bomb(), dtype=object)}, "never loaded"),
         ({"root_positions": np.full((20, 3), np.nan)}, "not finite"),
         ({"root_positions": np.zeros((19, 3))}, "expected"),
+        ({"root_positions": np.float64(0)}, r"Got root_positions \(\) and"),
         ({"root_positions": np.array(["x"])}, "not all numbers"),
         ({"root_positions": np.ones((20, 3), complex)}, "not all numbers"),
         ({"root_positions": np.zeros((0, 3)), "local_rotations": np.zeros((0, 22, 4))}, "at least 1"),
