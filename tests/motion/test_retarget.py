@@ -285,6 +285,20 @@ def test_jumps_stay_in_the_air_and_the_floor_is_under_the_feet():
     assert lowest[20:30].min() > 0.4
 
 
+@pytest.mark.parametrize("pitch", [0.15, -0.15])
+def test_feet_that_stand_still_are_flat_however_the_skeleton_was_fitted(pitch):
+    clip = a_walk().slice(0, 1).resample(30.0, num_frames=60)
+    for part, angle in (("hip", 0.0), ("knee", 0.0), ("ankle", pitch)):
+        for side in ("left", "right"):
+            clip.local_rotations[:, JOINT_INDEX[f"{side}_{part}"]] = rotations.from_axis_angle(
+                [1.0, 0, 0], angle
+            )
+    found = to_canonical(in_foreign_skeleton(clip, joint_names_of("mixamo")))
+    ankles = [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]]
+    toward = rotations.rotate(kinematics.global_rotations(found.local_rotations)[:, ankles], [0.0, 0, 1])
+    assert np.abs(toward[..., 1]).max() < 1e-3
+
+
 def test_placement_faces_forward_at_the_origin():
     placed = placement.face_forward(a_walk().moved(yaw=2.2, translation=(3, 0, 4)))
     assert abs(placement.facing(placed)[0]) < 1e-9
