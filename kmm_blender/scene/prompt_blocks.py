@@ -310,7 +310,7 @@ def from_markers(markers: Iterable[tuple[int, str]], end: int, fps: float) -> li
         KmmError: ``no_markers`` where no marker has a name that could be a prompt.
     """
     # Of markers on one frame the last one counts.
-    names = {frame: " ".join(name.split()) for frame, name in sorted(markers, key=lambda marker: marker[0])}
+    names = {frame: " ".join(name.split()) for frame, name in markers}
     frames = sorted(names)
     if frames and end <= frames[-1]:
         end = frames[-1] + max(1, round(DEFAULT_PROMPT_SECONDS * fps))

@@ -118,7 +118,7 @@ def test_a_new_block_goes_behind_the_active_one_where_it_fits_and_else_behind_al
 def test_a_duplicate_keeps_the_length_and_overlaps_nothing():
     copy = duplicate(BLOCKS, 0)
     assert (copy.text, copy.start, copy.end) == ("walks", 130, 180)
-    assert spans([duplicate([Block("a", 0, 5), Block("b", 12, 20)], 0)]) == [(5, 10)]
+    assert spans([duplicate([Block("a", 3, 5), Block("b", 12, 20)], 0)]) == [(5, 7)]
 
 
 def test_split_halves_touch_and_keep_the_text():
@@ -211,9 +211,9 @@ def test_no_drag_ever_makes_an_overlap_or_an_empty_block():
 
 
 def test_an_imported_timeline_keeps_its_seconds_at_the_scenes_frame_rate():
-    timeline = Timeline(30, (Prompt("a", 0, 45), Prompt("b", 45, 100), Prompt("c", 120, 121)))
+    timeline = Timeline(30, (Prompt("a", 0, 45), Prompt("b", 45, 101), Prompt("c", 120, 121)))
     blocks = from_timeline(timeline, 24, 1)
-    assert spans(blocks) == [(1, 37), (37, 81), (97, 98)]
+    assert spans(blocks) == [(1, 37), (37, 82), (97, 98)]
     assert from_timeline(timeline, 30, 0) == [Block(p.text, p.start, p.end) for p in timeline.prompts]
 
 
