@@ -97,7 +97,7 @@ def test_bad_files(folder):
     fails(lambda: data.captions("000001"), "no readable UTF-8")
     np.save(folder / "new_joint_vecs" / "000001.npy", np.zeros((10, 262)))
     fails(lambda: data.vectors("000001"), r"expected \[F, 263\]")
-    np.save(folder / "new_joint_vecs" / "000001.npy", np.full((10, 263), np.nan))
+    np.save(folder / "new_joint_vecs" / "000001.npy", np.where(np.eye(10, 263), np.nan, 0))
     fails(lambda: data.vectors("000001"), "NaN")
     np.save(folder / "new_joints" / "000001.npy", np.zeros((10, 5)))
     fails(lambda: data.joints("000001"), r"expected \[F, 22, 3\]")
