@@ -1,4 +1,4 @@
-"""The command line of ``kmm_batch.py``: everything behind ``--``. No bpy."""
+"""The command line of ``-c kmm`` and ``kmm_batch.py`` (everything behind ``--``). No bpy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from kmm_core.errors import KmmError
 
 EPILOG = """\
 examples:
-  blender -b char.blend --python kmm_batch.py -- --timeline walk.json --armature Rig --seed 1 --save out.blend
-  blender -b --python kmm_batch.py -- --timeline walk.srt --render //frames/ --render //walk.mp4 --engine cycles
-  blender -b char.blend --python kmm_batch.py -- --shots shots.json --export "out/{shot}.fbx" --summary out/summary.json
+  blender -b char.blend -c kmm --timeline walk.json --armature Rig --seed 1 --save out.blend
+  blender -b -c kmm --timeline walk.srt --render frames/ --render walk.mp4 --engine cycles
+  blender -b char.blend -c kmm --shots shots.json --export "out/{shot}.fbx" --summary out/summary.json
+Where the extension is installed but not enabled: --python kmm_batch.py -- in the place of -c kmm.
 
 What is not given comes from the KMM tab as the .blend stores it; without --timeline its prompts are taken too. Without
 a .blend there is an empty stage with a KMM character, a floor, a light and a camera that frames the motion.
@@ -57,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
         raise KmmError(
             "bad_argument",
             f"{message[:1].upper()}{message[1:300]}.",
-            "Put --help behind -- for a list of options.",
+            "Put --help in the place of all options for a list of them.",
         )
 
 
@@ -96,7 +97,7 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
 
     parser = _Parser(
         prog="kmm_batch.py",
-        usage="blender -b [FILE.blend] --python kmm_batch.py -- [options]",
+        usage="blender -b [FILE.blend] -c kmm [options]",
         description="Generates motion for characters without a window.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -135,6 +135,8 @@ def _run_shot(
         shot = Shot.from_settings(settings)
     with _step(report, exit_codes.RENDER_FAILED):
         check_can_render(shot.render)
+    if not (shot.save or shot.export or shot.render):
+        _note(report, label, "Nothing of it is kept without --save, --export or --render.")
     with _step(report, exit_codes.BAD_ARGUMENTS):
         on_stage = _open(shot, opened, fresh)
         plan = _prepare(shot, options, on_stage, label)
@@ -219,6 +221,12 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
         _print(label, f"--fk set {changed} properties of the rig, so that its FK controls move it")
     if timeline is not None:
         import_prompts(scene, timeline, scene.frame_start if shot.start is None else shot.start)
+    elif not settings.prompts:
+        raise KmmError(
+            "no_prompts",
+            "There is no prompt; expected at least one.",
+            "Give --timeline, or a .blend with prompts in its KMM tab.",
+        )
     settings.num_takes = shot.takes
     for name in ("seed", "quality", "guidance", "root", "start_from", "foot_cleanup", "reduce_keys"):
         value = getattr(shot, name)

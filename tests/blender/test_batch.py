@@ -436,12 +436,19 @@ def test_bad_arguments_are_exit_code_2(made_up, prompts, char_blend, tmp_path, c
         (["--seed", "x"], "seed: 'x' was given"),
         (["--timeline", str(tmp_path / "none.json")], "none.json: No such file"),
         (["--timeline", str(prompts), "--armature", "Rg"], 'has no armature "Rg"; it has: Rig.'),
-        ([], "There is no prompt"),
+        ([], "There is no prompt; expected at least one. Give --timeline, or a .blend with prompts"),
         (["--shots", str(tmp_path / "none.json")], "Cannot read"),
         (["--summary", str(tmp_path)], "it is a folder"),
     ):
         assert run.main(words) == 2, words
         assert said in capfd.readouterr().err
+
+
+def test_a_shot_that_leaves_no_file_says_so(made_up, prompts, char_blend, tmp_path, capfd):
+    assert run.main(["--timeline", str(prompts)]) == 0
+    assert "note: Nothing of it is kept without --save, --export or --render." in capfd.readouterr().out
+    assert run.main(["--timeline", str(prompts), "--save", str(tmp_path / "out.blend")]) == 0
+    assert "Nothing of it is kept" not in capfd.readouterr().out
 
 
 def test_a_blend_that_blender_could_not_open_is_no_empty_stage(

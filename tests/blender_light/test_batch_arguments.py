@@ -65,11 +65,13 @@ def test_bad_arguments(words, said):
     with pytest.raises(KmmError, match=said) as caught:
         parse(words.split())
     assert caught.value.code == "bad_argument"
+    assert " -- " not in caught.value.hint  # with -c kmm there are no dashes to put anything behind
 
 
 def test_no_option_begins_like_those_that_cycles_reads(capsys):
     with pytest.raises(SystemExit):
         parse(["--help"])
     text = capsys.readouterr().out
+    assert "usage: blender -b [FILE.blend] -c kmm [options]" in text
     assert "--timeline" in text and "exit codes" in text
     assert "--cycles" not in text
