@@ -84,8 +84,8 @@ class DecayPlan:
             least = -(-metrics.POOL // step) * step
             raise KmmError(
                 "bad_settings",
-                f"count={self.count}, repetitions={self.repetitions}: count must be a multiple of {step} and at least "
-                f"{metrics.POOL}, repetitions at least 1.",
+                f"count={self.count}, repetitions={self.repetitions}: count must be a multiple of {step}, "
+                f"{least} or more, and repetitions at least 1.",
                 f"Use a count of {least} or {2 * least}.",
             )
 
