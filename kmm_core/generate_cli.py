@@ -72,7 +72,7 @@ class _Parser(argparse.ArgumentParser):
     """Takes prompts between options, each followed by its own length, and reports errors as KmmError."""
 
     def error(self, message: str):
-        raise _bad_argument(message[:300], "See kmm-generate --help.")
+        raise _bad_argument(f"{message[:1].upper()}{message[1:300]}.", "See kmm-generate --help.")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """argparse loses the order of positionals among options; so every prompt becomes ``--prompt=...``."""
@@ -165,13 +165,16 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--seed", help="same seed, same device: same motion (default: a new one, which is printed)"
     )
-    parser.add_argument("--samples", default="1", help="variations to generate (default 1)")
+    parser.add_argument("--samples", default="1", help=f"variations to generate, 1 to {MAX_SAMPLES} (default 1)")
     parser.add_argument(
         "--bundle", default="starter", metavar="NAME|PATH", help="starter, starter-nc or a folder"
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    parser.add_argument("--guidance", help="how closely to follow the text (default: the model's)")
-    parser.add_argument("--steps", help="decoding steps (default: the model's)")
+    parser.add_argument(
+        "--guidance",
+        help=f"how closely to follow the text, 0 to {MAX_GUIDANCE:g}; 1 adds none and is fastest (default: the model's)",
+    )
+    parser.add_argument("--steps", help=f"decoding steps, 1 to {MAX_STEPS} (default: the model's)")
     parser.add_argument("--no-foot-cleanup", action="store_true", help="leave feet as generated")
     parser.add_argument(
         "--from",

@@ -234,7 +234,7 @@ def test_a_rate_that_a_bvh_rounds_loses_no_frame(run, pipeline, monkeypatch, fra
     [
         ([], "-o/--output"),
         (["-o", "a.bvh"], "no prompt and no --timeline"),
-        (["walks"], "-o/--output"),
+        (["walks"], "required: -o/--output. See kmm-generate --help."),
         (["walks", "--timeline", "t.json", "-o", "a.bvh"], "both prompts and --timeline"),
         (["--seconds", "4", "walks", "-o", "a.bvh"], "before any prompt"),
         (["walks", "--seconds", "4", "--frames", "4", "-o", "a.bvh"], "two lengths"),
