@@ -335,10 +335,17 @@ def export(
 ) -> None:
     """The bundle of ``run``, see ``export_bundle``."""
     from .export import CARD, export_bundle
+    from .runs import generator_checkpoint
 
     out = out or run / "bundle"
     kept = (out / CARD).is_file()
     print(f"Wrote {export_bundle(run, out, overrides, generator_at, now)}.")
+    residual = run / "residual" / f"{generator_at}.safetensors"
+    if residual.is_file() and generator_checkpoint(run, generator_at) != residual:
+        print(
+            f"{residual.parent} was trained on another generator and is not in it; "
+            f"delete it and train it anew (kmm-train run or residual)."
+        )
     if kept:
         print(f"{out / CARD} was there before and stays; delete it to have it written anew.")
 

@@ -114,7 +114,7 @@ Sources: {", ".join(settings.data.sources) or "all in " + settings.data.prepared
 
 {credits}
 
-## Validation, generator step {info["step"]}
+## Validation, {path.parent.name} step {info["step"]}
 
 {metrics}
 """

@@ -23,7 +23,7 @@ from kmm_core.text.encoder import TokenOutputs
 from kmm_core.train import checkpoint
 from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.prepared import PreparedClip, clip_path, read_manifest, save_clip, write_manifest
-from training import config, runs
+from training import cli, config, runs
 from training.recipes.synthetic import make_clip
 
 
@@ -198,7 +198,7 @@ def test_a_finished_stage_that_was_trained_with_other_settings_says_so(
 
 
 def test_the_residual_stage_goes_on_with_the_residual_codebooks_alone(
-    trained, prepared, tmp_path, monkeypatch
+    trained, prepared, tmp_path, monkeypatch, capsys
 ):
     run = tmp_path / "run"
     shutil.copytree(trained[0], run)
@@ -211,6 +211,12 @@ def test_the_residual_stage_goes_on_with_the_residual_codebooks_alone(
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all(name.startswith("generator.residual.") for name in changed)
 
+    monkeypatch.setattr("training.export.load_text_encoder", lambda settings: LetterEncoder())
+    cli.export(run, tmp_path / "bundle")
+    assert "is not in it" not in capsys.readouterr().out
+    step = checkpoint.load(result.best, groups=()).info["step"]
+    assert f"## Validation, residual step {step}\n" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+
     # A generator that was trained on since has residual codebooks of its own.
     state = checkpoint.load(run / "generator" / "best.safetensors")
     checkpoint.save(
@@ -220,6 +226,8 @@ def test_the_residual_stage_goes_on_with_the_residual_codebooks_alone(
     with pytest.raises(KmmError, match="trained on another generator than .*generator holds now") as caught:
         runs.train_residual(tiny_settings(prepared), run, resume=True)
     assert caught.value.code == "stage_outdated" and f"Delete {run / 'residual'}" in caught.value.hint
+    cli.export(run, tmp_path / "bundle")
+    assert f"{run / 'residual'} was trained on another generator and is not in it" in capsys.readouterr().out
 
 
 def test_a_generator_is_not_used_with_the_codes_of_another_tokenizer(
