@@ -165,7 +165,9 @@ def _parser() -> _Parser:
     parser.add_argument(
         "--seed", help="same seed, same device: same motion (default: a new one, which is printed)"
     )
-    parser.add_argument("--samples", default="1", help=f"variations to generate, 1 to {MAX_SAMPLES} (default 1)")
+    parser.add_argument(
+        "--samples", default="1", help=f"variations to generate, 1 to {MAX_SAMPLES} (default 1)"
+    )
     parser.add_argument(
         "--bundle", default="starter", metavar="NAME|PATH", help="starter, starter-nc or a folder"
     )
