@@ -25,7 +25,7 @@ from kmm_core.atomic_write import atomic_write
 from kmm_core.errors import KmmError
 
 RECORD, USER_RECORD = "backend.json", "user_python.json"
-INSTALL_LOG, WORKER_LOG = "install.log", "worker.log"
+INSTALL_LOG = "install.log"
 # A farm's machines, and tests, name the Python here; it goes before everything else.
 PYTHON_VARIABLE = "KMM_PYTHON"
 # Interpreters of this system to make the environment from, where Blender's own can't be used.
@@ -43,7 +43,6 @@ class BackendRecord:
         device: "cpu", "cuda" or "mps": where a small computation ran, and where "auto" generates.
         device_name: what the graphics card calls itself; empty on the CPU.
         device_memory: bytes of the graphics card; 0 on the CPU.
-        disk_bytes: what the installation takes; 0 where we didn't install it.
         note: what the user should know, such as why the CPU is used beside a graphics card; may be empty.
     """
 
@@ -53,7 +52,6 @@ class BackendRecord:
     device: str
     device_name: str = ""
     device_memory: int = 0
-    disk_bytes: int = 0
     note: str = ""
 
     @property
@@ -147,11 +145,6 @@ def base_pythons() -> list[str]:
     found = [sys.executable] if Path(sys.executable or "").name.lower().startswith("python") else []
     found += [path for name in _SYSTEM_PYTHONS if (path := shutil.which(name))]
     return list(dict.fromkeys(found))
-
-
-def environment_python(environment: Path) -> Path:
-    """The interpreter of a virtual environment on this system."""
-    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def read_record(path: Path) -> BackendRecord | None:

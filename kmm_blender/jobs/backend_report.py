@@ -43,11 +43,11 @@ def _home_as_tilde(text: str) -> str:
     return re.sub(rf"{spelt}(?!\w)", "~", text, flags=re.IGNORECASE if "\\" in home else 0)
 
 
-def log_tail(log: Path, lines: int = LOG_LINES) -> list[str]:
+def log_tail(log: Path) -> list[str]:
     """The last lines of a log; none where there is no log."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 300 * lines))
-            return file.read().decode("utf-8", "replace").splitlines()[-lines:]
+            file.seek(max(0, log.stat().st_size - 300 * LOG_LINES))
+            return file.read().decode("utf-8", "replace").splitlines()[-LOG_LINES:]
     except OSError:
         return []

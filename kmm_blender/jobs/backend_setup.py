@@ -192,7 +192,6 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
     record = {
         "python": python.relative_to(folder).as_posix(),
         **{key: found[key] for key in ("python_version", "torch", "device", "device_name", "device_memory")},
-        "disk_bytes": sum(path.lstat().st_size for path in environment.rglob("*") if not path.is_dir()),
         "note": found["note"] or choice.note,
     }
     (folder / "backend.json.new").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

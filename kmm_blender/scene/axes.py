@@ -11,10 +11,6 @@ from numpy.typing import ArrayLike
 
 from kmm_core.motion.rotations import Array
 
-# Columns are the core's axes in Blender's: v_blender = CORE_TO_BLENDER @ v_core. [3, 3]
-CORE_TO_BLENDER = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-CORE_TO_BLENDER.flags.writeable = False
-
 
 def vectors_to_blender(vectors: ArrayLike) -> Array:
     """Core vectors ``[..., 3]`` in Blender's axes, in the same unit."""
@@ -26,15 +22,3 @@ def vectors_to_core(vectors: ArrayLike) -> Array:
     """Blender vectors ``[..., 3]`` in the core's axes; the inverse of ``vectors_to_blender``."""
     x, y, z = np.moveaxis(np.asarray(vectors, dtype=float), -1, 0)
     return np.stack([x, z, -y], axis=-1)
-
-
-def rotations_to_blender(quaternions: ArrayLike) -> Array:
-    """The same turns ``[..., 4]`` wxyz about Blender's axes: only the axis part changes."""
-    quaternions = np.asarray(quaternions, dtype=float)
-    return np.concatenate([quaternions[..., :1], vectors_to_blender(quaternions[..., 1:])], axis=-1)
-
-
-def rotations_to_core(quaternions: ArrayLike) -> Array:
-    """The inverse of ``rotations_to_blender``, ``[..., 4]`` wxyz."""
-    quaternions = np.asarray(quaternions, dtype=float)
-    return np.concatenate([quaternions[..., :1], vectors_to_core(quaternions[..., 1:])], axis=-1)

@@ -55,12 +55,12 @@ _AT_ORIGIN = 0.25
 _SLICE_FRAMES = 1000
 
 
-def retarget(
+def retarget_steps(
     clip: MotionClip, rig: Rig, bone_map: BoneMap, *, root: Root = "bone", floor: float = 0.0
-) -> PoseKeys:
-    """The motion as values of the rig's own channels, at the clip's frame rate.
+) -> Iterator[PoseKeys | None]:
+    """The motion as values of the rig's own channels, at the clip's frame rate; the clip's origin is the world's.
 
-    The clip's origin is the world's, and its +Z is Blender's -Y: use ``start_at`` to begin where the character stands.
+    In slices, for a timer that may not hold Blender up: yields None after each; the last is the keys.
 
     Args:
         clip: the motion.
@@ -73,15 +73,6 @@ def retarget(
     Raises:
         KmmError: ``unknown_rig`` where the rest pose is not that of a person.
     """
-    *_, keys = retarget_steps(clip, rig, bone_map, root=root, floor=floor)
-    assert keys is not None
-    return keys
-
-
-def retarget_steps(
-    clip: MotionClip, rig: Rig, bone_map: BoneMap, *, root: Root = "bone", floor: float = 0.0
-) -> Iterator[PoseKeys | None]:
-    """``retarget`` in slices, for a timer that may not hold Blender up: yields None after each; the last is the keys."""
     body = _read_body(rig, bone_map)
     heading = headings(clip.local_rotations[:, 0]) if root == "object" else None
     slices = []
@@ -99,7 +90,7 @@ def retarget_steps(
 def pose_to_clip(
     pose: Pose, rig: Rig, bone_map: BoneMap, *, fps: float = 30.0, floor: float | None = None
 ) -> MotionClip:
-    """The pose as a clip of the canonical skeleton, where it stands in the world: the inverse of ``retarget``.
+    """The pose as a clip of the canonical skeleton, where it stands in the world: the inverse of ``retarget_steps``.
 
     Args:
         pose: what ``read_pose`` returned.
@@ -141,16 +132,8 @@ def pose_to_clip(
     return MotionClip(root, local, fps)
 
 
-def start_at(clip: MotionClip, pose: MotionClip) -> MotionClip:
-    """The clip turned and moved over the floor so that it begins where ``pose`` (its first frame) stands and faces."""
-    yaw = headings(pose.local_rotations[:1, 0])[0] - headings(clip.local_rotations[:1, 0])[0]
-    turned = clip.moved(yaw=float(yaw))
-    way = pose.root_positions[0] - turned.root_positions[0]
-    return turned.moved(translation=way * np.array([1.0, 0.0, 1.0]))
-
-
 def check_rest_pose(rig: Rig, bone_map: BoneMap) -> None:
-    """Says before any motion is made that ``retarget`` can't use the rig.
+    """Says before any motion is made that ``retarget_steps`` can't use the rig.
 
     Raises:
         KmmError: ``unknown_rig`` where the rest pose is not that of a person.
@@ -296,7 +279,7 @@ def _onto_axis(vector: Array) -> Array:
 def _retarget(
     clip: MotionClip, rig: Rig, bone_map: BoneMap, body: _Body, heading: Array | None, floor: float
 ) -> PoseKeys:
-    """``retarget``; the object carries the way and ``heading`` [F] where that is given."""
+    """``retarget_steps``; the object carries the way and ``heading`` [F] where that is given."""
     canonical = kinematics.global_rotations(clip.local_rotations)
     hips = _hips_in_world(clip, canonical, rig, body, floor)
     if heading is None:

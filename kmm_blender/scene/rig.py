@@ -31,7 +31,6 @@ class Rig:
         parents: [B] index of each bone's parent, -1 for a root.
         rest_rotations: [B, 4] wxyz.
         heads: [B, 3] armature units.
-        tails: [B, 3] armature units.
         inherits_rotation: [B] whether the bone turns with its parent.
         moves: [B] whether location channels have an effect (the bone is not connected to its parent).
         local_location: [B] whether location channels are in the bone's own axes, else in its parent's.
@@ -52,7 +51,6 @@ class Rig:
     parents: tuple[int, ...]
     rest_rotations: Array
     heads: Array
-    tails: Array
     inherits_rotation: NDArray[np.bool_]
     moves: NDArray[np.bool_]
     local_location: NDArray[np.bool_]
@@ -125,7 +123,6 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
         parents=tuple(index[bone.parent.name] if bone.parent else -1 for bone in bones),
         rest_rotations=rotation_of(rest),
         heads=rest[:, :3, 3],
-        tails=np.array([bone.tail_local for bone in bones], dtype=float),
         inherits_rotation=np.array([bone.use_inherit_rotation for bone in bones]),
         moves=np.array([not (bone.use_connect and bone.parent) for bone in bones]),
         local_location=np.array([bone.use_local_location for bone in bones]),

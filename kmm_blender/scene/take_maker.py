@@ -107,7 +107,7 @@ class TakeMaker:
         """One slice of some milliseconds; True when the takes are shown.
 
         Raises:
-            KmmError: as ``Target.find``, ``read_rig``, ``find_bone_map``, ``retarget``, ``write_action`` and
+            KmmError: as ``Target.find``, ``read_rig``, ``find_bone_map``, ``retarget_steps``, ``write_action_steps`` and
                 ``takes.add``; nothing is left behind then.
         """
         try:

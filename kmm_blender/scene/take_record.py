@@ -56,11 +56,6 @@ class TakeRecord:
     model: str
     version: str
 
-    @property
-    def last_frame(self) -> int:
-        """Scene frame of the clip's last frame."""
-        return self.first_frame + self.clip.num_frames - 1
-
     def summary(self) -> dict[str, Any]:
         """Everything but the motion, for JSON."""
         return {

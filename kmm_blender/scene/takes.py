@@ -160,14 +160,13 @@ def hidden(scene: bpy.types.Scene) -> Iterator[None]:
         write_pose_values(armature, posed)  # with what was posed on the take and not keyed
 
 
-def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
+def accept(scene: bpy.types.Scene, accept_as: str) -> Accepted:
     """Keeps the take that is shown and removes the others.
 
     Args:
         scene: whose takes.
         accept_as: "ACTION" assigns the take's Action, and the own Action stays in the file; "NLA" puts the take on a
             track of its own above the others, and the own Action stays assigned.
-        name: for the Action; by default it keeps its own.
 
     Raises:
         KmmError: ``no_take``, ``no_armature`` or ``nla_tweak_mode``.
@@ -179,8 +178,6 @@ def accept(scene: bpy.types.Scene, accept_as: str, name: str = "") -> Accepted:
     if index is None:
         raise KmmError("no_take", "The armature shows none of the takes.", "Show the one to keep.")
     action = settings.takes[index].action
-    if name:
-        action.name = name
     track, notes = "", []
     if accept_as == "NLA":
         _restore(settings.preview, scene, armature, _pose_kept(settings.preview, armature))

@@ -35,11 +35,6 @@ _status: BackendStatus | None = None
 _status_until = 0.0
 
 
-def setup_process() -> SetupProcess | None:
-    """The installation or test under way, or the last one; None where there was none or its failure was dismissed."""
-    return _setup
-
-
 def status() -> BackendStatus:
     """What would run the worker, as it was a moment ago; cheap enough for drawing."""
     global _status, _status_until

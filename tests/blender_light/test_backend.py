@@ -17,7 +17,6 @@ from kmm_blender.jobs.backend import (
     BackendRecord,
     backend_status,
     base_pythons,
-    environment_python,
     find_python,
     read_record,
     write_record,
@@ -41,7 +40,7 @@ def folder(tmp_path) -> Path:
 
 def install(folder: Path) -> Path:
     """What an installation leaves, with an interpreter that is a mere file."""
-    python = environment_python(folder / "env1")
+    python = folder / "env1/bin/python"
     python.parent.mkdir(parents=True)
     python.touch()
     (folder / "env1" / "pyvenv.cfg").write_text(f"home = {folder}\nversion = 3.13.0\n", encoding="utf-8")
@@ -63,7 +62,7 @@ def test_installed_backend_is_found_where_it_was_moved_to(folder):
     (moved / "env1" / "pyvenv.cfg").write_text(f"home = {moved}\n", encoding="utf-8")
     status = backend_status(moved)
     assert status.source == "installed" and status.error is None
-    assert status.python == find_python(moved) == environment_python(moved / "env1")
+    assert status.python == find_python(moved) == moved / "env1/bin/python"
     assert status.record.summary == "torch 2.13.0+cpu on the CPU, Python 3.13.0"
 
 
@@ -93,9 +92,7 @@ def test_damaged_record_counts_as_none(folder, text):
 
 
 def test_record_comes_back_as_it_was_written(folder):
-    record = BackendRecord(
-        "env2/bin/python", "3.11.7", "2.13.0+cu130", "cuda", "NVIDIA X", 8 << 30, 7, "note ü"
-    )
+    record = BackendRecord("env2/bin/python", "3.11.7", "2.13.0+cu130", "cuda", "NVIDIA X", 8 << 30, "note ü")
     write_record(folder / RECORD, record)
     assert read_record(folder / RECORD) == record
     assert record.summary == "torch 2.13.0+cu130 on NVIDIA X (8 GB), Python 3.11.7"

@@ -101,7 +101,7 @@ def test_installs_over_a_connection_that_breaks_beside_the_backend_that_is_there
     ]  # fmt: skip
     starts = [wanted for method, path, wanted in index.requests if "torch-" in path and method == "GET"]
     assert len(starts) == 2 and starts[1].startswith("bytes=4")
-    assert job.record.torch == "2.13.0+cpu" and job.record.device == "cpu" and job.record.disk_bytes > 900_000
+    assert job.record.torch == "2.13.0+cpu" and job.record.device == "cpu"
     # The old one is gone, and so is all that only the installation needed.
     assert leftovers(folder) == ["backend.json", "env2", "install.lock", "install.log"]
     python = find_python(folder)

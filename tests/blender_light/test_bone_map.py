@@ -120,7 +120,6 @@ def rig_of(parents, *, deforms=None, constrained=(), settings=None, shows_rest=F
         parents=tuple(names.index(parent) if parent else -1 for parent in parents.values()),
         rest_rotations=np.tile([1.0, 0, 0, 0], (count, 1)),
         heads=np.zeros((count, 3)),
-        tails=np.zeros((count, 3)),
         inherits_rotation=np.ones(count, bool),
         moves=np.ones(count, bool),
         local_location=np.ones(count, bool),
