@@ -382,11 +382,11 @@ def _write(output: Output, clips: Sequence[MotionClip], timeline: Timeline, unit
         elif output.kind == ".gif":
             from .render import write_gif
 
-            write_gif(clip, path, prompts=timeline.prompts)
+            write_gif(clip, path, timeline.prompts)
         else:
             from .render import write_mp4
 
-            write_mp4(clip, path, prompts=timeline.prompts)
+            write_mp4(clip, path, timeline.prompts)
     return [str(path) for path in paths]
 
 

@@ -33,17 +33,14 @@ INK = (44, 48, 60)
 PALE_INK = (128, 134, 148)
 TRAIL = (120, 128, 150)
 
-# View -> (azimuth of the camera about +Y from +Z toward +X, height angle), radians.
-VIEWS = {
-    "three_quarter": (np.radians(32), np.radians(16)),
-    "front": (0.0, np.radians(8)),
-    "side": (np.radians(90), np.radians(8)),
-}
+# Of the camera, radians: about +Y from +Z toward +X, and above the floor.
+_AZIMUTH, _ELEVATION = np.radians(32), np.radians(16)
 _LIGHT = rotations.normalize(np.array([-0.45, 0.75, 0.6])).astype(np.float32)  # in camera axes
 _SUPERSAMPLE = 2
 _CAMERA_DISTANCE = 6.0  # metres
 _TRAIL_SECONDS = 20
 MAX_GIF_SECONDS = 180
+_GIF_SIZE, _MP4_SIZE = (360, 360), (640, 640)  # H.264 in yuv420p needs even sides
 CAPTION_HEIGHT = 32  # pixels under the picture, for the prompt
 
 
@@ -73,7 +70,7 @@ def _parts() -> list[tuple[str, tuple, str, tuple, float, float, int]]:
     return parts
 
 
-class _Scene:
+class Scene:
     """One clip in front of one camera. Everything that can be is computed for all frames at once.
 
     Args:
@@ -81,18 +78,15 @@ class _Scene:
         follow: True moves the camera with the person; False frames the whole path; None follows long paths.
     """
 
-    def __init__(self, clip: MotionClip, size: tuple[int, int], view: str, follow: bool | None = None):
-        if view not in VIEWS:
-            raise KmmError("bad_view", f"view={view!r} is unknown; expected one of {', '.join(VIEWS)}.")
+    def __init__(self, clip: MotionClip, size: tuple[int, int], follow: bool | None = None):
         self.size = width, height = size
-        azimuth, elevation = VIEWS[view]
         self._place_figure(clip)
 
         # Rows of the camera matrix: right, up, and backward (from the target to the camera).
         backward = np.array(
-            [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+            [np.sin(_AZIMUTH) * np.cos(_ELEVATION), np.sin(_ELEVATION), np.cos(_AZIMUTH) * np.cos(_ELEVATION)]
         )
-        right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
+        right = np.array([np.cos(_AZIMUTH), 0.0, -np.sin(_AZIMUTH)])
         self.axes = np.stack([right, np.cross(backward, right), backward])
 
         root = clip.root_positions
@@ -102,10 +96,9 @@ class _Scene:
         if follow:
             # A camera that lags over one second keeps the picture calm.
             target = _smooth(root, max(1, round(clip.fps)))
-            around = (self.ends - target[:, None, None]).reshape(-1, 3)
         else:
             target = np.broadcast_to((root.min(0) + root.max(0)) / 2, root.shape)
-            around = (self.ends - target[:, None, None]).reshape(-1, 3)
+        around = (self.ends - target[:, None, None]).reshape(-1, 3)
         self.target = target * np.array([1.0, 0, 1.0]) + np.array([0, top / 2 - 0.04, 0])
         around[:, 1] = 0
         depth = _CAMERA_DISTANCE - around @ backward
@@ -267,39 +260,26 @@ def _shade(normals: Array, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([np.minimum(colour, 255), np.full((len(lit), 1), 255.0)], axis=1).astype(np.uint8)
 
 
-def draw_frame(
-    clip: MotionClip, frame: int, *, size: tuple[int, int] = (360, 360), view: str = "three_quarter"
-) -> Image.Image:
-    """One frame as a picture of ``size`` (width, height) pixels."""
-    return _Scene(clip, size, view).image(frame)
-
-
 def contact_sheet(
-    clips: MotionClip | Sequence[MotionClip],
+    clips: Sequence[MotionClip],
     path: str | Path,
     *,
-    titles: str | Sequence[str | Sequence[Prompt]] | None = None,
+    titles: Sequence[str | Sequence[Prompt]],
     columns: int = 8,
-    view: str = "three_quarter",
     cell: tuple[int, int] = (168, 190),
 ) -> None:
     """Writes a PNG with one row a clip: ``columns`` frames spread over its time, frame numbers, and a title.
 
     Args:
-        clips: one clip or several.
+        clips: at least one.
         path: the ``.png`` file.
         titles: one a clip: its prompt, or ``Prompt`` blocks, which are written above the frames they cover.
         columns: pictures a row.
-        view: ``three_quarter``, ``front`` or ``side`` (camera on the person's left at the start).
         cell: width and height of one picture in pixels.
 
     Raises:
-        KmmError: ``bad_view``, ``bad_titles``, or a writing error as ``atomic_write``.
+        KmmError: a writing error as ``atomic_write``.
     """
-    clips = [clips] if isinstance(clips, MotionClip) else list(clips)
-    titles = [titles] if isinstance(titles, str) else list(titles or [""] * len(clips))
-    if len(titles) != len(clips) or not clips:
-        raise KmmError("bad_titles", f"Got {len(titles)} titles for {len(clips)} clips; expected one a clip.")
     head, title_height, gap = 26, 24, 8
     sheet = Image.new(
         "RGB",
@@ -308,7 +288,7 @@ def contact_sheet(
     )
     draw = ImageDraw.Draw(sheet)
     _legend(draw, (sheet.width - gap, 6))
-    for row, (clip, title) in enumerate(zip(clips, titles)):
+    for row, (clip, title) in enumerate(zip(clips, titles, strict=True)):
         top = head + row * (title_height + cell[1] + gap)
         note = f"{clip.num_frames} frames, {clip.seconds:.1f} s at {clip.fps:g} fps"
         draw.text((sheet.width - gap, top + 5), note, fill=PALE_INK, font=_font(12), anchor="ra")
@@ -328,7 +308,7 @@ def contact_sheet(
                 )
                 room = min(right - 6, note_left) - left
                 draw.text((left, top + 2), _fit(prompt.text, room, 15), fill=INK, font=_font(15))
-        scene = _Scene(clip, cell, view, follow=True)
+        scene = Scene(clip, cell, follow=True)
         for column, frame in enumerate(np.linspace(0, clip.num_frames - 1, columns).round().astype(int)):
             left = gap + column * cell[0]
             sheet.paste(scene.image(frame), (left, top + title_height))
@@ -337,41 +317,27 @@ def contact_sheet(
         sheet.save(temporary, format="PNG", optimize=True)
 
 
-def write_gif(
-    clips: MotionClip | Sequence[MotionClip],
-    path: str | Path,
-    *,
-    fps: float | None = None,
-    prompts: str | Sequence[Prompt] | None = None,
-    view: str = "three_quarter",
-    size: tuple[int, int] = (360, 360),
-) -> None:
-    """Writes an animated GIF that loops; several clips stand side by side.
+def write_gif(clip: MotionClip, path: str | Path, prompts: str | Sequence[Prompt]) -> None:
+    """Writes an animated GIF that loops, with at most 20 pictures a second.
 
     Args:
-        clips: one clip or several at one frame rate.
+        clip: the motion.
         path: the ``.gif`` file.
-        fps: pictures a second, by default at most 20 (a GIF's clock has steps of 10 ms).
         prompts: a text shown throughout, or ``Prompt`` blocks, each shown in its frames.
-        view: as ``contact_sheet``.
-        size: of one clip's picture.
 
     Raises:
-        KmmError: ``gif_too_long``, ``bad_view``, or a writing error as ``atomic_write``.
+        KmmError: ``gif_too_long``, or a writing error as ``atomic_write``.
     """
-    clips = [clips] if isinstance(clips, MotionClip) else list(clips)
-    check_gif_length(max(clip.seconds for clip in clips))
-    source = clips[0].fps
-    fps = min(fps or 20.0, source)
-    step_ms = max(20, round(100 / fps) * 10)
-    times = np.arange(0, max(clip.num_frames for clip in clips), source * step_ms / 1000).astype(int).tolist()
+    check_gif_length(clip.seconds)
+    step_ms = round(100 / min(20.0, clip.fps)) * 10  # a GIF's clock has steps of 10 ms
+    times = np.arange(0, clip.num_frames, clip.fps * step_ms / 1000).astype(int).tolist()
     # One palette for all: no flicker, and far faster than one a frame.
-    sample = list(_pictures(clips, times[:: max(1, len(times) // 6)], prompts, view, size))
+    sample = list(_pictures(clip, times[:: max(1, len(times) // 6)], prompts, _GIF_SIZE))
     strip = Image.new("RGB", (sample[0].width, sample[0].height * len(sample)))
     for index, picture in enumerate(sample):
         strip.paste(picture, (0, index * picture.height))
     palette = strip.quantize(200, dither=Image.Dither.NONE)
-    pictures = _pictures(clips, times, prompts, view, size)
+    pictures = _pictures(clip, times, prompts, _GIF_SIZE)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     with atomic_write(path) as temporary:
         frames[0].save(
@@ -393,33 +359,22 @@ def check_gif_length(seconds: float) -> None:
         )
 
 
-def write_mp4(
-    clips: MotionClip | Sequence[MotionClip],
-    path: str | Path,
-    *,
-    prompts: str | Sequence[Prompt] | None = None,
-    view: str = "three_quarter",
-    size: tuple[int, int] = (640, 640),
-) -> None:
+def write_mp4(clip: MotionClip, path: str | Path, prompts: str | Sequence[Prompt]) -> None:
     """Writes a film with every frame of the motion, through ffmpeg.
 
     Raises:
         KmmError: ``no_ffmpeg`` where ffmpeg is not installed, ``ffmpeg_failed`` with its last line.
     """
     ffmpeg = find_ffmpeg()
-    clips = [clips] if isinstance(clips, MotionClip) else list(clips)
-    # H.264 in yuv420p needs even sides.
-    size = (size[0] // 2 * 2, size[1] // 2 * 2)
-    frames = range(max(clip.num_frames for clip in clips))
     with atomic_write(path) as temporary:
         command = [ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
-        command += ["-s", f"{size[0] * len(clips)}x{size[1]}", "-r", f"{clips[0].fps:g}", "-i", "-"]
+        command += ["-s", f"{_MP4_SIZE[0]}x{_MP4_SIZE[1]}", "-r", f"{clip.fps:g}", "-i", "-"]
         command += ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
         process = subprocess.Popen(
             [*command, "-f", "mp4", str(temporary)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
         )
         try:
-            for picture in _pictures(clips, frames, prompts, view, size):
+            for picture in _pictures(clip, range(clip.num_frames), prompts, _MP4_SIZE):
                 try:
                     process.stdin.write(picture.tobytes())
                 except OSError:  # on Windows no BrokenPipeError: ffmpeg gave up; its own words follow
@@ -455,31 +410,22 @@ def find_ffmpeg() -> str:
 
 
 def _pictures(
-    clips, frames: Sequence[int], prompts, view: str, size: tuple[int, int]
+    clip: MotionClip, frames: Sequence[int], prompts: str | Sequence[Prompt], size: tuple[int, int]
 ) -> Iterator[Image.Image]:
-    band = CAPTION_HEIGHT if prompts else 0
-    scenes = [_Scene(clip, (size[0], size[1] - band), view) for clip in clips]
+    scene = Scene(clip, (size[0], size[1] - CAPTION_HEIGHT))
     paper = tuple(int(part) for part in BACKGROUND)
     for frame in frames:
-        picture = Image.new("RGB", (size[0] * len(scenes), size[1]), paper)
-        for index, scene in enumerate(scenes):
-            picture.paste(scene.image(min(frame, clips[index].num_frames - 1)), (index * size[0], 0))
+        picture = Image.new("RGB", size, paper)
+        picture.paste(scene.image(frame), (0, 0))
         draw = ImageDraw.Draw(picture)
         _legend(draw, (picture.width - 8, 8))
-        if prompts:
-            text = _text_at(prompts, frame)
-            draw.text(
-                (picture.width / 2, picture.height - 11),
-                _fit(text, picture.width - 16, 16),
-                fill=INK,
-                font=_font(16),
-                anchor="ms",
-            )
-        draw.text((8, 6), f"{frame / clips[0].fps:.1f} s", fill=PALE_INK, font=_font(13))
+        text = _fit(_text_at(prompts, frame), picture.width - 16, 16)
+        draw.text((picture.width / 2, picture.height - 11), text, fill=INK, font=_font(16), anchor="ms")
+        draw.text((8, 6), f"{frame / clip.fps:.1f} s", fill=PALE_INK, font=_font(13))
         yield picture
 
 
-def _text_at(prompts, frame: int) -> str:
+def _text_at(prompts: str | Sequence[Prompt], frame: int) -> str:
     if isinstance(prompts, str):
         return prompts
     return next((p.text for p in prompts if p.start <= frame < p.end), "")

@@ -60,7 +60,7 @@ def inspect_clips(
             files.append(path)
         for clip in chosen[:gifs]:
             path = out / f"{source}_{clip.id}.gif"
-            write_gif(load_clip(folder, clip), path, prompts=_title(clip))
+            write_gif(load_clip(folder, clip), path, _title(clip))
             files.append(path)
         shown += chosen
     return Inspection(tuple(shown), tuple(files))
