@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..errors import KmmError
 from ..skeleton import JOINT_INDEX, MIRROR
 from . import metrics
+from .evaluation_set import Features
 from .metrics import Array
-from .scores import Features
 
 WINDOW_SECONDS = 1.0
 # Poses are compared ten times a second, and windows start as often.

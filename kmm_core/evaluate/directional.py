@@ -7,7 +7,6 @@ words are published, so that the same clips can be chosen again. ``docs/evaluate
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -58,28 +57,20 @@ def directions(caption: str) -> frozenset[Direction]:
     return frozenset(found)
 
 
-def directional_captions(
-    clip: EvaluationClip, named: Iterable[Direction] = ("side", "turn")
-) -> tuple[int, ...]:
-    """Numbers of the clip's captions that name one of these."""
-    wanted = set(named)
-    return tuple(number for number, caption in enumerate(clip.captions) if directions(caption) & wanted)
+def directional_captions(clip: EvaluationClip) -> tuple[int, ...]:
+    """Numbers of the clip's captions that name a side or a turn."""
+    return tuple(number for number, caption in enumerate(clip.captions) if directions(caption))
 
 
-def directional_set(whole: EvaluationSet, named: Iterable[Direction] = ("side", "turn")) -> EvaluationSet:
+def directional_set(whole: EvaluationSet) -> EvaluationSet:
     """The clips that name a side or a turn, with those of their captions that do.
-
-    Args:
-        whole: any evaluation set.
-        named: which to keep; ``("side",)`` is nearest to what is told about BABEL-D.
 
     Raises:
         KmmError: ``no_clips`` where none does.
     """
-    named = tuple(named)
     clips = []
     for clip in whole.clips:
-        numbers = directional_captions(clip, named)
+        numbers = directional_captions(clip)
         if numbers:
             clips.append(
                 replace(

@@ -27,11 +27,11 @@ from . import copying, geometry, metrics, scores, sequences
 from .copying import Nearest
 from .damage import DAMAGES, Damage
 from .directional import directional_captions, directional_set
-from .evaluation_set import EvaluationClip, EvaluationSet
+from .evaluation_set import EvaluationClip, EvaluationSet, Features
 from .evaluator import FrozenEvaluator
 from .metrics import Array, Interval
 from .prompt_sets import action_prompts, side_prompts
-from .scores import Embedded, Features
+from .scores import Embedded
 from .starter_report import Judged, judge_prompts
 
 REAL, RECONSTRUCTION = "real", "reconstruction"
@@ -154,10 +154,9 @@ class Prompted:
     def meanings(self) -> list[str]:
         return [clip.meaning for clip in self.clips]
 
-    def scored(self, motion: Array, rng: np.random.Generator, real: Array | None = None) -> dict[str, float]:
-        """One repetition for other motion of the same captions, [N, C]; FID is against ``real``, or the clips."""
-        real = self.motion if real is None else real
-        return scores.embedded_scores(Embedded(self.text, motion, real, self.meanings), rng)
+    def scored(self, motion: Array, rng: np.random.Generator) -> dict[str, float]:
+        """One repetition for other motion of the same captions, [N, C]; FID is against the clips."""
+        return scores.embedded_scores(Embedded(self.text, motion, self.motion, self.meanings), rng)
 
 
 class Measurement:

@@ -411,10 +411,10 @@ def jerk(clip: MotionClip) -> Array:
     return np.linalg.norm(np.diff(clip.joint_positions(), n=3, axis=0), axis=-1) * clip.fps**3
 
 
-def windowed_jerk(clip: MotionClip, centre: int, seconds: float = 1.0) -> float:
-    """Mean jerk over all joints in the ``seconds`` around frame ``centre``, m/s^3."""
+def windowed_jerk(clip: MotionClip, centre: int) -> float:
+    """Mean jerk over all joints in the 1 s around frame ``centre``, m/s^3."""
     values = jerk(clip)
-    half = round(seconds * clip.fps / 2)
+    half = round(clip.fps / 2)
     # Row i of the third difference spans frames i to i + 3, so its middle is frame i + 1.5.
     start = max(0, min(len(values) - 1, centre - half - 1))
     return float(values[start : max(start + 1, centre + half - 2)].mean())

@@ -62,9 +62,8 @@ def r_precision(
     *,
     meanings: Sequence[str] | None = None,
     pool: int = POOL,
-    top: int = TOP,
 ) -> Array:
-    """How often a text's own motion is among the nearest 1, 2, ... ``top`` of its pool. Incomplete pools are dropped.
+    """How often a text's own motion is among the nearest 1, 2, ... ``TOP`` of its pool. Incomplete pools are dropped.
 
     Pools are taken in the order given, so shuffle before. Ties count as errors: embeddings that are all alike
     shall not look perfect.
@@ -75,10 +74,9 @@ def r_precision(
         meanings: what each text says, N of them. Of those that say the same in one pool all but the first are
             removed, and each pool counts the same, whatever is left (FlowMDM). Without it nothing is removed.
         pool: texts ranked against each other.
-        top: how many ranks to report.
 
     Returns:
-        Shares in [0, 1], [top].
+        Shares in [0, 1], [TOP].
 
     Raises:
         KmmError: ``too_few_clips`` for less than one pool.
@@ -96,7 +94,7 @@ def r_precision(
         own = np.diag(table).copy()
         np.fill_diagonal(table, np.inf)
         rank = (table <= own[:, None]).sum(axis=1)
-        shares.append([(rank < places).mean() for places in range(1, top + 1)])
+        shares.append([(rank < places).mean() for places in range(1, TOP + 1)])
     return np.mean(shares, axis=0)
 
 

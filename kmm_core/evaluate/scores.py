@@ -10,18 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..clip import MotionClip
 from ..pipeline import TextToMotion
 from ..timeline import Prompt, Timeline
 from . import metrics
-from .evaluator import FrozenEvaluator
 from .metrics import Array, Interval
 
 SCORES = ("r_precision_1", "r_precision_2", "r_precision_3", "fid", "mm_dist", "diversity")
 
-Features = NDArray[np.float32]
 # Every call of the generator gets a seed of its own; so many of them for each seed of the evaluation.
 _SEEDS_EACH = 1_000_000
 
@@ -43,39 +40,12 @@ class Embedded:
     meanings: Sequence[str]
 
 
-def text_motion_scores(
-    evaluator: FrozenEvaluator,
-    texts: Sequence[str],
-    meanings: Sequence[str],
-    motions: Sequence[Features],
-    real: Sequence[Features],
-    *,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    """One repetition of ``SCORES``.
-
-    Args:
-        evaluator: that of these features.
-        texts: as the evaluator reads them (tagged words for a released one), N.
-        meanings: N of them.
-        motions: the motion of each text, not normalised, N of [F, D].
-        real: the real motion that FID compares with, [F, D] each.
-        rng: orders the pools and draws the pairs.
+def embedded_scores(embedded: Embedded, rng: np.random.Generator) -> dict[str, float]:
+    """One repetition of ``SCORES``; ``rng`` orders the pools and draws the pairs.
 
     Raises:
-        KmmError: ``too_few_clips`` for less than one pool of 32; ``bad_features``.
+        KmmError: ``too_few_clips`` for less than one pool of 32.
     """
-    embedded = Embedded(
-        evaluator.embed_texts(texts),
-        evaluator.embed_motions(motions),
-        evaluator.embed_motions(real),
-        meanings,
-    )
-    return embedded_scores(embedded, rng)
-
-
-def embedded_scores(embedded: Embedded, rng: np.random.Generator) -> dict[str, float]:
-    """One repetition of ``SCORES`` where the embeddings are at hand; see ``text_motion_scores``."""
     order = rng.permutation(len(embedded.text))
     text, motion = np.asarray(embedded.text)[order], np.asarray(embedded.motion)[order]
     meanings = [embedded.meanings[index] for index in order]

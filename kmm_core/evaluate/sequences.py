@@ -20,16 +20,14 @@ from ..motion import rotations
 from ..motion.representation_272 import headings
 from ..pipeline import TextToMotion
 from . import metrics
-from .evaluation_set import EvaluationClip, EvaluationSet
+from .evaluation_set import EvaluationClip, EvaluationSet, Features
 from .evaluator import FrozenEvaluator
 from .metrics import Array
-from .scores import Features, generate_clips, motion_diversity
+from .scores import generate_clips, motion_diversity
 
 COMPOSITION = 32
 # As long as the cross-fades of the training timelines.
 FADE_SECONDS = 0.8
-
-TRANSITION_SCORES = ("fid", "diversity", "peak_jerk", "area_under_jerk")
 
 
 @dataclass(frozen=True)
@@ -264,7 +262,7 @@ def transition_scores(
     real: RealTransitions,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """One repetition of ``TRANSITION_SCORES``; jerk in metres a frame cubed at the set's fps."""
+    """One repetition of FID, diversity, peak jerk and area under jerk; jerk in metres a frame cubed at the set's fps."""
     embeddings, curve = evaluator.embed_motions(windows), jerk_curve_of(data, windows)
     return {
         "fid": metrics.fid(real.embeddings, embeddings),

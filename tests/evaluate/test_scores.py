@@ -9,34 +9,23 @@ import pytest
 
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import scores
+from kmm_core.evaluate.scores import Embedded
 
 from . import bodies
 
 
-class Lookup:
-    """Embeds text and motion as the numbers they are."""
-
-    def embed_texts(self, texts):
-        return np.array([[float(part) for part in text.split()] for text in texts])
-
-    def embed_motions(self, motions):
-        return np.stack([rows[0] for rows in motions])
-
-
 def made_up(count: int, rng: np.random.Generator):
-    places = rng.normal(size=(count, 3))
-    texts = [" ".join(f"{value:.6f}" for value in row) for row in places]
-    motions = [np.tile(row + rng.normal(size=3) * 0.5, (8, 1)) for row in places]
-    return texts, motions
+    """Embeddings of texts, and of motion near them."""
+    text = rng.normal(size=(count, 3))
+    return text, text + rng.normal(size=(count, 3)) * 0.5
 
 
 def test_one_repetition_by_the_formulas():
-    texts, motions = made_up(40, np.random.default_rng(0))
+    text, motion = made_up(40, np.random.default_rng(0))
     _, real = made_up(60, np.random.default_rng(1))
     meanings = [str(number) for number in range(40)]
-    found = scores.text_motion_scores(Lookup(), texts, meanings, motions, real, rng=np.random.default_rng(5))
+    found = scores.embedded_scores(Embedded(text, motion, real, meanings), np.random.default_rng(5))
     assert set(found) == set(scores.SCORES)
-    text, motion = Lookup().embed_texts(texts), Lookup().embed_motions(motions)
     gaps = np.sqrt(np.square(text - motion).sum(-1))
     assert found["mm_dist"] == pytest.approx(gaps.mean())
     # 40 texts make one pool of 32, drawn at random.
@@ -51,17 +40,16 @@ def test_one_repetition_by_the_formulas():
 
 
 def test_equal_meanings_are_no_mismatch():
-    texts = ["0 0 0"] * 16 + ["9 9 9"] * 16
-    motions = [np.zeros((8, 3))] * 16 + [np.full((8, 3), 9.0)] * 16
-    rng = np.random.default_rng(0)
-    found = scores.text_motion_scores(Lookup(), texts, ["a"] * 16 + ["b"] * 16, motions, motions, rng=rng)
+    places = np.repeat([[0.0, 0, 0], [9, 9, 9]], 16, axis=0)
+    embedded = Embedded(places, places, places, ["a"] * 16 + ["b"] * 16)
+    found = scores.embedded_scores(embedded, np.random.default_rng(0))
     assert found["r_precision_1"] == 1.0 and found["fid"] == pytest.approx(0, abs=1e-6)
 
 
 def test_less_than_a_pool_is_refused():
-    texts, motions = made_up(31, np.random.default_rng(0))
+    text, motion = made_up(31, np.random.default_rng(0))
     with pytest.raises(KmmError, match="at least 32 clips"):
-        scores.text_motion_scores(Lookup(), texts, texts, motions, motions, rng=np.random.default_rng(0))
+        scores.embedded_scores(Embedded(text, motion, motion, ["a"] * 31), np.random.default_rng(0))
 
 
 def test_intervals_over_repetitions():
