@@ -14,20 +14,19 @@ from kmm_core.clip import MotionClip
 from kmm_core.motion import rotations
 
 # Two thirds of the highest frequency that 30 frames a second hold.
-CUTOFF_HZ = 10.0
+CUTOFF_HZ = 10.0  # half of the amplitude at this frequency is left
 _ORDER = 2
 
 
-def low_pass(clip: MotionClip, cutoff_hz: float = CUTOFF_HZ) -> MotionClip:
-    """The clip at its own rate with what moves faster than ``cutoff_hz`` taken out, nothing shifted in time.
+def low_pass(clip: MotionClip) -> MotionClip:
+    """The clip at its own rate with what moves faster than ``CUTOFF_HZ`` taken out, nothing shifted in time.
 
     A Butterworth filter forwards and backwards over the root and the quaternions.
 
     Args:
         clip: a whole take. One that is too short for the filter's ends comes back as it is.
-        cutoff_hz: below half the clip's rate; half of the amplitude at this frequency is left.
     """
-    sections = signal.butter(_ORDER, cutoff_hz, fs=clip.fps, output="sos")
+    sections = signal.butter(_ORDER, CUTOFF_HZ, fs=clip.fps, output="sos")
     # As much as sosfiltfilt mirrors at each end.
     if clip.num_frames <= 3 * (2 * len(sections) + 1):
         return clip

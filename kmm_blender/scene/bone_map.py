@@ -14,7 +14,7 @@ import numpy as np
 
 from kmm_core.errors import KmmError
 from kmm_core.motion import bone_names
-from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES
+from kmm_core.skeleton import JOINT_NAMES
 
 from .rig import Rig
 
@@ -57,23 +57,19 @@ class BoneMap:
         return (*self.joints.values(), *self.spine, *self.neck)
 
 
-def find_bone_map(rig: Rig, given: Mapping[str, str] | None = None) -> BoneMap:
-    """The bone map of a rig.
-
-    Args:
-        rig: what ``read_rig`` returned.
-        given: our joint names to bones, where the names don't tell.
+def find_bone_map(rig: Rig) -> BoneMap:
+    """The bone map of a rig, from the names of its bones.
 
     Raises:
-        KmmError: ``unknown_rig`` where the head or a joint of an arm or a leg is not found, or ``given`` is wrong.
+        KmmError: ``unknown_rig`` where the head or a joint of an arm or a leg is not found.
     """
     generated = _is_generated_rigify(rig)
     usable = [i for i, name in enumerate(rig.bone_names) if not (generated and name.startswith(_MECHANISM))]
-    found = _map_bones(rig, usable, given or {})
+    found = _map_bones(rig, usable)
     shown = None
     if generated:
         deforming = [i for i, name in enumerate(rig.bone_names) if name.startswith("DEF-")]
-        shown = _map_bones(rig, deforming, {})
+        shown = _map_bones(rig, deforming)
     driven = {rig.index(name) for name in found.driven}
     still = sorted({i for bone in driven for i in rig.way_to_root(bone)} - driven)
     still_names = [rig.bone_names[i] for i in still if i in set(usable)]
@@ -134,19 +130,8 @@ def _is_generated_rigify(rig: Rig) -> bool:
     return "torso" in names and {"thigh_fk.L", "upper_arm_fk.L", "DEF-thigh.L"} <= names
 
 
-def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap:
+def _map_bones(rig: Rig, usable: list[int]) -> BoneMap:
     """Joints, spine and neck among the ``usable`` bones."""
-    wrong = [
-        f"{ours}: {bone}"
-        for ours, bone in given.items()
-        if ours not in JOINT_INDEX or bone not in rig.bone_names
-    ]
-    if wrong:
-        raise KmmError(
-            "unknown_rig",
-            f"The bone map for '{rig.name}' names what does not exist ({_few(wrong)}).",
-            "Use KMM's joint names for keys and the armature's bone names for values.",
-        )
     usable_names = {rig.bone_names[i] for i in usable}
 
     def way(bone: int) -> list[int]:
@@ -154,17 +139,16 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
         copies = [rig.bone_names[i].replace("ORG-", "DEF-") for i in rig.way_to_root(bone)]
         return [rig.index(name) for name in copies if name in usable_names]
 
-    bones = _find_limbs(rig, usable, given, way)
+    bones = _find_limbs(rig, usable, way)
     ways = {name: way(bone) for name, bone in bones.items()}
     over_pelvis = (set(ways["left_hip"]) & set(ways["right_hip"]) & set(ways["head"])) - set(bones.values())
-    if "pelvis" not in bones:
-        if not over_pelvis:
-            raise KmmError(
-                "unknown_rig",
-                f"Hips and head of '{rig.name}' do not hang from one bone.",
-                "Parent the legs and the spine to the pelvis bone.",
-            )
-        bones["pelvis"] = max(over_pelvis, key=lambda bone: len(rig.way_to_root(bone)))
+    if not over_pelvis:
+        raise KmmError(
+            "unknown_rig",
+            f"Hips and head of '{rig.name}' do not hang from one bone.",
+            "Parent the legs and the spine to the pelvis bone.",
+        )
+    bones["pelvis"] = max(over_pelvis, key=lambda bone: len(rig.way_to_root(bone)))
     below = {*ways["left_hip"], *way(bones["pelvis"])}
     trunk = [bone for bone in reversed(ways["head"][1:]) if bone not in below]
     arms = [
@@ -180,21 +164,19 @@ def _map_bones(rig: Rig, usable: list[int], given: Mapping[str, str]) -> BoneMap
     )
 
 
-def _find_limbs(
-    rig: Rig, usable: list[int], given: Mapping[str, str], way: Callable[[int], list[int]]
-) -> dict[str, int]:
+def _find_limbs(rig: Rig, usable: list[int], way: Callable[[int], list[int]]) -> dict[str, int]:
     """Bones of head and limbs by their names. One that does not hang from its limb is left out where another will do.
 
     So the pole target knee.L is not taken for the knee that is called shin.L.
     """
-    bones = _find_named(rig, usable, given)
+    bones = _find_named(rig, usable)
     for side in ("left", "right"):
         for upper, lower in ((f"{side}_{a}", f"{side}_{b}") for a, b in _HANGS):
             found, rest = bones, usable
-            while lower not in given and found[upper] not in way(found[lower]):
+            while found[upper] not in way(found[lower]):
                 rest = [i for i in rest if i != found[lower]]
                 try:
-                    found = _find_named(rig, rest, given)
+                    found = _find_named(rig, rest)
                 except KmmError:
                     break
             else:
@@ -202,7 +184,7 @@ def _find_limbs(
     return bones
 
 
-def _find_named(rig: Rig, usable: list[int], given: Mapping[str, str]) -> dict[str, int]:
+def _find_named(rig: Rig, usable: list[int]) -> dict[str, int]:
     """Bones of head and limbs by their names alone.
 
     Raises:
@@ -217,9 +199,8 @@ def _find_named(rig: Rig, usable: list[int], given: Mapping[str, str]) -> dict[s
         )
     )
     order = [i for *_, i, _ in ranked]
-    known = {ours: order.index(rig.index(bone)) for ours, bone in given.items()}
     try:
-        limbs = bone_names.find_bone_map([name for *_, name in ranked], rig.name, known)
+        limbs = bone_names.find_bone_map([name for *_, name in ranked], rig.name)
     except KmmError as error:
         raise KmmError(
             "unknown_rig",

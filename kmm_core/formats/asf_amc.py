@@ -14,10 +14,10 @@ from .skeletal import SourceMotion
 
 MAX_FILE_BYTES = 1 << 29
 # CMU and HDM05 state no rate in the file; both were exported at 120 frames a second.
-DEFAULT_FPS = 120.0
+FPS = 120.0
 
 
-def read_asf_amc(amc: str | os.PathLike, asf: str | os.PathLike, *, fps: float = DEFAULT_FPS) -> SourceMotion:
+def read_asf_amc(amc: str | os.PathLike, asf: str | os.PathLike) -> SourceMotion:
     """A trial in its own skeleton. Joint k stands where the bone k of the ASF begins.
 
     A bone's rotation is C L C^-1 with C from ``axis`` and L from the channels named by ``dof``, so that zero
@@ -26,14 +26,13 @@ def read_asf_amc(amc: str | os.PathLike, asf: str | os.PathLike, *, fps: float =
     Args:
         amc: motion file.
         asf: skeleton file.
-        fps: frames a second; the files do not say.
 
     Raises:
         KmmError: ``bad_asf`` or ``bad_amc`` where a file is missing, broken, truncated, empty or too large.
     """
     skeleton = _parse_asf(Path(asf))
     values = _parse_amc(Path(amc), skeleton["dof"])
-    return _assemble(Path(amc), skeleton, values, fps)
+    return _assemble(Path(amc), skeleton, values)
 
 
 def _fail(code: str, path: Path, what: str, hint: str = "Fetch the file again, or leave it out."):
@@ -186,7 +185,7 @@ def _parse_amc(path: Path, dof: dict[str, list[str]]) -> dict:
     return values
 
 
-def _assemble(path: Path, skeleton: dict, values: dict, fps: float) -> SourceMotion:
+def _assemble(path: Path, skeleton: dict, values: dict) -> SourceMotion:
     names, dof = skeleton["names"], skeleton["dof"]
     index = {name: joint for joint, name in enumerate(names)}
     frames = len(next(iter(values.values())))
@@ -226,7 +225,7 @@ def _assemble(path: Path, skeleton: dict, values: dict, fps: float) -> SourceMot
         end_offsets=end_offsets,
         local_rotations=local,
         local_translations=translations,
-        fps=fps,
+        fps=FPS,
         name=path.name,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..errors import KmmError
 
@@ -73,15 +73,12 @@ def _squeeze(word: str) -> str:
 _KNOWN = {word for _, words in _SIDED for word in words}
 
 
-def find_bone_map(
-    joint_names: Sequence[str], file_name: str = "", given: Mapping[str, int] | None = None
-) -> dict[str, int]:
+def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, int]:
     """Our joint names to indices of theirs, for the limbs, collars, toes and the head, as far as found.
 
     Args:
         joint_names: names as in the file.
         file_name: for the message.
-        given: what is known already; it stays as it is.
 
     Raises:
         KmmError: ``unknown_skeleton`` where the head or a joint of an arm or leg is not found.
@@ -91,11 +88,9 @@ def find_bone_map(
     for names in (joint_names, _bare(joint_names)):
         for index, name in enumerate(names):
             by_name.setdefault(split_side(name), index)
-    found: dict[str, int] = dict(given or {})
+    found: dict[str, int] = {}
     for ours, words in _SIDED:
         for side in ("left", "right"):
-            if f"{side}_{ours}" in found:
-                continue
             for word in words:
                 index = by_name.get((side, word))
                 if index is not None and index not in found.values():
@@ -103,7 +98,7 @@ def find_bone_map(
                     break
     head = next((by_name["", word] for word in _HEADS if ("", word) in by_name), None)
     if head is not None:
-        found.setdefault("head", head)
+        found["head"] = head
     missing = [
         f"{side}_{word}" for word in _NEEDED for side in ("left", "right") if f"{side}_{word}" not in found
     ]
@@ -113,6 +108,6 @@ def find_bone_map(
             "unknown_skeleton",
             f"{file_name or 'The skeleton'} has no joint for the {', '.join(missing[:4])}; its joints are "
             f"{', '.join(list(joint_names)[:6])} ...",
-            "Rename the joints to Mixamo's, CMU's or SMPL's names, or give a bone_map.",
+            "Rename the joints to Mixamo's, CMU's or SMPL's names.",
         )
     return found

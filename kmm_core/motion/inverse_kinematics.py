@@ -43,18 +43,17 @@ _SUPPORT_HEIGHT_M = 0.03
 _OWN_PROPORTIONS = 1.02
 
 
-def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array | None = None) -> MotionClip:
+def clip_from_positions(positions: ArrayLike, fps: float) -> MotionClip:
     """The motion of the canonical skeleton whose limbs point where the given joints point.
 
     Directions of upper arms, forearms, thighs, shins and feet are exact; bone lengths are the canonical ones.
     The pelvis is placed so that the supporting foot stays where it was, scaled by the ratio of leg lengths,
-    and the clip is put on the floor.
+    and the clip is put on the floor. The source's T-pose is taken to be our own skeleton's where the bone lengths match
+    it, and SMPL's otherwise (HumanML3D, UI-PRMD).
 
     Args:
         positions: world positions of the 22 joints, Y up, [F, 22, 3] m; any person's size.
         fps: frames a second.
-        rest_offsets: the source's own T-pose, offset of each joint from its parent, [22, 3]. By default our
-            own skeleton's where the bone lengths match it, and SMPL's otherwise (HumanML3D, UI-PRMD).
 
     Raises:
         KmmError: ``bad_positions`` where the shape is wrong, a number is not finite, a leg has no length or
@@ -65,8 +64,7 @@ def clip_from_positions(positions: ArrayLike, fps: float, *, rest_offsets: Array
         raise KmmError("bad_positions", f"fps={fps} is not a positive number.", "Give frames a second.")
     lengths = np.median(np.linalg.norm(_bones(positions), axis=-1), axis=0)
     positions = positions * _scale(lengths)
-    if rest_offsets is None:
-        rest_offsets = _recognised_rest(lengths)
+    rest_offsets = _recognised_rest(lengths)
     # Solved as rotations of the source's own T-pose, then given to our skeleton posed like that T-pose.
     world = _torso(positions, rest_offsets)
     for side in ("left_", "right_"):

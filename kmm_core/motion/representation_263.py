@@ -74,18 +74,13 @@ def bone_lengths(pose: ArrayLike) -> Array:
     return np.linalg.norm(pose - pose[[max(parent, 0) for parent in PARENTS]], axis=-1)
 
 
-def encode_positions(
-    positions: ArrayLike, *, target_lengths: ArrayLike | None = None, keep_sign_slips: bool = False
-) -> Array:
+def encode_positions(positions: ArrayLike, *, target_lengths: ArrayLike | None = None) -> Array:
     """HumanML3D's features from joint positions, normalised as it does: floor, origin, first frame facing +Z.
 
     Args:
         positions: [F, 22, 3] metres at 20 fps, Y up, of any skeleton.
         target_lengths: bone lengths to bring the skeleton to first ([22] metres, see ``bone_lengths``; the
             data set does this for every clip); None keeps the skeleton.
-        keep_sign_slips: HumanML3D gives ROOT_YAW the wrong sign in the one frame in which a person turns past
-            -Z, so that recovered motion faces slightly wrong from there on. True repeats this, to match files
-            to the bit.
 
     Returns:
         [F - 1, 263] float32.
@@ -101,8 +96,9 @@ def encode_positions(
     to_facing = rotations.between(_forward(positions), _Z)
     steps = np.diff(positions, axis=0)
     root_turn = rotations.multiply(to_facing[1:], rotations.conjugate(to_facing[:-1]))
-    if not keep_sign_slips:
-        root_turn = np.where(root_turn[:, :1] < 0, -root_turn, root_turn)
+    # HumanML3D gives ROOT_YAW the wrong sign in the one frame in which a person turns past -Z, so that recovered motion
+    # faces slightly wrong from there on. Not repeated here (ours).
+    root_turn = np.where(root_turn[:, :1] < 0, -root_turn, root_turn)
     relative = positions - positions[:, :1] * (_X + _Z)
     local = rotations.rotate(to_facing[:, None], relative)
     feet = np.sum(steps[:, list(CONTACT_JOINTS)] ** 2, axis=-1)

@@ -70,23 +70,20 @@ class _Corrections:
     by_joint: dict[int, Array]
 
 
-def to_canonical(
-    source: SourceMotion, *, bone_map: dict[str, str] | None = None, place: bool = True
-) -> MotionClip:
+def to_canonical(source: SourceMotion, *, place: bool = True) -> MotionClip:
     """The motion on the canonical skeleton, in metres, Y up, at the source's own frame rate.
 
-    A leading rest pose (``leading_rest_frames``) is dropped.
+    A leading rest pose (``_leading_rest_frames``) is dropped.
 
     Args:
         source: what a reader returned.
-        bone_map: our joint names to the file's, added to what the names tell.
         place: put the clip on the floor, its first frame facing +Z at x = z = 0.
 
     Raises:
         KmmError: ``unknown_skeleton`` where needed bones are not found or do not form a body.
     """
-    skeleton = _find_skeleton(source, bone_map or {})
-    lead = leading_rest_frames(source, skeleton)
+    skeleton = _find_skeleton(source)
+    lead = _leading_rest_frames(source, skeleton)
     world, positions = source.slice(lead, source.num_frames).forward_kinematics()
     corrections = _find_corrections(skeleton, lead, world, positions)
 
@@ -153,12 +150,11 @@ def as_it_is(source: SourceMotion) -> MotionClip | None:
     )
 
 
-def leading_rest_frames(source: SourceMotion, skeleton: _Skeleton | None = None) -> int:
+def _leading_rest_frames(source: SourceMotion, skeleton: _Skeleton) -> int:
     """How many frames at the start are a rest pose, and the way from it, that exporters put before motion.
 
     The first frame is a person standing upright, and the body leaves it faster than anybody moves.
     """
-    skeleton = skeleton or _find_skeleton(source, {})
     first = source.slice(0, _LONGEST_LEAD + 1)
     steps = rotations.angle_between(first.local_rotations[1:], first.local_rotations[:-1]) * source.fps
     if source.num_frames <= len(first.local_rotations):
@@ -192,20 +188,9 @@ def _canonical_direction(name: str) -> Array:
     return rotations.normalize(REST_OFFSETS[JOINT_INDEX[f"{side}_{child[part]}"]])
 
 
-def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
-    names = list(source.joint_names)
-    pairs = bone_map.items()
-    unknown = [
-        f"{ours}: {theirs}" for ours, theirs in pairs if ours not in JOINT_INDEX or theirs not in names
-    ]
-    if unknown:
-        raise KmmError(
-            "unknown_skeleton",
-            f"bone_map names joints that do not exist ({', '.join(unknown[:4])}).",
-            "Use canonical names for keys and the file's joint names for values.",
-        )
-    given = {ours: names.index(theirs) for ours, theirs in pairs}
-    bones = find_bone_map(names, source.name, given)
+def _find_skeleton(source: SourceMotion) -> _Skeleton:
+    names = source.joint_names
+    bones = find_bone_map(names, source.name)
     ways = {name: _way_to_root(source.parents, joint) for name, joint in bones.items()}
     pelvis = _common(ways["left_hip"], ways["right_hip"])
     turns = source.local_rotations[:, pelvis]
@@ -220,7 +205,7 @@ def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
         raise KmmError(
             "unknown_skeleton",
             f"{source.name or 'The skeleton'} has no joint between hips and arms that bends as a spine.",
-            "Check that its joints hang together as a person's do, or give a bone_map.",
+            "Check that its joints hang together as a person's do.",
         )
     zero_pose = source.zero_pose()
     for side in SIDES:
@@ -231,7 +216,7 @@ def _find_skeleton(source: SourceMotion, bone_map: dict[str, str]) -> _Skeleton:
                     "unknown_skeleton",
                     f"{source.name or 'The skeleton'} has {names[a]!r} and {names[b]!r} at the same place; "
                     "expected a bone with a length between them.",
-                    "Export the skeleton with its offsets, or give a bone_map.",
+                    "Export the skeleton with its offsets.",
                 )
     above = spine[spine.index(chest) + 1 : -1]
     spine = spine[: spine.index(chest) + 1]

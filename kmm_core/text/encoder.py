@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -73,12 +72,8 @@ class TextEncoder(Protocol):
         ...
 
 
-def load_text_encoder(settings: TextSettings, folder: Path | None = None) -> TextEncoder:
+def load_text_encoder(settings: TextSettings) -> TextEncoder:
     """The encoder that the settings name.
-
-    Args:
-        settings: which one.
-        folder: where MiniLM's files are; by default the package's own.
 
     Raises:
         KmmError: ``text_encoder_missing`` where its weights or packages are not there.
@@ -86,7 +81,7 @@ def load_text_encoder(settings: TextSettings, folder: Path | None = None) -> Tex
     if settings.encoder == "minilm":
         from .minilm import MiniLM, packaged_folder
 
-        return MiniLM.load(folder or packaged_folder())
+        return MiniLM.load(packaged_folder())
     if settings.encoder == "clip":
         from .clip import ClipText
 

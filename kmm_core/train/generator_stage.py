@@ -388,10 +388,10 @@ def make_objective(
     return objective
 
 
-def validation_batches(rows: GeneratorRows, most: int = VALIDATION_ROWS) -> list[TokenBatch]:
-    """The same held-out batches every time, rows of similar length together; at most ``most`` rows."""
+def validation_batches(rows: GeneratorRows) -> list[TokenBatch]:
+    """The same held-out batches every time, rows of similar length together; at most ``VALIDATION_ROWS`` rows."""
     rng = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(rows.held_out), generator=rng)[:most].tolist()
+    order = torch.randperm(len(rows.held_out), generator=rng)[:VALIDATION_ROWS].tolist()
     chosen = sorted((rows.held_out[index] for index in order), key=lambda row: len(row.tokens))
     collator = TokenRows(rows.held_out, rows.captions)
     return [collator.collate(chosen[start : start + 32], rng) for start in range(0, len(chosen), 32)]

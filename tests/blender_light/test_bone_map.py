@@ -236,20 +236,6 @@ def test_limbs_without_hierarchy_are_found_all_the_same():
     assert find_bone_map(rig_of(parents)).joints == joints
 
 
-def test_a_map_that_is_given_wins():
-    parents = mixamo(LeftClaw="mixamorig:LeftForeArm")
-    found = find_bone_map(rig_of(parents), {"left_wrist": "LeftClaw"})
-    assert found.joints["left_wrist"] == "LeftClaw"
-    assert found.joints["right_wrist"] == "mixamorig:RightHand"
-
-
-@pytest.mark.parametrize("given", [{"left_hand": "Jaw"}, {"head": "Skull"}])
-def test_a_given_map_with_names_that_do_not_exist(given):
-    with pytest.raises(KmmError, match="names what does not exist") as caught:
-        find_bone_map(rig_of(mixamo(Jaw="mixamorig:Head")), given)
-    assert caught.value.code == "unknown_rig"
-
-
 def test_a_rig_that_is_no_person():
     with pytest.raises(KmmError) as caught:
         find_bone_map(rig_of({"Root": None, "Tail": "Root", "Wheel.L": "Root"}))

@@ -112,16 +112,6 @@ def test_every_column_against_the_slow_reading(turns):
     np.testing.assert_allclose(features, expected, atol=2e-6)
 
 
-def test_sign_slips_are_kept_only_on_request():
-    positions = walking_clip(150, turns=1.5).resample(20).joint_positions()
-    clean = rep.encode_positions(positions)
-    slipped = rep.encode_positions(positions, keep_sign_slips=True)
-    wrong = np.flatnonzero(np.abs(clean - slipped).max(axis=1) > 1e-9)
-    assert len(wrong) == 1
-    np.testing.assert_array_equal(clean[wrong, 0], -slipped[wrong, 0])
-    np.testing.assert_array_equal(clean[:, 1:], slipped[:, 1:])
-
-
 @pytest.mark.parametrize("turns", [0.0, 2.0])
 def test_positions_round_trip(turns):
     """Up to the first frame's place and heading, also through full turns."""
