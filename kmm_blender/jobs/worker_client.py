@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,7 +85,6 @@ class WorkerClient:
         self.error: KmmError | None = None
         self._timeouts = timeouts or Timeouts()
         self._launcher = launcher
-        self._log_problem = ""
         self._info: Ready | None = None
         self._worker: WorkerProcess | None = None
         self._queue: deque[GenerationJob] = deque()
@@ -161,38 +159,6 @@ class WorkerClient:
         except KmmError as error:
             self._end(error)
 
-    def wait(
-        self,
-        job: GenerationJob,
-        timeout: float | None = None,
-        on_progress: Callable[[GenerationJob], None] | None = None,
-    ) -> GenerationJob:
-        """Polls until the job is finished, for scripts. After ``timeout`` seconds it is cancelled and failed ("timeout")."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        shown = None
-        while True:
-            self.poll()
-            seen = (job.state, job.stage, job.done, job.total)
-            if on_progress is not None and seen != shown:
-                on_progress(job)
-            shown = seen
-            if job.finished:
-                return job
-            if deadline is not None and time.monotonic() > deadline:
-                self.cancel(job)
-                job.state = "failed"
-                job.error = KmmError(
-                    "timeout",
-                    f"The motion was not finished after {timeout:g} s.",
-                    "Allow more time, or ask for fewer takes or a shorter timeline.",
-                )
-                return job
-            connection = None if self._worker is None else self._worker.connection
-            if connection is not None and not connection.closed:
-                connection.wait(0.02)
-            else:
-                time.sleep(0.01)
-
     def unload(self) -> bool:
         """Ends a worker that has no job, which frees all its memory. Returns False, doing nothing, where it has one."""
         if self._current is not None or self._queue:
@@ -209,17 +175,6 @@ class WorkerClient:
         self._forget(wait_seconds=2.0)
         self.error = None
 
-    def log_tail(self, lines: int = 50) -> list[str]:
-        """The last lines that the worker printed, or why there are none."""
-        try:
-            with self.log.open("rb") as file:
-                size = file.seek(0, 2)
-                file.seek(max(0, size - 65536))
-                text = file.read().decode("utf-8", "replace")
-        except OSError as error:
-            return [self._log_problem or f"The log {self.log} cannot be read ({error.strerror or error})."]
-        return text.splitlines()[-lines:]
-
     def _start(self) -> None:
         """Starts the process; where that fails, so do all jobs."""
         self.error = None
@@ -228,7 +183,6 @@ class WorkerClient:
         except KmmError as error:
             self._fail_queue(error)
             return
-        self._log_problem = self._worker.log_problem
         self._silent = self._idle = self._leaving = 0.0
         self._terminated = False
         for job in self._queue:

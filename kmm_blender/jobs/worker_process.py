@@ -47,7 +47,6 @@ class WorkerProcess:
     def __init__(self, python: Path, log: Path, launcher: Path = LAUNCHER):
         self.connection: Connection | None = None
         self.hello: Hello | None = None
-        self.log_problem = ""
         self._log = log
         self._log_start = 0
         self._callers: list[Connection] = []
@@ -104,8 +103,7 @@ class WorkerProcess:
             os.write(output, f"--- worker started {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
             self._log_start = os.fstat(output).st_size
             return output
-        except OSError as error:
-            self.log_problem = f"The log {self._log} cannot be written ({error.strerror or error})."
+        except OSError:
             return subprocess.DEVNULL
 
     @property

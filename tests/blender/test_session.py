@@ -416,6 +416,14 @@ def test_a_worker_that_fails_leaves_the_scene_and_a_message(case, animated, work
     assert session.get().status.error is None
 
 
+def test_waiting_has_an_end(character, worker):
+    worker("receive(); send(READY)\nwhile True: time.sleep(0.1); send(Alive())")
+    bpy.ops.kmm.generate()
+    with pytest.raises(KmmError, match="not finished after 1 s") as caught:
+        session.get().wait(1)
+    assert caught.value.code == "timeout" and not session.get().status.busy
+
+
 def test_generate_again_after_a_crash(character, worker, tmp_path):
     crashed = tmp_path / "crashed"
     worker(f"""

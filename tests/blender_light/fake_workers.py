@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from pathlib import Path
 
 from kmm_core.protocol import GenerateRequest
@@ -78,3 +79,19 @@ def fake_worker(folder: Path, body: str, *, connected: bool = True) -> Path:
 def request(job: str = "a", frames: int = 60, **settings) -> GenerateRequest:
     """A job of so many frames at 30 fps."""
     return GenerateRequest(job, Timeline(30, (Prompt("a person walks", 0, frames),)), **settings)
+
+
+def finish(client, job, seconds=300, each_time=lambda: None):
+    """Polls until the job is finished; returns it."""
+    deadline = time.monotonic() + seconds
+    while not job.finished:
+        assert time.monotonic() < deadline, f"still {job.state}"
+        client.poll()
+        each_time()
+        time.sleep(0.005)
+    return job
+
+
+def last_lines(client, count: int) -> list[str]:
+    """Of what the worker printed."""
+    return client.log.read_text(encoding="utf-8").splitlines()[-count:]

@@ -23,7 +23,7 @@ from kmm_blender.jobs.worker_client import Timeouts, WorkerClient
 from kmm_core.clip import MotionClip
 from kmm_core.protocol import GenerateRequest
 from kmm_core.timeline import Timeline
-from tests.blender_light.fake_workers import REPOSITORY
+from tests.blender_light.fake_workers import REPOSITORY, finish, last_lines
 from tests.tiny_bundle import save_tiny_bundle
 
 PYTHON = Path(sys.executable)
@@ -83,9 +83,8 @@ def test_motion_is_that_of_the_pipeline_and_progress_is_told(client, ask, model)
     seen = []
     client.close()  # the worker of another test has loaded all
     request = ask(seed=5, samples=2, steps=4, guidance_scale=1.5)
-    job = client.wait(
-        client.generate(request), 300, lambda job: seen.append((job.state, job.stage, job.done, job.total))
-    )
+    job = client.generate(request)
+    finish(client, job, 300, lambda: seen.append((job.state, job.stage, job.done, job.total)))
     assert job.state == "done", job.error
     made = TextToMotion.load(model, "cpu").generate(TIMELINE, seed=5, samples=2, steps=4, guidance_scale=1.5)
     for ours, theirs in zip(job.clips, made.clips, strict=True):
@@ -100,7 +99,7 @@ def test_motion_is_that_of_the_pipeline_and_progress_is_told(client, ask, model)
 
 
 def test_the_panel_learns_what_runs(client, ask):
-    client.wait(client.generate(ask()), 300)
+    finish(client, client.generate(ask()), 300)
     info = client.info
     assert (info.model, info.licence, info.credits) == ("tiny", "CC0-1.0", ("Nobody.",))
     assert (
@@ -112,33 +111,33 @@ def test_the_panel_learns_what_runs(client, ask):
 def test_what_is_kept_comes_back(client, ask):
     kept = np.zeros(84, dtype=bool)
     kept[:20] = True
-    first = client.wait(client.generate(ask(seed=1)), 300).clips[0]
-    again = client.wait(client.generate(ask(seed=2, keep_clip=first, keep_frames=kept)), 300).clips[0]
+    first = finish(client, client.generate(ask(seed=1)), 300).clips[0]
+    again = finish(client, client.generate(ask(seed=2, keep_clip=first, keep_frames=kept)), 300).clips[0]
     np.testing.assert_allclose(again.root_positions[:20], first.root_positions[:20], atol=1e-5)
     np.testing.assert_allclose(again.local_rotations[:20], first.local_rotations[:20], atol=1e-5)
 
 
 def test_errors_of_the_pipeline_arrive_and_the_worker_stays(client, ask, tmp_path):
-    client.wait(client.generate(ask()), 300)
+    finish(client, client.generate(ask()), 300)
     pid = client.pid
-    job = client.wait(client.generate(ask(model="no such model")), 300)
+    job = finish(client, client.generate(ask(model="no such model")), 300)
     assert (
         job.state == "failed" and job.error.code == "bundle_missing" and "no such model" in job.error.message
     )
-    job = client.wait(client.generate(ask(device="mps" if sys.platform == "linux" else "cuda")), 300)
+    job = finish(client, client.generate(ask(device="mps" if sys.platform == "linux" else "cuda")), 300)
     assert job.state == "failed" and job.error.code == "no_device"
-    assert client.wait(client.generate(ask()), 300).state == "done" and client.pid == pid
+    assert finish(client, client.generate(ask()), 300).state == "done" and client.pid == pid
 
 
 def test_models_change_without_a_new_worker_and_cleanup_can_be_left_out(client, ask):
-    client.wait(client.generate(ask()), 300)
+    finish(client, client.generate(ask()), 300)
     pid = client.pid
-    job = client.wait(client.generate(ask(model="starter")), 300)
+    job = finish(client, client.generate(ask(model="starter")), 300)
     assert job.state == "done" and client.info.model == "starter" and client.pid == pid
     assert client.info.licence == "GPL-3.0-or-later"
-    raw = client.wait(client.generate(ask(model="starter", foot_cleanup=False)), 300).clips[0]
+    raw = finish(client, client.generate(ask(model="starter", foot_cleanup=False)), 300).clips[0]
     assert not np.allclose(raw.local_rotations, job.clips[0].local_rotations, atol=1e-4)
-    client.wait(client.generate(ask()), 300)
+    finish(client, client.generate(ask()), 300)
     assert client.info.model == "tiny" and client.pid == pid
 
 
@@ -153,13 +152,13 @@ def test_cancelled_at_every_stage_and_generated_again_at_once(client, ask, stage
     _poll_until(client, lambda: stage in (job.state, job.stage) and (stage != "generating" or job.done > 0))
     client.cancel(job)
     assert job.state == "cancelled" and job.clips is None
-    again = client.wait(client.generate(ask(seed=3)), 300)
+    again = finish(client, client.generate(ask(seed=3)), 300)
     assert again.state == "done" and len(again.clips) == 1, again.error
     assert job.state == "cancelled" and job.clips is None
 
 
 def test_a_cancel_stops_the_work_itself(client, ask):
-    client.wait(client.generate(ask()), 300)
+    finish(client, client.generate(ask()), 300)
     pid = client.pid
     job = client.generate(_long(ask))
     _poll_until(client, lambda: job.done > 1)
@@ -175,7 +174,7 @@ def test_a_cancel_stops_the_work_itself(client, ask):
 @posix_only
 @pytest.mark.parametrize("stage", ["loading", "generating", "sending"])
 def test_killed_at_every_stage_and_generated_again(client, ask, stage):
-    client.wait(client.generate(ask()), 300)
+    finish(client, client.generate(ask()), 300)
     if stage == "sending":
         # More than the system buffers; without polling the worker is stuck in the middle of it.
         job = client.generate(ask(Timeline.from_seconds(240, [("a person walks", 100)]), samples=4))
@@ -186,15 +185,15 @@ def test_killed_at_every_stage_and_generated_again(client, ask, stage):
         _poll_until(client, lambda: job.state == stage and (stage == "loading" or job.done > 0))
     pid = client.pid
     os.kill(pid, signal.SIGKILL)
-    client.wait(job, 60)
+    finish(client, job, 60)
     assert job.state == "failed" and job.error.code == "worker_died" and job.clips is None
     doing = "loaded the model" if stage == "loading" else "generated"
     assert (
         f"signal 9 (SIGKILL, as the system does when memory runs out) while it {doing}"
-        in job.error.message.replace(f" ({client.log_tail(1)[0].strip()})", "")
+        in job.error.message.replace(f" ({last_lines(client, 1)[0].strip()})", "")
     )
     assert client.state == "failed" and _gone(pid)
-    again = client.wait(client.generate(ask(seed=3)), 300)
+    again = finish(client, client.generate(ask(seed=3)), 300)
     assert again.state == "done" and client.state == "ready" and client.error is None
 
 
@@ -220,6 +219,7 @@ sys.path.insert(0, {str(REPOSITORY)!r})
 from kmm_blender.jobs.worker_client import WorkerClient
 from kmm_core.protocol import GenerateRequest
 from kmm_core.timeline import Timeline
+from tests.blender_light.fake_workers import finish
 client = WorkerClient(Path(sys.executable), Path({str(tmp_path / "log")!r}))
 ready = {stage == "ready"}
 timeline = Timeline.from_seconds(30, [("a person walks", 1 if ready else 600)])
@@ -227,7 +227,7 @@ job = client.generate(GenerateRequest("a", timeline, model={model!r}, steps=2 if
 while job.state != "loading" if {stage == "loading"} else not (job.state == "generating" and job.done or job.finished):
     client.poll(); time.sleep(0.01)
 if ready:
-    client.wait(job)
+    finish(client, job)
 print(client.pid, job.state, flush=True)
 time.sleep(600)
 """
@@ -267,10 +267,10 @@ def test_missing_packages_are_named(tmp_path, ask):
     no_torch = _environment(tmp_path / "no torch", *linked)
     client = WorkerClient(bare, tmp_path / "log", timeouts=PATIENT)
     try:
-        job = client.wait(client.generate(ask()), 300)
+        job = finish(client, client.generate(ask()), 300)
         assert job.error.code == "worker_not_started" and "No module named 'numpy'" in job.error.message
         client.python = no_torch
-        job = client.wait(client.generate(ask()), 300)
+        job = finish(client, client.generate(ask()), 300)
         assert (job.error.code, job.error.message) == (
             "backend_incomplete",
             f"The Python {no_torch} has no torch.",
@@ -298,7 +298,7 @@ def test_a_torch_that_cannot_be_loaded_is_not_a_crash(tmp_path, ask, words, code
     (library / "torch" / "__init__.py").write_text(f"raise OSError('{words}')")
     client = WorkerClient(python, tmp_path / "log", timeouts=PATIENT)
     try:
-        job = client.wait(client.generate(ask()), 300)
+        job = finish(client, client.generate(ask()), 300)
         assert job.error.code == code and words in job.error.message
         assert ("Install" in job.error.hint) == (code == "backend_broken") and client.state == "failed"
     finally:
@@ -337,9 +337,9 @@ def test_the_worker_takes_kmm_core_from_blender_alone(tmp_path, ask, monkeypatch
         launcher=packages / "kmm_core" / "launch_worker.py",
     )
     try:
-        job = client.wait(client.generate(ask()), 300)
+        job = finish(client, client.generate(ask()), 300)
         assert job.state == "done", job.error
-        assert "the copy runs" in client.log_tail()
+        assert "the copy runs" in last_lines(client, 50)
     finally:
         client.close()
 

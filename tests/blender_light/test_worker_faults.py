@@ -18,7 +18,7 @@ import pytest
 from kmm_blender.jobs import worker_client
 from kmm_blender.jobs.worker_client import Timeouts, WorkerClient
 from kmm_core.protocol import PART_FRAMES, ClipPart
-from tests.blender_light.fake_workers import GOOD, fake_worker, request
+from tests.blender_light.fake_workers import GOOD, fake_worker, finish, last_lines, request
 
 PYTHON = Path(sys.executable)
 SHORT = Timeouts(hello=20, load=1.5, silence=1.5, cancel=0.3, terminate=0.3)
@@ -61,7 +61,7 @@ def _wait_until(true, seconds: float = 20.0, client: WorkerClient | None = None)
 def _works(client: WorkerClient, tmp_path: Path) -> None:
     """A job right after the failure is done by a good worker."""
     fake_worker(tmp_path, GOOD)
-    job = client.wait(client.generate(request("next")), 20)
+    job = finish(client, client.generate(request("next")), 20)
     assert (job.state, job.error, client.state, client.error) == ("done", None, "ready", None)
     assert job.clips[0].num_frames == 60
 
@@ -88,7 +88,7 @@ def test_a_wrong_python_is_explained(make, tmp_path, name, content, code, messag
         client.python.chmod(0o755)
     job, behind = client.generate(request("a")), client.generate(request("b"))
     for each in (job, behind):
-        client.wait(each, 20)
+        finish(client, each, 20)
         assert each.state == "failed" and each.error.code == code
         assert re.search(message, str(each.error))
     assert client.state == "failed" and client.error.code == code
@@ -197,7 +197,7 @@ def test_a_fault_is_one_sentence_and_the_next_job_works(make, tmp_path, body, co
     client = make(body, connected=connected)
     job = client.generate(request(samples=2))
     pid = client.pid
-    client.wait(job, 20)
+    finish(client, job, 20)
     assert job.state == "failed" and job.clips is None
     assert job.error.code == code, job.error
     assert re.search(message, str(job.error)) and job.error.hint
@@ -208,7 +208,7 @@ def test_a_fault_is_one_sentence_and_the_next_job_works(make, tmp_path, body, co
 
 def test_a_worker_that_never_comes(make, tmp_path):
     client = make("time.sleep(60)", connected=False, timeouts=Timeouts(hello=1))
-    job = client.wait(client.generate(request()), 20)
+    job = finish(client, client.generate(request()), 20)
     assert job.error.code == "worker_silent"
     assert "did not answer for 1 s while it started" in job.error.message
 
@@ -216,7 +216,7 @@ def test_a_worker_that_never_comes(make, tmp_path):
 def test_garbage_before_the_hello_lets_nobody_in(make):
     body = "s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); s.sendall(b'GET / HTTP/1.1' * 9); time.sleep(60)"
     client = make(body, connected=False, timeouts=Timeouts(hello=1))
-    job = client.wait(client.generate(request()), 20)
+    job = finish(client, client.generate(request()), 20)
     assert job.error.code == "worker_silent" and client.info is None
 
 
@@ -232,7 +232,7 @@ def test_strangers_do_not_keep_the_worker_out(make):
         """,
         connected=False,
     )
-    job = client.wait(client.generate(request()), 20)
+    job = finish(client, client.generate(request()), 20)
     assert job.state == "done" and job.clips[0].root_positions[0, 1] == 2
 
 
@@ -247,12 +247,12 @@ def test_a_long_step_is_not_silence(make):
         do(r)
         """
     )
-    assert client.wait(client.generate(request()), 20).state == "done"
+    assert finish(client, client.generate(request()), 20).state == "done"
 
 
 def test_the_workers_errors_arrive_whole(make):
     client = make("r = receive(); send(Failure(r.job, 'bad_thing', 'It is bad.', 'Be good.')); receive()")
-    job = client.wait(client.generate(request()), 20)
+    job = finish(client, client.generate(request()), 20)
     assert (job.state, job.error.code, str(job.error)) == ("failed", "bad_thing", "It is bad. Be good.")
     assert client.state == "ready"
 
@@ -287,8 +287,8 @@ def test_prints_go_to_the_log_and_the_log_stays_small(make):
         do(r)
         """
     )
-    assert client.wait(client.generate(request()), 20).state == "done"
-    assert client.log_tail(1) == ["Grüße"] and len(client.log_tail(50)) == 50
+    assert finish(client, client.generate(request()), 20).state == "done"
+    assert last_lines(client, 1) == ["Grüße"] and len(last_lines(client, 50)) == 50
     assert client.log.stat().st_size > 4 << 20
     client.close()
     client.generate(request())
@@ -298,21 +298,14 @@ def test_prints_go_to_the_log_and_the_log_stays_small(make):
 def test_a_log_that_cannot_be_written_stops_nothing(make, tmp_path):
     (tmp_path / "file").write_text("")
     client = make("do(receive()); receive()", log=tmp_path / "file" / "worker.log")
-    assert client.wait(client.generate(request()), 20).state == "done"
-    (line,) = client.log_tail()
-    assert "worker.log cannot be written" in line
-
-
-def test_a_log_that_is_not_there_yet_says_so(make):
-    (line,) = make(GOOD).log_tail()
-    assert "cannot be read (No such file" in line
+    assert finish(client, client.generate(request()), 20).state == "done"
 
 
 def test_last_words_of_an_earlier_run_are_not_repeated(make, tmp_path):
     client = make("receive(); sys.exit('first words')")
-    assert "first words" in client.wait(client.generate(request()), 20).error.message
+    assert "first words" in finish(client, client.generate(request()), 20).error.message
     fake_worker(tmp_path, "receive(); os._exit(5)")
-    message = client.wait(client.generate(request()), 20).error.message
+    message = finish(client, client.generate(request()), 20).error.message
     assert "exit code 5" in message and "first words" not in message
 
 
@@ -328,13 +321,13 @@ def test_jobs_behind_a_job_that_kills_the_worker_are_done(make):
     )
     jobs = [client.generate(request(name)) for name in "abc"]
     assert [job.state for job in jobs] == ["starting"] * 3
-    states = [client.wait(job, 20).state for job in jobs]
+    states = [finish(client, job, 20).state for job in jobs]
     assert states == ["done", "failed", "done"] and "exit code 7" in jobs[1].error.message
 
 
 def test_notes_and_seconds_arrive(make):
     client = make("do(receive(), note='The CPU did it.'); receive()")
-    job = client.wait(client.generate(request()), 20)
+    job = finish(client, client.generate(request()), 20)
     assert (
         job.note == "The CPU did it."
         and job.seconds == {"tokens": 0.1}
@@ -357,7 +350,7 @@ def test_answers_of_a_cancelled_job_do_not_reach_the_next(make):
     first = client.generate(request("a"))
     _wait_until(lambda: first.state == "generating", client=client)
     client.cancel(first)
-    second = client.wait(client.generate(request("b")), 20)
+    second = finish(client, client.generate(request("b")), 20)
     assert first.state == "cancelled" and first.clips is None
     assert second.clips[0].root_positions[0, 1] == 2
 
@@ -372,7 +365,7 @@ def test_a_cancel_that_is_not_answered_ends_the_worker(make, tmp_path):
     client.cancel(job)
     started = time.monotonic()
     fake_worker(tmp_path, GOOD)
-    after = client.wait(client.generate(request("b")), 20)
+    after = finish(client, client.generate(request("b")), 20)
     assert after.state == "done" and time.monotonic() - started < 10
     assert job.state == "cancelled" and job.error is None and _gone(pid)
 
@@ -380,7 +373,7 @@ def test_a_cancel_that_is_not_answered_ends_the_worker(make, tmp_path):
 def test_an_end_some_time_after_hanging_up_is_still_explained(make):
     """The system may close a process's sockets well before it says how the process ended."""
     client = make("receive(); send(READY); time.sleep(1.2); connection.close(); time.sleep(1); os._exit(6)")
-    job = client.wait(client.generate(request()), 20)
+    job = finish(client, client.generate(request()), 20)
     assert "exit code 6 while it generated" in job.error.message
 
 
@@ -389,7 +382,7 @@ def test_hanging_up_without_an_end_is_an_end(make, monkeypatch):
     client = make("receive(); send(READY); connection.close(); time.sleep(60)")
     job = client.generate(request())
     pid = client.pid
-    client.wait(job, 20)
+    finish(client, job, 20)
     assert "The worker closed its connection while it generated" in job.error.message
     _wait_until(lambda: _gone(pid), 5)
 
@@ -420,7 +413,7 @@ def test_a_cancel_while_loading_waits_for_the_model(make):
     _wait_until(lambda: job.state == "loading", client=client)
     pid = client.pid
     client.cancel(job)
-    assert client.wait(client.generate(request("b")), 20).state == "done" and client.pid == pid
+    assert finish(client, client.generate(request("b")), 20).state == "done" and client.pid == pid
 
 
 def test_cancel_before_the_worker_came_and_of_a_waiting_job(make):
@@ -429,7 +422,7 @@ def test_cancel_before_the_worker_came_and_of_a_waiting_job(make):
     client.cancel(first)
     client.cancel(third)
     assert (first.state, third.state) == ("cancelled", "cancelled") and client.state == "starting"
-    assert client.wait(second, 20).state == "done"
+    assert finish(client, second, 20).state == "done"
     client.cancel(second)
     assert second.state == "done", "what is finished stays finished"
 
@@ -455,32 +448,26 @@ def test_unload_only_without_a_job(make):
     client = make(GOOD)
     job = client.generate(request())
     assert client.unload() is False
-    client.wait(job, 20)
+    finish(client, job, 20)
     pid = client.pid
     assert client.unload() is True and client.state == "stopped" and _gone(pid)
 
 
 def test_an_idle_worker_is_ended(make):
     client = make(GOOD, idle_seconds=0.3)
-    assert client.wait(client.generate(request()), 20).state == "done"
+    assert finish(client, client.generate(request()), 20).state == "done"
     pid = client.pid
     _wait_until(lambda: client.state == "stopped", 5, client)
     assert client.error is None and _gone(pid)
-    assert client.wait(client.generate(request()), 20).state == "done"
+    assert finish(client, client.generate(request()), 20).state == "done"
 
 
 def test_a_worker_that_dies_without_a_job_is_noticed(make, tmp_path):
     client = make("do(receive()); time.sleep(0.2); os._exit(9)")
-    assert client.wait(client.generate(request()), 20).state == "done"
+    assert finish(client, client.generate(request()), 20).state == "done"
     _wait_until(lambda: client.state == "failed", 5, client)
     assert "exit code 9 while it had nothing to do" in client.error.message
     _works(client, tmp_path)
-
-
-def test_waiting_has_an_end(make):
-    client = make("receive(); send(READY)\nwhile True: time.sleep(0.1); send(Alive())", timeouts=Timeouts())
-    job = client.wait(client.generate(request()), 2)
-    assert (job.state, job.error.code) == ("failed", "timeout") and "after 2 s" in job.error.message
 
 
 def test_a_sleeping_laptop_is_not_a_silent_worker(make, monkeypatch):
@@ -492,21 +479,21 @@ def test_a_sleeping_laptop_is_not_a_silent_worker(make, monkeypatch):
     monkeypatch.setattr("kmm_blender.jobs.worker_client.time.monotonic", lambda: real() + jump)
     client.poll()
     monkeypatch.undo()
-    assert client.wait(job, 20).state == "done"
+    assert finish(client, job, 20).state == "done"
 
 
 def test_a_job_that_is_too_large_to_send_fails_alone(make, monkeypatch):
     from kmm_core.clip import MotionClip
 
     client = make(GOOD)
-    assert client.wait(client.generate(request("a")), 20).state == "done"
+    assert finish(client, client.generate(request("a")), 20).state == "done"
     kept = np.zeros(60, dtype=bool)
     kept[0] = True
     turns = np.zeros((60, 22, 4))
     turns[..., 0] = 1
     large = request("b", keep_clip=MotionClip(np.zeros((60, 3)), turns, 30.0), keep_frames=kept)
     monkeypatch.setattr("kmm_core.protocol.MAX_PAYLOAD_BYTES", 1000)
-    job = client.wait(client.generate(large), 5)
+    job = finish(client, client.generate(large), 5)
     assert (job.state, job.error.code, client.state) == ("failed", "message_too_large", "ready")
 
 
@@ -535,7 +522,7 @@ def test_a_blender_that_does_not_poll_for_long_loses_nothing(make):
     job = client.generate(request(frames=18_000))
     _wait_until(lambda: job.state != "starting", client=client)
     time.sleep(2.5)
-    assert client.wait(job, 20).state == "done"
+    assert finish(client, job, 20).state == "done"
 
 
 _CLIENT = """
@@ -543,11 +530,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {repository!r})
 from kmm_blender.jobs.worker_client import WorkerClient
-from tests.blender_light.fake_workers import request
+from tests.blender_light.fake_workers import finish, request
 client = WorkerClient(Path(sys.executable), Path({log!r}), launcher=Path({launcher!r}))
 job = client.generate(request())
 print(client.pid, flush=True)
-client.wait(job)
+finish(client, job)
 """
 
 
@@ -557,8 +544,8 @@ def test_the_workers_threads_sleep_between_steps_unless_the_user_says_otherwise(
     if own:
         monkeypatch.setenv("OMP_WAIT_POLICY", own)
     client = make("r = receive(); print(os.environ['OMP_WAIT_POLICY'], flush=True); do(r)")
-    client.wait(client.generate(request()), 20)
-    assert client.log_tail(1) == [own or "PASSIVE"]
+    finish(client, client.generate(request()), 20)
+    assert last_lines(client, 1) == [own or "PASSIVE"]
 
 
 def test_no_handle_or_socket_of_the_client_reaches_the_worker(make, tmp_path):
@@ -572,10 +559,10 @@ def test_no_handle_or_socket_of_the_client_reaches_the_worker(make, tmp_path):
         """
     )
     with (tmp_path / "a file of Blender's").open("w"):
-        client.wait(client.generate(request()), 20)
+        finish(client, client.generate(request()), 20)
     if Path("/proc/self/fd").exists():
-        assert client.log_tail(1)[0].count("socket") == 1
-        assert str(tmp_path)[:6] not in client.log_tail(1)[0]
+        assert last_lines(client, 1)[0].count("socket") == 1
+        assert str(tmp_path)[:6] not in last_lines(client, 1)[0]
 
 
 def test_closing_by_the_end_of_the_interpreter_leaves_no_worker(tmp_path):
@@ -587,6 +574,6 @@ def test_closing_by_the_end_of_the_interpreter_leaves_no_worker(tmp_path):
     pid = int(client.stdout.readline())
     time.sleep(0.5)
     client.kill()
-    client.wait()
+    finish(client, )
     client.stdout.close()
     _wait_until(lambda: _gone(pid), 5)
