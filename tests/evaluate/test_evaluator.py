@@ -20,21 +20,9 @@ from kmm_core.evaluate.evaluator import (
     named_on_pages,
     save_evaluator,
 )
-from kmm_core.text.encoder import TokenOutputs
+from tests.letter_encoder import LetterEncoder
 
 SMALL = EvaluatorSettings(movement_width=6, motion_width=8, text_width=5, width=4, max_frames=40)
-
-
-class LetterEncoder:
-    """One vector for each letter."""
-
-    name, width, num_parameters = "letters", 3, 0
-
-    def encode(self, prompts):
-        length = max(map(len, prompts))
-        codes = torch.tensor([[ord(letter) for letter in prompt.ljust(length)] for prompt in prompts])
-        mask = torch.arange(length) < torch.tensor([[len(prompt)] for prompt in prompts])
-        return TokenOutputs(torch.sin(codes[..., None] * torch.arange(1, self.width + 1)), mask)
 
 
 @pytest.fixture
@@ -111,7 +99,7 @@ def test_motion_embeddings_are_those_of_zeros_up_to_the_longest(evaluator, rest_
 
 
 def test_text_embeddings_read_each_text_to_its_end(evaluator):
-    words = Words(torch.randn(3, 6, 3), torch.tensor([2, 6, 1]))
+    words = Words(torch.randn(3, 6, LetterEncoder.width), torch.tensor([2, 6, 1]))
     expected = [
         sequence_by_hand(evaluator.text_encoder, row[:length])
         for row, length in zip(words.vectors, words.lengths, strict=True)

@@ -1,7 +1,6 @@
 """Ablations: what is trained and measured, what is skipped, and which orderings the page says hold."""
 
 import json
-import random
 import statistics
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,53 +12,19 @@ import torch
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import EncoderWords, Evaluator, EvaluatorSettings, FrozenEvaluator
 from kmm_core.evaluate.starter_set import starter_set
-from kmm_core.text.encoder import TokenOutputs
 from kmm_core.timeline import Timeline
-from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from tests.letter_encoder import LetterEncoder
+from tests.training.made_up_clips import write_made_up_clips
 from training import ablate, ablation_page, ablation_scores, cli, config, runs
 from training.ablate import Run
 from training.ablation_scores import METRICS, Ruler
 from training.evaluate import load_model
-from training.recipes.synthetic import make_clip
-
-
-class LetterEncoder:
-    """One vector for each letter."""
-
-    name, width, num_parameters = "letters", 4, 0
-
-    def encode(self, prompts):
-        length = max(map(len, prompts))
-        codes = torch.tensor([[ord(letter) for letter in prompt.ljust(length)] for prompt in prompts])
-        mask = torch.arange(length) < torch.tensor([[len(prompt)] for prompt in prompts])
-        return TokenOutputs(torch.sin(codes[..., None] * torch.arange(1, self.width + 1)), mask)
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> config.RunSettings:
-    folder = tmp_path_factory.mktemp("prepared") / "synthetic"
-    (folder / "clips").mkdir(parents=True)
-    clips = []
-    for action, side in (("walk", "none"), ("raise_arm", "left"), ("squat", "both")):
-        for number in range(3):
-            clip = make_clip(action, side, "none", random.Random(number))
-            about = PreparedClip(
-                id=f"{action}_{number}",
-                source="synthetic",
-                licence="CC0-1.0",
-                noncommercial=False,
-                split="val" if number == 0 else "train",
-                recording=f"{action}_{number}",
-                start=0.0,
-                frames=clip.num_frames,
-                captions=(f"{action} {side}",),
-                mirrored_captions=(f"{action} {side}".replace("left", "right"),),
-                labels={"action": action, "side": side, "turn": "none"},
-            )
-            save_clip(clip_path(folder, about.id), clip)
-            clips.append(about)
-    write_manifest(folder, clips)
-    loaded = config.load("tiny", [f"data.prepared={folder.parent}", "tokenizer.width=16"])
+    prepared = write_made_up_clips(tmp_path_factory.mktemp("prepared"), each=3)
+    loaded = config.load("tiny", [f"data.prepared={prepared}", "tokenizer.width=16"])
     small = [
         *("generator.d_model=32", "generator.layers=1", "text.width=16", "aligner.width=16"),
         *("rows.compositions=40", "sampling.steps=1"),

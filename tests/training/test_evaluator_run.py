@@ -1,56 +1,19 @@
 """``kmm-train evaluator``: from prepared clips to a file that measures."""
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from kmm_core.evaluate.evaluator import load_evaluator
-from kmm_core.text.encoder import TokenOutputs
-from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from tests.letter_encoder import LetterEncoder
+from tests.training.made_up_clips import write_made_up_clips
 from training import cli, runs
-from training.recipes.synthetic import make_clip
-
-
-class LetterEncoder:
-    """One vector for each letter."""
-
-    name, width, num_parameters = "letters", 4, 0
-
-    def encode(self, prompts):
-        length = max(map(len, prompts))
-        codes = torch.tensor([[ord(letter) for letter in prompt.ljust(length)] for prompt in prompts])
-        mask = torch.arange(length) < torch.tensor([[len(prompt)] for prompt in prompts])
-        return TokenOutputs(torch.sin(codes[..., None] * torch.arange(1, self.width + 1)), mask)
 
 
 @pytest.fixture
 def prepared(tmp_path) -> Path:
-    folder = tmp_path / "prepared" / "synthetic"
-    (folder / "clips").mkdir(parents=True)
-    clips = []
-    for action, side in (("walk", "none"), ("raise_arm", "left"), ("squat", "both")):
-        for number in range(2):
-            clip = make_clip(action, side, "none", random.Random(number))
-            about = PreparedClip(
-                id=f"{action}_{number}",
-                source="synthetic",
-                licence="CC0-1.0",
-                noncommercial=False,
-                split="val" if number == 0 else "train",
-                recording=f"{action}_{number}",
-                start=0.0,
-                frames=clip.num_frames,
-                captions=(f"{action} {side}",),
-                mirrored_captions=(f"{action} {side}".replace("left", "right"),),
-                labels={"action": action, "side": side, "turn": "none"},
-            )
-            save_clip(clip_path(folder, about.id), clip)
-            clips.append(about)
-    write_manifest(folder, clips)
-    return folder.parent
+    return write_made_up_clips(tmp_path / "prepared", each=2)
 
 
 def test_the_command_leaves_an_evaluator(prepared, tmp_path, monkeypatch, capsys):

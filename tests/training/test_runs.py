@@ -5,7 +5,6 @@ Run as a script it trains one stage of such a run and kills itself, for the test
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -19,26 +18,12 @@ import torch
 from kmm_core.bundle import load_bundle, read_config
 from kmm_core.errors import KmmError
 from kmm_core.formats.npz import read_npz
-from kmm_core.text.encoder import TokenOutputs
 from kmm_core.train import checkpoint
 from kmm_core.train.generator_stage import LearningSettings
-from kmm_core.train.prepared import PreparedClip, clip_path, read_manifest, save_clip, write_manifest
+from kmm_core.train.prepared import read_manifest, write_manifest
+from tests.letter_encoder import LetterEncoder
+from tests.training.made_up_clips import write_made_up_clips
 from training import cli, config, runs
-from training.recipes.synthetic import make_clip
-
-
-class LetterEncoder:
-    """A text encoder without weights: one vector for each letter."""
-
-    name, width, num_parameters = "letters", 8, 0
-
-    def encode(self, prompts):
-        length = max(map(len, prompts))
-        codes = torch.tensor([[ord(letter) for letter in prompt.ljust(length)] for prompt in prompts])
-        vectors = torch.sin(codes[..., None] * torch.arange(1, self.width + 1))
-        return TokenOutputs(
-            vectors, torch.arange(length) < torch.tensor([[len(prompt)] for prompt in prompts])
-        )
 
 
 def tiny_settings(prepared: Path) -> config.RunSettings:
@@ -90,30 +75,7 @@ def train_stage(stage: str, prepared: Path, run: Path, *, kill_at_batch: int | N
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared") / "synthetic"
-    (folder / "clips").mkdir(parents=True)
-    clips = []
-    for action, side in (("walk", "none"), ("raise_arm", "left"), ("squat", "both")):
-        for number in range(3):
-            clip = make_clip(action, side, "none", random.Random(number))
-            said = f"a person does {action} {side}"
-            about = PreparedClip(
-                id=f"{action}_{number}",
-                source="synthetic",
-                licence="CC0-1.0",
-                noncommercial=False,
-                split="val" if number == 0 else "train",
-                recording=f"{action}_{number}",
-                start=0.0,
-                frames=clip.num_frames,
-                captions=(said,),
-                mirrored_captions=(said.replace("left", "right"),),
-                labels={"action": action, "side": side, "turn": "none"},
-            )
-            save_clip(clip_path(folder, about.id), clip)
-            clips.append(about)
-    write_manifest(folder, clips)
-    return folder.parent
+    return write_made_up_clips(tmp_path_factory.mktemp("prepared"), each=3, said="a person does ")
 
 
 @pytest.fixture(scope="module")
