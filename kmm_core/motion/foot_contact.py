@@ -22,8 +22,6 @@ from .rotations import Array
 
 Mask = NDArray[np.bool_]
 
-CONTACT_JOINTS = tuple(JOINT_INDEX[name] for name in ("left_ankle", "left_foot", "right_ankle", "right_foot"))
-
 _HIPS, _KNEES, _ANKLES, _BALLS = (
     [JOINT_INDEX[f"left_{name}"], JOINT_INDEX[f"right_{name}"]] for name in ("hip", "knee", "ankle", "foot")
 )
@@ -72,7 +70,7 @@ def detect_contacts(clip: MotionClip) -> Mask:
     """Which foot joints rest on the floor: low and slow, with hysteresis.
 
     Returns:
-        [F, 4] bool: left ankle, left foot, right ankle, right foot (``CONTACT_JOINTS``).
+        [F, 4] bool: left ankle, left foot, right ankle, right foot.
     """
     return _contacts(_legs(clip), clip.fps).reshape(clip.num_frames, 4)
 

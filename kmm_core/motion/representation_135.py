@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from ..errors import KmmError
 from ..skeleton import NUM_JOINTS
 from . import rotations
+from .feature_rows import checked_rows
 from .rotations import Array
 from .smpl_motion import SmplMotion
 
@@ -79,19 +80,7 @@ def decode(features: ArrayLike) -> SmplMotion:
     Raises:
         KmmError: ``bad_features`` where the shape is wrong or a number is not finite.
     """
-    features = np.asarray(features, dtype=float)
-    if features.ndim != 2 or features.shape[1] != NUM_FEATURES or not len(features):
-        raise KmmError(
-            "bad_features",
-            f"Got features of shape {features.shape}; expected [F, {NUM_FEATURES}] with F of at least 1.",
-            "Only BABEL's features have this layout.",
-        )
-    if not np.isfinite(features).all():
-        raise KmmError(
-            "bad_features",
-            "The features hold numbers that are not finite (NaN or infinity).",
-            "Repair or drop those rows.",
-        )
+    features = checked_rows(features, NUM_FEATURES, "Only BABEL's features have this layout.").astype(float)
     translation = np.zeros((len(features), 3))
     translation[1:, :2] = np.cumsum(features[1:, ROOT_VELOCITY], axis=0)
     translation[:, 2:] = features[:, ROOT_HEIGHT]

@@ -32,6 +32,7 @@ from ..clip import MotionClip
 from ..errors import KmmError
 from ..skeleton import JOINT_INDEX, MIRROR, NUM_JOINTS, PARENTS
 from . import rotations
+from .feature_rows import checked_rows
 from .rotations import Array
 
 FPS = 20.0
@@ -43,6 +44,7 @@ ROTATIONS = slice(67, 193)
 VELOCITIES = slice(193, 259)
 CONTACTS = slice(259, 263)
 NUM_FEATURES = 263
+_OTHER_ROWS = "The 272-wide rows are read by representation_272."
 
 CONTACT_JOINTS = tuple(JOINT_INDEX[name] for name in ("left_ankle", "left_foot", "right_ankle", "right_foot"))
 # Squared metres a frame at 20 fps.
@@ -145,7 +147,7 @@ def recover_positions(features: ArrayLike) -> Array:
     Raises:
         KmmError: ``bad_features`` where the shape is wrong or a number is not finite.
     """
-    features = _checked_features(features)
+    features = checked_rows(features, NUM_FEATURES, _OTHER_ROWS)
     # Rows look forward: frame f is reached by the turns and steps of the rows before it.
     half_turn = np.zeros(len(features))
     half_turn[1:] = np.cumsum(features[:-1, ROOT_YAW].astype(float)[:, 0])
@@ -186,7 +188,7 @@ def mirror(features: ArrayLike) -> Array:
     Raises:
         KmmError: ``bad_features`` as ``recover_positions``.
     """
-    features = _checked_features(features)
+    features = checked_rows(features, NUM_FEATURES, _OTHER_ROWS)
     result = features.copy()
     result[:, ROOT_YAW] *= -1
     result[:, ROOT_VELOCITY.start] *= -1
@@ -269,20 +271,3 @@ def _checked_positions(positions: ArrayLike) -> Array:
             "Repair or drop those frames.",
         )
     return positions
-
-
-def _checked_features(features: ArrayLike) -> Array:
-    features = np.asarray(features)
-    if features.ndim != 2 or features.shape[1] != NUM_FEATURES or len(features) == 0:
-        raise KmmError(
-            "bad_features",
-            f"Got features of shape {features.shape}; expected [F, {NUM_FEATURES}] with F of at least 1.",
-            "The 272-wide rows are read by representation_272.",
-        )
-    if not np.isfinite(features).all():
-        raise KmmError(
-            "bad_features",
-            "The features hold numbers that are not finite (NaN or infinity).",
-            "Repair or drop those rows.",
-        )
-    return features

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..clip import MotionClip
-from ..errors import KmmError
 from ..skeleton import MIRROR, NUM_JOINTS
 from . import rotations
+from .feature_rows import checked_rows
 from .rotations import Array
 
 FPS = 30.0
@@ -36,6 +36,7 @@ POSITIONS = slice(8, 74)
 VELOCITIES = slice(74, 140)
 ROTATIONS = slice(140, 272)
 NUM_FEATURES = 272
+_OTHER_ROWS = "HumanML3D's 263-wide rows are read by representation_263."
 
 # Past this tilt of the pelvis (upside down) its swing-twist yaw is no measure of heading. Radians.
 _MAX_TILT = np.deg2rad(120.0)
@@ -106,7 +107,7 @@ def decode(features: ArrayLike, fps: float = FPS) -> MotionClip:
     Raises:
         KmmError: ``bad_features`` where the shape is wrong or a number is not finite.
     """
-    features = _checked(features)
+    features = checked_rows(features, NUM_FEATURES, _OTHER_ROWS)
     # Integrated in float64: ten minutes of float32 sums would drift.
     turn = features[:, HEADING_CHANGE].astype(float)
     # The first matrix column of a turn by a about +Y is (cos a, 0, -sin a).
@@ -133,7 +134,7 @@ def mirror(features: ArrayLike) -> Array:
     Raises:
         KmmError: ``bad_features`` as ``decode``.
     """
-    features = _checked(features)
+    features = checked_rows(features, NUM_FEATURES, _OTHER_ROWS)
     result = features.copy()
     result[:, ROOT_VELOCITY] *= _MIRROR_VECTOR[[0, 2]].astype(features.dtype)
     result[:, HEADING_CHANGE] *= _MIRROR_6D.astype(features.dtype)
@@ -145,20 +146,3 @@ def mirror(features: ArrayLike) -> Array:
         joints = features[:, columns].reshape(len(features), NUM_JOINTS, -1)
         result[:, columns] = (joints[:, list(MIRROR)] * signs).reshape(len(features), -1)
     return result
-
-
-def _checked(features: ArrayLike) -> Array:
-    features = np.asarray(features)
-    if features.ndim != 2 or features.shape[1] != NUM_FEATURES or len(features) == 0:
-        raise KmmError(
-            "bad_features",
-            f"Got features of shape {features.shape}; expected [F, {NUM_FEATURES}] with F of at least 1.",
-            "HumanML3D's 263-wide rows are read by representation_263.",
-        )
-    if not np.isfinite(features).all():
-        raise KmmError(
-            "bad_features",
-            "The features hold numbers that are not finite (NaN or infinity).",
-            "Repair or drop those rows.",
-        )
-    return features

@@ -11,7 +11,7 @@ from kmm_core.motion import foot_contact, rotations
 from kmm_core.skeleton import JOINT_INDEX, NUM_JOINTS, SOLE_THICKNESS
 
 LEGS = [JOINT_INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "knee", "ankle")]
-FEET = list(foot_contact.CONTACT_JOINTS)
+FEET = [JOINT_INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("ankle", "foot")]
 DATA = Path(os.environ.get("KMM_DATA", "/work/cache"))
 
 
