@@ -16,23 +16,10 @@ from ..scene.take_maker import Target
 from .preferences import preferences
 from .prompt_list import active_prompt
 from .properties import MAX_SEED
+from .reporting_operator import ReportingOperator
 
 
-class _Operator:
-    """What they share: a KmmError is a report, not a traceback."""
-
-    bl_options = {"REGISTER"}
-
-    def execute(self, context):
-        try:
-            self.run(context)
-        except KmmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-
-class _TakesOperator(_Operator):
+class _TakesOperator(ReportingOperator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -46,7 +33,7 @@ class _TakesOperator(_Operator):
         return True
 
 
-class KMM_OT_generate(_Operator, bpy.types.Operator):
+class KMM_OT_generate(ReportingOperator, bpy.types.Operator):
     """Generate takes for all prompts that are switched on. Blender stays usable meanwhile; nothing changes before it is done"""
 
     bl_idname = "kmm.generate"
@@ -61,7 +48,7 @@ class KMM_OT_generate(_Operator, bpy.types.Operator):
         session.get().start(build_plan(context, model=chosen.model_name, device=chosen.device_name))
 
 
-class KMM_OT_regenerate_block(_Operator, bpy.types.Operator):
+class KMM_OT_regenerate_block(ReportingOperator, bpy.types.Operator):
     """Generate the selected prompt anew, with a new seed; all other frames of the take that is shown stay as they were generated"""
 
     bl_idname = "kmm.regenerate_block"
@@ -187,7 +174,7 @@ class KMM_OT_reject_takes(_TakesOperator, bpy.types.Operator):
         takes.reject(context.scene)
 
 
-class _HistoryOperator(_Operator):
+class _HistoryOperator(ReportingOperator):
     index: IntProperty(name="Index", description="Number of the earlier take, the newest first", min=-1)
 
     @classmethod

@@ -8,13 +8,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from kmm_core.errors import KmmError
 from kmm_core.timeline import Prompt, Timeline, read_timeline, write_timeline
 
 from ..scene import prompt_blocks
 from ..scene.prompt_blocks import MAX_MARKER_BYTES, Block, read_blocks
 from .prompt_list import append_block, playback_range
 from .properties import true_fps
+from .reporting_operator import ReportingOperator
 
 SUFFIXES = (".json", ".srt", ".csv", ".txt")
 
@@ -63,7 +63,7 @@ def _add(settings, blocks: list[Block], replace: bool) -> None:
     settings.active_prompt = len(settings.prompts) - len(blocks)
 
 
-class KMM_OT_import_prompts(bpy.types.Operator, ImportHelper):
+class KMM_OT_import_prompts(ReportingOperator, bpy.types.Operator, ImportHelper):
     """Read prompts from a JSON, SRT, CSV or plain-text file; lengths in seconds are kept"""
 
     bl_idname = "kmm.import_prompts"
@@ -101,18 +101,13 @@ class KMM_OT_import_prompts(bpy.types.Operator, ImportHelper):
         row.active = not self.use_scene_start
         row.prop(self, "first_frame")
 
-    def execute(self, context):
+    def run(self, context):
         first = playback_range(context.scene)[0] if self.use_scene_start else self.first_frame
-        try:
-            number = import_prompts(context.scene, self.filepath, first, self.replace)
-        except KmmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        number = import_prompts(context.scene, self.filepath, first, self.replace)
         self.report({"INFO"}, f"{number} prompts read from {Path(self.filepath).name}")
-        return {"FINISHED"}
 
 
-class KMM_OT_export_prompts(bpy.types.Operator, ExportHelper):
+class KMM_OT_export_prompts(ReportingOperator, bpy.types.Operator, ExportHelper):
     """Write the prompts that are switched on to a JSON, SRT, CSV or plain-text file"""
 
     bl_idname = "kmm.export_prompts"
@@ -142,17 +137,12 @@ class KMM_OT_export_prompts(bpy.types.Operator, ExportHelper):
             return False
         return True
 
-    def execute(self, context):
-        try:
-            timeline = export_prompts(context.scene, self.filepath, playback_range(context.scene)[0])
-        except KmmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def run(self, context):
+        timeline = export_prompts(context.scene, self.filepath, playback_range(context.scene)[0])
         self.report({"INFO"}, f"{len(timeline.prompts)} prompts written to {Path(self.filepath).name}")
-        return {"FINISHED"}
 
 
-class KMM_OT_prompts_from_markers(bpy.types.Operator):
+class KMM_OT_prompts_from_markers(ReportingOperator, bpy.types.Operator):
     """Make a prompt of each named timeline marker, until the next marker. A marker named "end" leaves a gap"""
 
     bl_idname = "kmm.prompts_from_markers"
@@ -172,21 +162,16 @@ class KMM_OT_prompts_from_markers(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context):
+    def run(self, context):
         scene = context.scene
         # Markers that switch cameras are named after shots, not motions.
         markers = [(marker.frame, marker.name) for marker in scene.timeline_markers if marker.camera is None]
-        try:
-            blocks = prompt_blocks.from_markers(markers, playback_range(scene)[1], true_fps(scene))
-        except KmmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        blocks = prompt_blocks.from_markers(markers, playback_range(scene)[1], true_fps(scene))
         _add(scene.kmm, blocks, self.replace)
         self.report({"INFO"}, f"{len(blocks)} prompts made of {len(markers)} markers")
-        return {"FINISHED"}
 
 
-class KMM_OT_prompts_to_markers(bpy.types.Operator):
+class KMM_OT_prompts_to_markers(ReportingOperator, bpy.types.Operator):
     """Add a timeline marker for each prompt that is switched on; markers that are there stay"""
 
     bl_idname = "kmm.prompts_to_markers"
@@ -195,13 +180,9 @@ class KMM_OT_prompts_to_markers(bpy.types.Operator):
 
     poll = KMM_OT_export_prompts.poll
 
-    def execute(self, context):
+    def run(self, context):
         scene = context.scene
-        try:
-            markers = prompt_blocks.to_markers(read_blocks(scene.kmm.prompts))
-        except KmmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        markers = prompt_blocks.to_markers(read_blocks(scene.kmm.prompts))
         present = {(marker.frame, marker.name) for marker in scene.timeline_markers}
         cut = 0
         for frame, name in markers:
@@ -211,7 +192,6 @@ class KMM_OT_prompts_to_markers(bpy.types.Operator):
                 scene.timeline_markers.new(held, frame=frame)
         if cut:
             self.report({"WARNING"}, f"{cut} names were cut: a marker holds {MAX_MARKER_BYTES} bytes")
-        return {"FINISHED"}
 
 
 class KMM_FH_prompts(bpy.types.FileHandler):
