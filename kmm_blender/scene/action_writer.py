@@ -24,6 +24,8 @@ from .rotation_channels import angle_off, property_name, to_channels
 _HAS_SLOTS = bpy.app.version >= (4, 4)
 # Keys are reduced this many frames at a time, so that a timer can stop in between.
 _SLICE = 3000
+# What 4.4 and later call the slot of an Action from before, where a file is opened whose takes wait.
+_LEGACY_SLOT = "OBLegacy Slot"
 _OBJECT_GROUP = "Object Transforms"
 
 
@@ -49,7 +51,7 @@ class Binding:
     Attributes:
         has_animation_data: False where the object was never animated.
         action: its Action, or None.
-        slot: identifier of the Action's slot; empty where there is none, or no slots (before 4.4).
+        slot: identifier of the Action's slot; empty where there is none. Before 4.4 the one that later versions will make.
         last_slot: identifier that Blender looks for in the next Action assigned; empty before 4.4.
     """
 
@@ -169,9 +171,10 @@ def read_binding(armature: bpy.types.Object) -> Binding:
     data = armature.animation_data
     if data is None:
         return Binding(False, None, "")
-    slot = data.action_slot if _HAS_SLOTS else None
-    last = data.last_slot_identifier if _HAS_SLOTS else ""
-    return Binding(True, data.action, slot.identifier if slot else "", last)
+    if not _HAS_SLOTS:
+        return Binding(True, data.action, _LEGACY_SLOT if data.action else "")
+    slot = data.action_slot
+    return Binding(True, data.action, slot.identifier if slot else "", data.last_slot_identifier)
 
 
 def restore_binding(armature: bpy.types.Object, binding: Binding) -> None:
@@ -348,8 +351,9 @@ def _bind(armature: bpy.types.Object, action: bpy.types.Action | None, slot: str
     _ensure_pose(armature)
     data.action = action
     if _HAS_SLOTS and action is not None:
-        # Blender has picked a slot by itself, perhaps another one.
-        data.action_slot = next((each for each in action.slots if each.identifier == slot), None)
+        # Blender has picked a slot by itself, perhaps another one, or none where the slot was renamed meanwhile.
+        found = next((each for each in action.slots if each.identifier == slot), None)
+        data.action_slot = found or (_slot(action, armature) if slot else None)
 
 
 def _enum(name: str, item: str) -> int:

@@ -314,6 +314,13 @@ def test_restoring_the_animators_own_action(armature):
     assert armature.animation_data.action is None
 
 
+@pytest.mark.skipif(bpy.app.version >= (4, 4), reason="Actions have no slots before Blender 4.4")
+def test_the_slot_that_later_versions_will_make_is_remembered(armature):
+    """A file saved while takes wait may be opened there: with no slot the own Action would move nothing."""
+    armature.keyframe_insert("location", frame=1)
+    assert action_writer.read_binding(armature).slot == "OBLegacy Slot"
+
+
 @pytest.mark.skipif(bpy.app.version < (4, 4), reason="Actions have slots from Blender 4.4 on")
 def test_each_armature_plays_its_own_slot(armature):
     """An Action with two slots, as a second import or an animator's own work leaves it.

@@ -553,6 +553,16 @@ def test_saved_and_loaded_while_takes_wait(character, tmp_path):
     assert not differences(before, snapshot())
 
 
+@pytest.mark.skipif(bpy.app.version < (4, 4), reason="Actions have slots from Blender 4.4 on")
+def test_the_own_actions_slot_renamed_while_a_take_is_shown(character):
+    animated(character)
+    scene, slot = bpy.context.scene, character.animation_data.action_slot
+    add_takes(scene, character)
+    slot.name_display = "Hero"
+    takes.reject(scene)
+    assert character.animation_data.action_slot.identifier == "OBHero"
+
+
 # --- undo -------------------------------------------------------------------------------------------
 
 
