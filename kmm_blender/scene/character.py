@@ -6,6 +6,7 @@ import bpy
 
 from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 
+from ..ui.properties import metre
 from .axes import vectors_to_blender
 from .mannequin import REST_POSITIONS, build_surface
 
@@ -49,6 +50,7 @@ def add_character(context: bpy.types.Context, name: str = "KMM Character") -> bp
         bpy.ops.object.mode_set(mode="OBJECT")
     armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
     armature.location = context.scene.cursor.location
+    armature.scale = [metre(context.scene)] * 3
     _link(context, armature)
     for other in context.selected_objects:
         other.select_set(False)

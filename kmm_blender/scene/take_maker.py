@@ -12,7 +12,7 @@ import numpy as np
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 
-from ..ui.properties import true_fps
+from ..ui.properties import metre, true_fps
 from . import history, takes
 from .action_writer import write_action_steps
 from .bone_map import find_bone_map
@@ -46,7 +46,7 @@ class Target:
     def of(cls, scene: bpy.types.Scene, armature: bpy.types.Object, action_name: str = "") -> Target:
         """The scene's settings for this armature."""
         settings = scene.kmm
-        tolerance = Reduction(settings.reduce_degrees, settings.reduce_millimetres)
+        tolerance = Reduction(settings.reduce_degrees, settings.reduce_millimetres * metre(scene))
         return cls(
             scene=Reference.to(scene),
             armature=Reference.to(armature),

@@ -40,6 +40,12 @@ def true_fps(scene) -> float:
     return scene.render.fps / scene.render.fps_base
 
 
+def metre(scene) -> float:
+    """How many of the world's units the scene calls a metre: 100 where its unit scale is 0.01."""
+    units = scene.unit_settings
+    return 1.0 if units.system == "NONE" else 1.0 / units.scale_length
+
+
 def redraw_timelines() -> None:
     """Redraws the editors that show prompt blocks, and the sidebars."""
     for window in bpy.context.window_manager.windows:

@@ -108,6 +108,17 @@ def test_stands_on_the_cursor_and_is_the_only_one_selected():
     assert character.name == "Ana ü"
 
 
+@pytest.mark.parametrize(
+    ("system", "unit", "scale"), [("METRIC", 0.01, 100), ("NONE", 0.01, 1), ("METRIC", 1, 1)]
+)
+def test_it_is_as_tall_as_a_person_in_the_scenes_own_units(system, unit, scale):
+    units = bpy.context.scene.unit_settings
+    units.system, units.scale_length = system, unit
+    character = add_character(bpy.context)
+    bpy.context.view_layer.update()
+    assert np.allclose(character.scale, scale) and 1.6 * scale < character.dimensions.z < 1.8 * scale
+
+
 def test_a_second_one_is_independent_and_shares_materials(character):
     bpy.ops.object.mode_set(mode="POSE")
     second = add_character(bpy.context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -551,6 +553,27 @@ def test_saved_and_loaded_while_takes_wait(character, tmp_path):
     assert takes.shown(scene) == 0 and len(scene.kmm_history.entries) == 2
     takes.reject(scene)
     assert not differences(before, snapshot())
+
+
+def test_reduced_keys_stray_by_the_scenes_own_millimetres(character):
+    """A scene of centimetres, as game artists set it up, has characters of 170 units."""
+    scene = bpy.context.scene
+    scene.kmm.reduce_keys, scene.kmm.reduce_degrees, scene.kmm.reduce_millimetres = True, 45, 10
+    frames = np.rint(20 + 19 * np.sin(np.linspace(0, 20, 200))).astype(int)  # to and fro
+    still = record(1)
+    clip = MotionClip(still.clip.root_positions[frames], still.clip.local_rotations[frames], 24.0)
+
+    def keys() -> int:
+        add_takes(scene, character, replace(still, clip=clip))
+        number = sum(len(curve.keyframe_points) for curve in fcurves(scene.kmm.takes[0].action, character))
+        takes.reject(scene)
+        return number
+
+    in_metres = keys()
+    scene.unit_settings.scale_length = 0.01
+    character.scale = (100, 100, 100)
+    bpy.context.view_layer.update()
+    assert keys() == in_metres
 
 
 @pytest.mark.skipif(bpy.app.version < (4, 4), reason="Actions have slots from Blender 4.4 on")
