@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from kmm_core.errors import KmmError
@@ -19,13 +20,14 @@ from kmm_core.motion.rotations import Array
 
 from .key_reduction import Distance, Reduction, reduce_keys, slopes_of
 from .pose_keys import PoseKeys
+from .rig import Rig
 from .rotation_channels import angle_off, property_name, to_channels
 
 _HAS_SLOTS = bpy.app.version >= (4, 4)
-# Keys are reduced this many frames at a time, so that a timer can stop in between.
-_SLICE = 3000
 # What 4.4 and later call the slot of an Action from before, where a file is opened whose takes wait.
 _LEGACY_SLOT = "OBLegacy Slot"
+# Keys are reduced this many frames at a time, so that a timer can stop in between.
+_SLICE = 3000
 _OBJECT_GROUP = "Object Transforms"
 
 
@@ -97,8 +99,11 @@ def write_action_steps(
     *,
     tolerance: Reduction | None = None,
     pinned: NDArray[np.bool_] | None = None,
+    rig: Rig | None = None,
 ) -> Iterator[WrittenAction]:
     """``write_action`` in slices of some 10 ms, for a timer that may not hold Blender up.
+
+    ``rig`` is what ``read_rig`` returned, for the scale of an armature that Blender does not show.
 
     Yields:
         What is written so far. The last one is complete; closing the iterator before that removes the Action.
@@ -116,7 +121,7 @@ def write_action_steps(
     always[:-1] |= pinned[1:] != pinned[:-1]
     written, full, complete = 0, 0, False
     try:
-        for channel in _channels(armature, keys, tolerance):
+        for channel in _channels(armature, keys, tolerance, rig):
             rows = np.arange(keys.num_frames)
             slopes = None
             if tolerance is not None:
@@ -255,11 +260,14 @@ class _Channel:
     tolerance: float
 
 
-def _channels(armature: bpy.types.Object, keys: PoseKeys, reduction: Reduction | None) -> Iterator[_Channel]:
+def _channels(
+    armature: bpy.types.Object, keys: PoseKeys, reduction: Reduction | None, rig: Rig | None
+) -> Iterator[_Channel]:
     """Every property that the keys move. Without ``reduction`` tolerances are 0 and unused."""
     angle = np.radians(reduction.degrees) if reduction else 0.0
     metres = reduction.millimetres / 1000 if reduction else 0.0
-    length = metres / _scale(armature.matrix_world)
+    world = Matrix(rig.world) if rig else armature.matrix_world
+    length = metres / _scale(world)
 
     def turning(path: str, group: str, mode: str, quaternions: Array, reach: float) -> _Channel:
         values = to_channels(quaternions, mode)
@@ -279,7 +287,7 @@ def _channels(armature: bpy.types.Object, keys: PoseKeys, reduction: Reduction |
         yield turning(path, name, bone.rotation_mode, keys.rotations[:, index], reach)
     if keys.object_locations is not None:
         # The object's place is in the units of its parent.
-        outside = armature.matrix_world @ armature.matrix_basis.inverted()
+        outside = Matrix(rig.parent_world) if rig else world @ armature.matrix_basis.inverted()
         yield moving("", _OBJECT_GROUP, keys.object_locations, metres / _scale(outside))
     if keys.object_rotations is not None:
         reach = max((bone.tail_local.length for bone in armature.data.bones), default=1.0)

@@ -26,7 +26,8 @@ from . import history, prompt_blocks, takes
 from .bone_map import find_bone_map
 from .prompt_blocks import Block
 from .retarget import check_rest_pose, ground_height, pose_to_clip
-from .rig import Pose, Rig, read_pose, read_rig
+from .rig import read_pose, read_rig
+from .seen import seen_at
 from .take_maker import Target
 from .take_record import TakeRecord
 
@@ -114,6 +115,8 @@ def build_plan(
     reason = takes.blocked(scene, armature)
     if reason:
         raise KmmError("takes_waiting", f"{reason}.")
+    with seen_at(scene, armature, scene.frame_current_final) as (seen, _):
+        rig = read_rig(seen)  # its scale, too, is looked at before anything is generated
     blocks = [Block(p.text, p.start, p.end, p.enabled) for p in settings.prompts]
     timeline, first_frame = prompt_blocks.to_timeline(blocks, true_fps(scene))
     keep: _Keep | None = None
@@ -124,8 +127,9 @@ def build_plan(
         keep = _keep_others(record, blocks, block, timeline, first_frame)
         floor, from_pose = record.floor, record.from_pose and first_frame == record.first_frame
     elif from_pose:
-        with takes.hidden(scene):
-            rig, pose = _at_frame(context, armature, first_frame)
+        with takes.hidden(scene), seen_at(scene, armature, first_frame) as (seen, depsgraph):
+            rig = read_rig(seen)
+            pose = read_pose(seen, rig, depsgraph)
         floor = ground_height(rig, bone_map)
         start = pose_to_clip(pose, rig, bone_map, fps=timeline.fps, floor=floor)
         timeline, keep = _lead_in(start, timeline)
@@ -238,25 +242,3 @@ def _keep_others(
         )
     clip = MotionClip(record.clip.root_positions[rows], record.clip.local_rotations[rows], timeline.fps)
     return _Keep(clip, kept)
-
-
-def _at_frame(context: bpy.types.Context, armature: bpy.types.Object, frame: int) -> tuple[Rig, Pose]:
-    """How the armature stands in that frame."""
-    scene = context.scene
-    # What is hidden may stand where it was when it was last seen.
-    if armature.visible_get() and (scene.frame_current, scene.frame_subframe) == (frame, 0.0):
-        rig = read_rig(armature)
-        return rig, read_pose(armature, rig, context.evaluated_depsgraph_get())
-    # In a scene of its own, for a moment: going there in this one would reset whatever was moved and not keyed.
-    elsewhere, hidden = bpy.data.scenes.new("KMM"), armature.hide_viewport
-    try:
-        armature.hide_viewport = False
-        elsewhere.collection.objects.link(armature)
-        elsewhere.frame_set(frame)
-        layer = elsewhere.view_layers[0]
-        layer.update()
-        rig = read_rig(armature.evaluated_get(layer.depsgraph))
-        return rig, read_pose(armature, rig, layer.depsgraph)
-    finally:
-        armature.hide_viewport = hidden
-        bpy.data.scenes.remove(elsewhere)

@@ -21,6 +21,7 @@ from .pose_values import read_pose_values
 from .reference import Reference
 from .retarget import Root, retarget_steps
 from .rig import read_rig
+from .seen import seen_at
 from .take_record import TakeRecord
 
 
@@ -136,8 +137,8 @@ class TakeMaker:
     def _make(self) -> Iterator[float]:
         target, share = self._target, 1 / len(self._records)
         scene, armature = target.find()
-        with takes.hidden(scene):
-            rig, place = read_rig(armature), read_pose_values(armature)["object"]
+        with takes.hidden(scene), seen_at(scene, armature, scene.frame_current_final) as (seen, _):
+            rig, place = read_rig(seen), read_pose_values(seen)["object"]
         bone_map = find_bone_map(rig)
         encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
@@ -154,6 +155,7 @@ class TakeMaker:
                 record.first_frame,
                 tolerance=target.reduction,
                 pinned=pinned,
+                rig=rig,
             )
             for written in steps:
                 if len(self._written) == number:

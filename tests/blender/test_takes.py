@@ -555,6 +555,48 @@ def test_saved_and_loaded_while_takes_wait(character, tmp_path):
     assert not differences(before, snapshot())
 
 
+@pytest.mark.parametrize("how", ["excluded", "collection", "object"])
+def test_a_hidden_armature_of_a_file_just_opened_gets_the_same_keys(character, how, tmp_path):
+    """Blender evaluates nothing that is hidden, so that its matrix is the identity until somebody looks."""
+    scene = bpy.context.scene
+    scene.kmm.reduce_keys = True
+    collection = bpy.data.collections.new("Cast")
+    scene.collection.children.link(collection)
+    for thing in (character, *character.children):
+        thing.users_collection[0].objects.unlink(thing)
+        collection.objects.link(thing)
+    for frame, x in ((1, 0.0), (31, 3.0)):
+        character.location.x = x
+        character.keyframe_insert("location", index=0, frame=frame)
+    character.location.y, character.rotation_euler.z, character.scale = 2.0, 1.0, (0.01, 0.01, 0.01)
+    scene.frame_set(11)
+
+    def keys() -> dict:
+        scene = bpy.context.scene
+        add_takes(scene, scene.kmm.armature, record(1))
+        take = scene.kmm.takes[0]
+        found = {
+            (curve.data_path, curve.array_index): [tuple(point.co) for point in curve.keyframe_points]
+            for curve in fcurves(take.action, scene.kmm.armature)
+        }
+        takes.reject(scene)
+        return found
+
+    seen = keys()
+    if how == "excluded":
+        bpy.context.view_layer.layer_collection.children["Cast"].exclude = True
+    else:
+        (collection if how == "collection" else character).hide_viewport = True
+        bpy.data.objects.remove(character.children[0])
+    path = str(tmp_path / "hidden.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    hidden = keys()
+    assert hidden.keys() == seen.keys()
+    assert all(np.allclose(hidden[curve], seen[curve], rtol=1e-3, atol=1e-3) for curve in seen)
+    assert [scene.name for scene in bpy.data.scenes] == ["Scene"]
+
+
 def test_reduced_keys_stray_by_the_scenes_own_millimetres(character):
     """A scene of centimetres, as game artists set it up, has characters of 170 units."""
     scene = bpy.context.scene
