@@ -25,7 +25,7 @@ from ..ui.properties import QUALITY_STEPS, true_fps
 from . import history, prompt_blocks, takes
 from .bone_map import find_bone_map
 from .prompt_blocks import Block
-from .retarget import check_rest_pose, ground_height, pose_to_clip
+from .retarget import check_object_root, check_rest_pose, ground_height, pose_to_clip
 from .rig import read_pose, read_rig
 from .seen import seen_at
 from .take_maker import Target
@@ -117,6 +117,8 @@ def build_plan(
         raise KmmError("takes_waiting", f"{reason}.")
     with seen_at(scene, armature, scene.frame_current_final) as (seen, _):
         rig = read_rig(seen)  # its scale, too, is looked at before anything is generated
+    if settings.root == "OBJECT":
+        check_object_root(rig)
     blocks = [Block(p.text, p.start, p.end, p.enabled) for p in settings.prompts]
     timeline, first_frame = prompt_blocks.to_timeline(blocks, true_fps(scene))
     keep: _Keep | None = None

@@ -27,7 +27,7 @@ from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES, REST_OFFSETS, REST_PELVI
 from .axes import vectors_to_blender, vectors_to_core
 from .bone_map import BoneMap
 from .pose_keys import PoseKeys
-from .rig import Pose, Rig, rotation_of
+from .rig import UNEVEN_SCALE, Pose, Rig, rotation_of
 
 Root = Literal["bone", "object"]
 
@@ -71,8 +71,10 @@ def retarget_steps(
         floor: height in the world that the clip's y = 0 stands at; ``ground_height`` is the character's own.
 
     Raises:
-        KmmError: ``unknown_rig`` where the rest pose is not that of a person.
+        KmmError: ``unknown_rig`` where the rest pose is not that of a person; what ``check_object_root`` raises.
     """
+    if root == "object":
+        check_object_root(rig)
     body = _read_body(rig, bone_map)
     heading = headings(clip.local_rotations[:, 0]) if root == "object" else None
     slices = []
@@ -139,6 +141,22 @@ def check_rest_pose(rig: Rig, bone_map: BoneMap) -> None:
         KmmError: ``unknown_rig`` where the rest pose is not that of a person.
     """
     _read_body(rig, bone_map)
+
+
+def check_object_root(rig: Rig) -> None:
+    """Says before any motion is made that the object can't carry the way (root "object").
+
+    Raises:
+        KmmError: ``bad_scale`` where what is above the object would stretch or mirror it in another way as it turns.
+    """
+    turn = rig.parent_world[:3, :3]
+    sides = np.linalg.norm(turn, axis=0)
+    if sides.max() > sides.min() * (1 + UNEVEN_SCALE) or np.linalg.det(turn) < 0:
+        raise KmmError(
+            "bad_scale",
+            f"What '{rig.name}' hangs from is stretched or mirrored, so its object cannot turn without being bent.",
+            "Set Root Motion to Pelvis Bone, or apply the parent's scale (Ctrl+A).",
+        )
 
 
 def ground_height(rig: Rig, bone_map: BoneMap) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import bpy
 
 # The longest side of an object's scale may exceed the shortest by this part.
-_UNEVEN_SCALE = 1e-3
+UNEVEN_SCALE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +226,7 @@ def _check_usable(armature: bpy.types.Object) -> None:
 def _even_scale(name: str, world: Array) -> float:
     sides = np.linalg.norm(world[:3, :3], axis=0)
     shown = ", ".join(f"{side:.3g}" for side in sides)
-    if sides.min() <= 1e-9 or sides.max() > sides.min() * (1 + _UNEVEN_SCALE):
+    if sides.min() <= 1e-9 or sides.max() > sides.min() * (1 + UNEVEN_SCALE):
         raise KmmError(
             "bad_scale",
             f"'{name}' is scaled by {shown}; expected the same scale above 0 along all axes.",

@@ -801,6 +801,23 @@ def test_mirrored_and_stretched_objects(scale, words):
     assert error.code == "bad_scale" and words in error.message and error.hint
 
 
+@pytest.mark.parametrize("stretch", [(1, 2, 1), (-1, 1, 1)])
+def test_an_object_below_a_stretched_or_mirrored_parent_cannot_carry_the_way(stretch):
+    """Its own scale makes up for the parent's as it stands, and no longer once it turns."""
+    armature = make_rig()
+    parent = bpy.data.objects.new("Stretched", None)
+    bpy.context.collection.objects.link(parent)
+    armature.parent = parent
+    parent.scale, armature.scale = stretch, [1 / side for side in stretch]
+    bpy.context.view_layer.update()
+    rig = read_rig(armature)
+    clip = random_clip()
+    retarget(clip, rig, find_bone_map(rig))
+    with pytest.raises(KmmError, match="hangs from is stretched or mirrored") as caught:
+        retarget(clip, rig, find_bone_map(rig), root="object")
+    assert caught.value.code == "bad_scale" and "Pelvis Bone" in caught.value.hint
+
+
 def test_edit_mode():
     armature = make_rig()
     bpy.ops.object.mode_set(mode="EDIT")
