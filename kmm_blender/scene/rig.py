@@ -97,7 +97,7 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
     """The rig of an armature object, where its object stands now (as of Blender's last update).
 
     Raises:
-        KmmError: ``no_armature`` where nothing is chosen, ``not_an_armature``, ``linked_armature`` where it can't be
+        KmmError: ``no_armature`` where nothing is chosen, ``missing_library``, ``not_an_armature``, ``linked_armature`` where it can't be
             animated, ``edit_mode``, ``no_bones``, ``bad_scale`` where the object is mirrored, flat or stretched.
     """
     if armature is None:
@@ -196,6 +196,13 @@ def _copied(armature: bpy.types.Object, bone: bpy.types.PoseBone, index: dict[st
 
 def _check_usable(armature: bpy.types.Object) -> None:
     name = armature.name
+    for linked in filter(None, (armature, armature.data)):
+        if linked.is_missing:
+            raise KmmError(
+                "missing_library",
+                f"'{name}' is linked from {linked.library.filepath}, which was not found when this file was opened.",
+                "Put that file back, or relocate the library in the Outliner (Blender File), and open this one again.",
+            )
     if armature.type != "ARMATURE":
         raise KmmError(
             "not_an_armature",

@@ -37,7 +37,8 @@ def rig_report(armature) -> RigReport:
     """The report on ``armature``, not older than a second. Never raises."""
     global _last
     # A session's number of an object is never used again, so another file's objects aren't mistaken for it.
-    key = (armature.session_uid, len(armature.data.bones))
+    # Where the file it is linked from is missing, it has no bones, nor is it an armature.
+    key = (armature.session_uid, len(getattr(armature.data, "bones", ())))
     if _last is None or _last[0] != key or time.monotonic() - _last[1] > _SECONDS:
         _last = (key, time.monotonic(), _read(armature))
     return _last[2]

@@ -5,6 +5,7 @@ Most tests have a worker that answers at once with made-up motion (fake_workers.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from bl_ext.user_default.kmm.scene import request_builder, takes
 from bl_ext.user_default.kmm.scene.action_writer import fcurves, push_to_nla
 from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.request_builder import build_plan
+from bl_ext.user_default.kmm.ui.rig_report import rig_report
 from fake_workers import GOOD, fake_worker
 from scene_snapshot import differences, snapshot
 
@@ -727,6 +729,25 @@ def test_linked_armature(library):
     assert not bpy.ops.kmm.generate.poll()
     with pytest.raises(KmmError, match="is linked from"):
         build_plan(bpy.context)
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_the_file_of_a_linked_armature_is_missing(library, tmp_path, overridden):
+    """Blender leaves an Empty in its place, or an armature without bones; panels must be drawn all the same."""
+    scene, armature = bpy.context.scene, bpy.data.objects["Linked"]
+    if overridden:
+        override = bpy.data.collections["Crowd"].override_hierarchy_create(
+            scene, bpy.context.view_layer, do_fully_editable=True
+        )
+        armature = next(item for item in override.all_objects if item.type == "ARMATURE")
+    scene.kmm.armature = armature
+    path = str(tmp_path / "shot.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    Path(library).unlink()
+    with contextlib.suppress(RuntimeError):  # Blender 4.2 and 5 tell of it in their own ways
+        bpy.ops.wm.open_mainfile(filepath=path)
+    error = rig_report(bpy.context.scene.kmm.armature).error
+    assert error.code == "missing_library" and "library ü.blend" in error.message and error.hint
 
 
 def test_overridden_armature(library, worker, tmp_path):
