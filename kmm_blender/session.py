@@ -23,6 +23,7 @@ from .jobs.generation_job import GenerationJob
 from .jobs.worker_client import WorkerClient
 from .scene.action_writer import tweaked
 from .scene.request_builder import Plan
+from .scene.rig import in_edit_mode
 from .scene.take_maker import TakeMaker, Target
 from .scene.take_record import TakeRecord
 from .ui.preferences import preferences
@@ -323,7 +324,7 @@ def _waits_for(target: Target) -> str:
     if any(map(bpy.app.is_job_running, _RENDERS)):
         return "Waiting for the render"
     armature = target.armature.find(bpy.data.objects)
-    if armature is not None and armature.mode == "EDIT":
+    if armature is not None and in_edit_mode(armature):
         return "Waiting until you leave Edit Mode"
     if armature is not None and tweaked(armature):
         return "Waiting until you leave the NLA editor's tweak mode"

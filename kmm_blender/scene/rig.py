@@ -194,6 +194,11 @@ def _copied(armature: bpy.types.Object, bone: bpy.types.PoseBone, index: dict[st
     return -1
 
 
+def in_edit_mode(armature: bpy.types.Object) -> bool:
+    """Whether its bones are being edited, be it by another object that shares them."""
+    return getattr(armature.data, "is_editmode", False)
+
+
 def _check_usable(armature: bpy.types.Object) -> None:
     name = armature.name
     for linked in filter(None, (armature, armature.data)):
@@ -222,7 +227,7 @@ def _check_usable(armature: bpy.types.Object) -> None:
             f"'{name}' is a library override that is not editable, so it can't be animated.",
             "Right-click it in the Outliner: Library Override > Make > Selected.",
         )
-    if armature.mode == "EDIT":
+    if in_edit_mode(armature):
         raise KmmError(
             "edit_mode", f"'{name}' is in Edit Mode; its bones may still change.", "Leave Edit Mode (Tab)."
         )

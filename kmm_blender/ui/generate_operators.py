@@ -12,6 +12,7 @@ from kmm_core.errors import KmmError
 from .. import session
 from ..scene import history, take_record, takes
 from ..scene.request_builder import build_plan
+from ..scene.rig import in_edit_mode
 from ..scene.take_maker import Target
 from .preferences import preferences
 from .prompt_list import active_prompt
@@ -247,7 +248,7 @@ def _can_take(operator, context) -> bool:
         operator.poll_message_set("No character is chosen: choose an armature or add a KMM Character")
     elif armature.library is not None:
         operator.poll_message_set("The armature is linked: make a library override of it")
-    elif armature.mode == "EDIT":
+    elif in_edit_mode(armature):
         operator.poll_message_set("Leave Edit Mode first")
     elif reason := takes.blocked(context.scene, armature):
         operator.poll_message_set(reason)

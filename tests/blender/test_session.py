@@ -580,8 +580,14 @@ def test_deleted_bone(under_way):
     assert caught.value.hint and not bpy.data.actions
 
 
-def test_edit_mode_is_waited_for(under_way, tmp_path):
+@pytest.mark.parametrize("whose", ["its own", "another's that shares the bones"])
+def test_edit_mode_is_waited_for(under_way, tmp_path, character, whose):
+    if whose != "its own":
+        twin = character.copy()
+        bpy.context.scene.collection.objects.link(twin)
+        bpy.context.view_layer.objects.active = twin
     bpy.ops.object.mode_set(mode="EDIT")
+    character.data.edit_bones["head"].name = "Head"
     (tmp_path / "go").touch()
     wait_until(lambda: session.get().status.text == "Waiting until you leave Edit Mode")
     for _ in range(5):
