@@ -1,6 +1,7 @@
 """Ablations: what is trained and measured, what is skipped, and which orderings the page says hold."""
 
 import json
+import random
 import statistics
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from training import ablate, ablation_page, ablation_scores, cli, config, runs
 from training.ablate import Run
 from training.ablation_scores import METRICS, Ruler
 from training.evaluate import load_model
+from training.recipes.synthetic import make_clip
 
 
 @pytest.fixture(scope="module")
