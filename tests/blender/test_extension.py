@@ -231,6 +231,28 @@ os._exit(0)
     assert "heavy []" in result.stdout
 
 
+def test_an_update_in_a_running_blender_asks_for_a_restart():
+    """Blender keeps the older kmm_core in memory then, with which the new add-on can't work. In a process of its own."""
+    code = f"""
+import os, sys
+sys.path[:0] = {[entry for entry in sys.path if "packages" in Path(entry).name and "kmm tests" in entry]!r}
+import bpy, addon_utils, kmm_core
+def shown(): return [name for name in dir(bpy.types) if name.startswith("KMM_PT_")]
+version, kmm_core.__version__ = kmm_core.__version__, "0.0.1"
+assert addon_utils.enable("{PACKAGE}")
+print("older core", shown())
+addon_utils.disable("{PACKAGE}")
+print("disabled", shown())
+kmm_core.__version__ = version
+assert addon_utils.enable("{PACKAGE}")
+print("same version", "KMM_PT_restart" in shown(), len(shown()) > 5, flush=True)
+os._exit(0)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "older core ['KMM_PT_restart']" in result.stdout, result.stdout + result.stderr
+    assert "disabled []" in result.stdout and "same version False True" in result.stdout
+
+
 def test_everything_has_its_name():
     """KMM_OT_generate is kmm.generate, and all panels of the viewport are in the KMM tab."""
     for cls in our_classes():
