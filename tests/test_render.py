@@ -159,7 +159,7 @@ def test_a_failing_ffmpeg_is_quoted_on_windows_too(tmp_path, monkeypatch):
     fake_ffmpeg(tmp_path / "bin", monkeypatch, "echo Unknown encoder libx264 >&2\nexit 1\n")
     monkeypatch.setattr(render.subprocess, "Popen", Process)
     with pytest.raises(KmmError, match="Unknown encoder libx264"):
-        render.write_mp4(standing(30), tmp_path / "a.mp4")
+        render.write_mp4(standing(30), tmp_path / "a.mp4", "stands")
 
 
 def test_a_film_that_is_cancelled_waits_for_the_end_of_ffmpeg(tmp_path, monkeypatch):
@@ -179,5 +179,5 @@ def test_a_film_that_is_cancelled_waits_for_the_end_of_ffmpeg(tmp_path, monkeypa
     monkeypatch.setattr(render.subprocess, "Popen", Process)
     monkeypatch.setattr(render, "_pictures", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        render.write_mp4(standing(30), tmp_path / "a.mp4")
+        render.write_mp4(standing(30), tmp_path / "a.mp4", "stands")
     assert started[0].returncode is not None and [path.name for path in tmp_path.iterdir()] == ["bin"]

@@ -574,8 +574,6 @@ def test_closing_by_the_end_of_the_interpreter_leaves_no_worker(tmp_path):
     pid = int(client.stdout.readline())
     time.sleep(0.5)
     client.kill()
-    finish(
-        client,
-    )
+    client.wait()
     client.stdout.close()
     _wait_until(lambda: _gone(pid), 5)
