@@ -44,7 +44,7 @@ from kmm_core.train.prepared import (
 from .captions import mirror_caption
 from .data_checks import LARGEST_JOLT, measure
 from .recipes import load_recipe
-from .recipes.recipe import Cut, Dropped, Recipe, Take
+from .recipes.recipe import Cut, Dropped, Recipe, Take, split_of
 
 # Part of every fingerprint: raise it when this module changes what it writes.
 PREPARE_VERSION = 4
@@ -216,13 +216,6 @@ def unpack(archive: Path, cache: Path) -> Path:
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return target
-
-
-def split_of(source: str, recording: str) -> str:
-    """ "train" (about 90 %), "val" or "test" (5 % each), for ever the same for a recording."""
-    digest = hashlib.sha256(f"{source}/{recording}".encode(errors="surrogateescape")).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    return "train" if place < 0.90 else "val" if place < 0.95 else "test"
 
 
 def _fingerprint(recipe: Recipe, take: Take, own: str) -> str:

@@ -7,6 +7,7 @@ import random
 import re
 import sys
 import tarfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +27,12 @@ from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
 from kmm_core.train.token_data import meaning_of
 from training.captions import mirror_caption
 from training.data_checks import measure, side_doubt
-from training.prepare import on_floor_at_30_fps, prepare, split_of, unpack
+from training.prepare import on_floor_at_30_fps, prepare, unpack
 from training.recipes import RECIPE_NAMES, cmu, cmu_dance, hdm05, load_recipe, style100
 from training.recipes.babel import labels_of as babel_labels
 from training.recipes.events import find_events
 from training.recipes.locomotion import describe_locomotion, windows
-from training.recipes.recipe import Cut, Dropped, Take
+from training.recipes.recipe import Cut, Dropped, Take, split_of
 
 # A user's own recipe: numbers in .txt files say how many frames the take has.
 OWN_RECIPE = """
@@ -762,3 +763,24 @@ def test_babel_layout(tmp_path):
     with pytest.raises(KmmError) as caught:
         prepare("babel", data=tmp_path, out=tmp_path / "out", workers=1)
     assert caught.value.code == "bad_babel"
+
+
+def test_babel_holds_training_recordings_out_to_choose_weights_by(tmp_path):
+    """Its validation split is what the protocol measures on."""
+    motion = tmp_path / "amass" / "KIT" / "1_poses.npz"
+    motion.parent.mkdir(parents=True)
+    write_amass(motion, raising("left", 90))
+    labels = [{"raw_label": "raise", "proc_label": "raise", "start_t": 0.5, "end_t": 2.5}]
+    rows = {
+        str(number): {
+            "babel_sid": number,
+            "feat_p": "KIT/KIT/1_poses.npz",
+            "dur": 3.0,
+            "frame_ann": {"labels": labels},
+        }
+        for number in range(400)
+    }
+    for file in ("train", "val"):
+        (tmp_path / f"{file}.json").write_text(json.dumps(rows))
+    splits = Counter(take.split for take in load_recipe("babel").takes(tmp_path, tmp_path))
+    assert splits["test"] == 400 and splits["train"] + splits["val"] == 400 and 8 <= splits["val"] <= 40

@@ -12,9 +12,10 @@ from kmm_core.formats.babel import label_file, read_babel, true_rate
 from ..captions import mirror_caption, names_a_side
 from ..data_checks import measure, side_doubt
 from .humanml3d_captions import tidy
-from .recipe import Cut, Dropped, Take
+from .recipe import Cut, Dropped, Take, split_of
 
-# BABEL holds no test labels; the published protocol tests on the validation split.
+# BABEL holds no test labels; the published protocol tests on the validation split. So that weights are not chosen by what
+# they are measured on, nor by what they learned, a twentieth of the training recordings is held out for that.
 _SPLITS = {"train": "train", "val": "test"}
 _NOT_AN_ACTION = {"transition", "t-pose", "a-pose", "t pose", "a pose", "unknown"}
 
@@ -23,7 +24,7 @@ class Babel:
     """One take a labelled AMASS sequence; every labelled segment of it becomes a clip."""
 
     name = "babel"
-    version = 3
+    version = 4
     licence = "LicenseRef-AMASS"
     noncommercial = True
     credit = "Punnakkal et al., BABEL, 2021; motion from AMASS"
@@ -47,7 +48,7 @@ class Babel:
             Take(
                 f"babel_{recording.id}",
                 (recording.motion or folder / "amass" / recording.named,),
-                split=split,
+                split="val" if split == "train" and split_of(self.name, recording.id) == "val" else split,
                 details={"segments": [(label.start, label.end, label.text) for label in recording.labels]},
             )
             for recording, split in recordings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,3 +103,10 @@ class Recipe(Protocol):
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
         """What to keep of a take (30 fps, on the floor, facing +Z at first)."""
         ...
+
+
+def split_of(source: str, recording: str) -> str:
+    """ "train" (about 90 %), "val" or "test" (5 % each), for ever the same for a recording."""
+    digest = hashlib.sha256(f"{source}/{recording}".encode(errors="surrogateescape")).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return "train" if place < 0.90 else "val" if place < 0.95 else "test"
