@@ -149,6 +149,7 @@ results: $(VENV)/develop.stamp
 	@$(BIN)/kmm-train evaluate runs/kmm-4500-steps --baseline runs/transformer-4500-steps $(MEASURE) --repetitions 1
 	@$(BIN)/kmm-train decay runs/kmm-4500-steps --baseline runs/transformer-4500-steps $(MEASURE) --count 96 --repetitions 1 \
 		--name memory_decay_equal-budget --title "Memory decay, trained from scratch at equal budget"
+	@$(BIN)/python -m benchmarks.in_betweens --prepared $(PREPARED) -o docs/benchmarks/in_betweens.md
 	@$(BIN)/python benchmarks/starter_report.py --prepared $(PREPARED)
 
 pin: | $(BIN)/pip
