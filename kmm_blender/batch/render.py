@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ import bpy
 
 from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of
 from kmm_core.errors import KmmError
+
+from .stop_signals import left_to_blender
 
 # What Blender calls the engines; EEVEE had another name from 4.2 to 4.5.
 _ENGINES = {
@@ -158,17 +161,16 @@ def _choose_format(settings: bpy.types.RenderSettings, media: str, file_format: 
 
 def _render(scene: bpy.types.Scene, what: str, **how: bool) -> None:
     try:
-        result = bpy.ops.render.render(scene=scene.name, **how)
+        with left_to_blender():
+            result = bpy.ops.render.render(scene=scene.name, **how)
     except RuntimeError as error:
         raise KmmError(
             "render_failed",
             f"Blender could not render {what}: {str(error).strip()[:300]}.",
             "Render a frame of the scene in Blender's window to see why.",
         ) from error
-    if "FINISHED" not in result:
-        raise KmmError(
-            "render_failed", f"Blender cancelled rendering {what}.", "Its messages stand above in the log."
-        )
+    if "FINISHED" not in result:  # without an error: Blender's handler saw Ctrl-C, and ours did not
+        signal.raise_signal(signal.SIGINT)
 
 
 def _write_film(scene: bpy.types.Scene, pictures: Sequence[Path], path: Path) -> None:

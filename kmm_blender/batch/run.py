@@ -39,6 +39,7 @@ from .exit_codes import ShotError
 from .export import export
 from .render import check_can_render, render
 from .shots import Shot, action_name, list_shots, numbered
+from .stop_signals import StopSignals
 from .summary import ShotReport, Summary, TakeReport
 
 # Failures of the worker that no other shot can be spared.
@@ -73,8 +74,8 @@ def main(arguments: Sequence[str]) -> int:
     except KmmError as error:
         _print_error("", error)
         return exit_codes.BAD_ARGUMENTS
-    with _backend_settings(options):
-        summary = _run(options, settings)
+    with _backend_settings(options), StopSignals() as stop:
+        summary = _run(options, settings, stop)
     done = sum(not report.exit_code for report in summary.shots)
     _print("", f"{done} of {summary.planned} shots done, exit code {summary.exit_code}")
     return summary.exit_code
@@ -94,7 +95,7 @@ def _check_opened() -> None:
         )
 
 
-def _run(options: Options, shots: Sequence[dict[str, Any]]) -> Summary:
+def _run(options: Options, shots: Sequence[dict[str, Any]], stop: StopSignals) -> Summary:
     summary = Summary(bpy.app.version_string, planned=len(shots))
     opened = bpy.data.filepath
     for number, settings in enumerate(shots, start=1):
@@ -102,23 +103,30 @@ def _run(options: Options, shots: Sequence[dict[str, Any]]) -> Summary:
         summary.shots.append(report)
         label = report.name if len(shots) == 1 else f"{number}/{len(shots)} {report.name}"
         try:
-            _run_shot(settings, report, options, summary, label, opened, fresh=number == 1)
-            _print(label, "done")
-        except ShotError as error:
-            report.fail(error.exit_code, error)
-            _print_error(label, error)
-        except Exception as error:  # a fault of ours must not take the other shots along
-            traceback.print_exc()
-            report.fail(1, KmmError("fault", f"{type(error).__name__}: {error}"))
-            _print(label, "FAILED: a fault in KMM, see the traceback above")
+            with stop.interrupting():
+                _run_shot(settings, report, options, summary, label, opened, fresh=number == 1)
+                _print(label, "done")
+        except (Exception, KeyboardInterrupt) as error:
+            _fail(report, label, stop.error or error)
         if options.summary:
             try:
                 summary.write(options.summary)
             except KmmError as error:
                 _print_error("summary", error)
-        if report.exit_code == exit_codes.NO_BACKEND:
+        if report.exit_code == exit_codes.NO_BACKEND or (stop.error and report.exit_code):
             break  # no other shot would fare better
     return summary
+
+
+def _fail(report: ShotReport, label: str, error: BaseException) -> None:
+    """Notes and prints why a shot failed. A fault of ours must not take the other shots along."""
+    if isinstance(error, ShotError):
+        report.fail(error.exit_code, error)
+        _print_error(label, error)
+        return
+    traceback.print_exception(error)
+    report.fail(1, KmmError("fault", f"{type(error).__name__}: {error}"))
+    _print(label, "FAILED: a fault in KMM, see the traceback above")
 
 
 def _run_shot(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from bl_ext.user_default.kmm import session
 from bl_ext.user_default.kmm.batch import export as export_module
 from bl_ext.user_default.kmm.batch import render as render_module
-from bl_ext.user_default.kmm.batch import run
+from bl_ext.user_default.kmm.batch import run, stop_signals
 from bl_ext.user_default.kmm.scene import action_writer, takes
 from bl_ext.user_default.kmm.scene.character import add_character
 from bpy_extras.object_utils import world_to_camera_view
@@ -587,3 +589,93 @@ def test_a_batch_with_the_real_worker_starts_it_once(worker_python, prompts, cha
     armature = the_armature()
     curves = action_writer.fcurves(armature.animation_data.action, armature)
     assert len({curve.data_path for curve in curves}) == NUM_JOINTS + 1
+
+
+# --- Ctrl-C and SIGTERM -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_shots(tmp_path, char_blend) -> list[str]:
+    folder = tmp_path / "batch"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (folder / name).write_text(PROMPTS)
+    return ["--shots", str(folder), "--summary", str(tmp_path / "summary.json")]
+
+
+def assert_stopped_in_the_second_shot(tmp_path, capfd, code: int, name: str) -> None:
+    content = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert [shot["exit_code"] for shot in content["shots"]] == [0, code]
+    assert (content["planned"], content["done"], content["exit_code"]) == (3, 1, code)
+    assert content["shots"][1]["error"]["message"] == f"{name} ended the batch before this shot was done."
+    output = capfd.readouterr()
+    assert f"KMM 2/3 b: FAILED: {name} ended the batch" in output.err and "Traceback" not in output.err
+    assert f"KMM: 1 of 3 shots done, exit code {code}" in output.out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+)
+def test_one_ctrl_c_ends_the_batch_and_what_is_finished_is_kept(
+    made_up, three_shots, tmp_path, monkeypatch, capfd, number, code, name
+):
+    generate = run._generate
+
+    def stopped(plan, timeout, label):
+        if label == "2/3 b":
+            signal.raise_signal(number)
+        generate(plan, timeout, label)
+
+    monkeypatch.setattr(run, "_generate", stopped)
+    assert run.main([*three_shots, "--export", f"{tmp_path}/{{shot}}.bvh"]) == code
+    assert_stopped_in_the_second_shot(tmp_path, capfd, code, name)
+    assert [path.name for path in tmp_path.glob("*.bvh")] == ["a.bvh"]
+
+
+def test_ctrl_c_inside_one_of_blenders_exporters_is_no_failed_export(
+    made_up, three_shots, tmp_path, monkeypatch, capfd
+):
+    def export(path, frames):
+        Path(path).write_text("half a file")
+        if the_armature().animation_data.action.name == "b":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise RuntimeError("Error: Python: Traceback\nKeyboardInterrupt\n") from None
+
+    monkeypatch.setitem(export_module._EXPORTERS, ".bvh", export)
+    assert run.main([*three_shots, "--export", f"{tmp_path}/{{shot}}.bvh"]) == 130
+    assert_stopped_in_the_second_shot(tmp_path, capfd, 130, "Ctrl-C")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".bvh"] == ["a.bvh"]
+
+
+def test_ctrl_c_while_blender_renders_is_seen_by_blender_and_ends_the_batch(monkeypatch):
+    """In ``blender -b`` its own handler is there during a render, which then is cancelled without an error."""
+    before = stop_signals._c_handler("PyOS_getsig", signal.SIGTERM)
+    seen = []
+
+    def render(scene, **how):
+        seen.append(stop_signals._c_handler("PyOS_getsig", signal.SIGTERM))
+        return {"CANCELLED"}
+
+    monkeypatch.setattr(render_module.bpy, "ops", SimpleNamespace(render=SimpleNamespace(render=render)))
+    scene = SimpleNamespace(name="Scene")
+    with stop_signals.StopSignals() as stop, pytest.raises(KeyboardInterrupt), stop.interrupting():
+        render_module._render(scene, "the frames 1 to 3", animation=True)
+    assert seen == [before] and stop.error.exit_code == 130
+
+
+def test_ctrl_c_between_two_shots_ends_the_batch_with_the_next(
+    made_up, three_shots, tmp_path, monkeypatch, capfd
+):
+    write = run.Summary.write
+
+    def stopped(summary, path):
+        write(summary, path)
+        if len(summary.shots) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(run.Summary, "write", stopped)
+    assert run.main(three_shots) == 130
+    assert_stopped_in_the_second_shot(tmp_path, capfd, 130, "Ctrl-C")
