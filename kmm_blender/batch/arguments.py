@@ -24,7 +24,8 @@ Paths are relative to where Blender was started, those that begin with // to the
 
 exit codes:
   0 done   2 bad arguments   3 backend missing   4 generation failed   5 render failed   6 saving or exporting failed
-  1 a fault in KMM itself (a traceback stands above)   130, 143 ended by Ctrl-C, SIGTERM. Of a batch: the code of the first shot that failed.
+  1 a fault in KMM itself (a traceback stands above)   130, 143 ended by Ctrl-C, SIGTERM
+  Of a batch: the code of the first shot that failed.
 """
 
 

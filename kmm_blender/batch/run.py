@@ -20,7 +20,7 @@ from typing import Any
 
 import bpy
 
-from kmm_core.atomic_write import check_writable, make_folder_of
+from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of
 from kmm_core.errors import KmmError
 from kmm_core.timeline import read_timeline
 
@@ -325,9 +325,27 @@ def _save(path: str) -> None:
     make_folder_of(path)
     check_writable(path)
     try:
-        bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+        with atomic_write(path) as part:
+            part.unlink()  # Blender would keep it as a backup
+            bpy.ops.wm.save_as_mainfile(filepath=str(part), copy=True)
+            _check_whole(part, path)
+            if bpy.context.preferences.filepaths.save_version and os.path.exists(path):
+                os.replace(path, f"{path}1")  # as Blender does it
     except RuntimeError as error:
         raise KmmError("cannot_write", f"Blender cannot save {path}: {str(error).strip()[:200]}.") from None
+
+
+def _check_whole(part: Path, path: str) -> None:
+    """On a full disk Blender may write the beginning of a compressed file and report a success."""
+    try:
+        with bpy.data.libraries.load(str(part)):
+            pass
+    except OSError:
+        raise KmmError(
+            "cannot_write",
+            f"Blender wrote only a part of {path}, which was removed; the disk may be full.",
+            "Free some space or choose another disk.",
+        ) from None
 
 
 def _path(shot: Shot, pattern: str) -> str:

@@ -352,6 +352,40 @@ def test_places_that_cannot_be_written_are_exit_code_6(made_up, prompts, char_bl
         assert name in capfd.readouterr().err
 
 
+def test_a_blend_that_a_full_disk_cut_off_is_noticed_and_replaces_nothing(
+    made_up, prompts, char_blend, tmp_path, monkeypatch, capfd
+):
+    """As Blender 5.2 does it with compressed files: no error, and half a file."""
+    out = tmp_path / "out.blend"
+    words = ["--timeline", str(prompts), "--save", str(out)]
+    assert run.main(words) == 0
+    good = out.read_bytes()
+    assert [library.filepath for library in bpy.data.libraries] == []
+
+    def check(part, path):
+        part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+        whole(part, path)
+
+    whole = run._check_whole
+    monkeypatch.setattr(run, "_check_whole", check)
+    assert run.main(words) == 6
+    assert (
+        f"Blender wrote only a part of {out}, which was removed; the disk may be full."
+        in capfd.readouterr().err
+    )
+    assert out.read_bytes() == good
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".blend", ".blend", ".txt"]
+
+
+def test_a_saved_blend_leaves_a_backup_as_blender_does(made_up, prompts, char_blend, tmp_path):
+    out = tmp_path / "out.blend"
+    out.write_bytes(b"of yesterday")
+    words = ["--timeline", str(prompts), "--save", str(out)]
+    assert run.main(words) == 0
+    assert (tmp_path / "out.blend1").read_bytes() == b"of yesterday"
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".blend", ".blend", ".blend1", ".txt"]
+
+
 # --- pictures and films -------------------------------------------------------------------------------
 
 
