@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 
-from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of
+from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of, write_error
 from kmm_core.errors import KmmError
 
 from .stop_signals import left_to_blender
@@ -20,6 +20,9 @@ _ENGINES = {
     "CYCLES": ("CYCLES",),
     "EEVEE": ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"),
 }
+
+# The chunk that every PNG file ends with, and its checksum.
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 def check_can_render(paths: Sequence[str]) -> None:
@@ -73,7 +76,8 @@ def render(
         pictures = _render_frames(scene, first, frames, engine, resolution)
         for folder in copies:
             for picture in pictures:
-                (folder / picture.name).write_bytes(picture.read_bytes())
+                with atomic_write(folder / picture.name) as part:
+                    part.write_bytes(picture.read_bytes())
         for film in films:
             _write_film(scene, pictures, film)
     return targets
@@ -109,7 +113,10 @@ def _render_frames(
     settings.filepath = f"{folder}/"
     pictures = [Path(settings.frame_path(frame=frame)) for frame in range(frames[0], frames[1] + 1)]
     for picture in pictures:
-        picture.unlink(missing_ok=True)
+        try:
+            picture.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(picture, error) from error
     for frame, picture in zip(range(frames[0], 0), pictures):
         # A scene's range begins at 0; frames before it are rendered one by one.
         scene.frame_set(frame)
@@ -118,15 +125,23 @@ def _render_frames(
     if frames[1] >= 0:
         settings.filepath = f"{folder}/"
         _render(scene, f"the frames {max(frames[0], 0)} to {frames[1]}", animation=True)
-    missing = [picture.name for picture in pictures if not picture.exists()]
-    if missing:
+    bad = [picture for picture in pictures if not _is_whole(picture)]
+    if bad:
         raise KmmError(
             "render_failed",
-            f"Blender rendered without an error, but {len(missing)} of {len(pictures)} frames are missing, "
-            f"first {missing[0]}.",
+            f"Blender rendered without an error, but {len(bad)} of {len(pictures)} frames are missing or cut off, "
+            f"first {bad[0]}.",
             "Its messages stand above in the log; the disk may be full.",
         )
     return pictures
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a PNG file is there with its end; on a full disk Blender leaves empty and half ones, and says nothing."""
+    try:
+        return picture.read_bytes().endswith(_PNG_END)
+    except OSError:
+        return False
 
 
 def _choose_engine(scene: bpy.types.Scene, engine: str) -> None:
@@ -203,8 +218,23 @@ def _write_film(scene: bpy.types.Scene, pictures: Sequence[Path], path: Path) ->
                     f"Blender wrote nothing into {path.name}; its FFmpeg may lack an H.264 encoder.",
                     "Render to a folder that ends in / and join the PNG files with another program.",
                 )
+            if not _has_frames(part):
+                raise KmmError(
+                    "render_failed",
+                    f"Blender wrote only a part of {path}, which was removed; the disk may be full.",
+                    "Free some space or choose another disk.",
+                )
     finally:
         bpy.data.scenes.remove(film)
+
+
+def _has_frames(film: Path) -> bool:
+    """Whether the film can be played; Blender does not say where it could not write the end, which tells of the frames."""
+    clip = bpy.data.movieclips.load(str(film))
+    try:
+        return clip.frame_duration > 0
+    finally:
+        bpy.data.movieclips.remove(clip)
 
 
 def _size(picture: Path) -> tuple[int, int]:

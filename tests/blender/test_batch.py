@@ -6,6 +6,7 @@ All but one test put a made-up motion in place of the worker's.
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import signal
@@ -460,7 +461,65 @@ def test_what_stops_a_render_is_exit_code_5(made_up, prompts, char_blend, tmp_pa
 def test_frames_that_blender_left_out_are_noticed(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(render_module, "_render", lambda scene, what, **how: None)
     assert run.main(["--timeline", str(prompts), "--render", f"{tmp_path}/frames/"]) == 5
-    assert "24 of 24 frames are missing, first 0011.png" in capfd.readouterr().err
+    said = f"24 of 24 frames are missing or cut off, first {tmp_path / 'frames' / '0011.png'}"
+    assert said in capfd.readouterr().err
+
+
+@pytest.fixture
+def two_pictures(monkeypatch):
+    """Frames drawn by hand instead of rendered; the film of them is made by Blender."""
+    by_blender, drawn = render_module._render, []
+
+    def draw(scene, what, **how):
+        if scene.name == "KMM film":
+            return by_blender(scene, what, **how)
+        for frame in range(scene.frame_start, scene.frame_end + 1):
+            drawn.append(Path(scene.render.frame_path(frame=frame)))
+            image = bpy.data.images.new("frame", 64, 36)
+            image.filepath_raw, image.file_format = str(drawn[-1]), "PNG"
+            image.save()
+
+    monkeypatch.setattr(render_module, "_render", draw)
+    return drawn
+
+
+def test_frames_and_films_that_a_full_disk_cut_off_are_noticed(
+    made_up, prompts, char_blend, two_pictures, tmp_path, monkeypatch, capfd
+):
+    """Blender renders on, leaves empty or half files and reports no error."""
+    prompts.write_text("a person walks | 0.09")
+    words = ["--timeline", str(prompts), "--render"]
+    film = tmp_path / "film.mp4"
+    assert run.main([*words, f"{tmp_path}/frames/", "--render", str(film)]) == 0
+    good, whole = film.read_bytes(), render_module._has_frames
+    monkeypatch.setattr(
+        render_module, "_has_frames", lambda part: os.truncate(part, len(good) // 2) or whole(part)
+    )
+    assert run.main([*words, str(film)]) == 5
+    assert f"Blender wrote only a part of {film}, which was removed" in capfd.readouterr().err
+    assert film.read_bytes() == good
+
+    draw = render_module._render
+
+    def cut_off(scene, what, **how):
+        draw(scene, what, **how)
+        os.truncate(two_pictures[-1], 20)
+
+    monkeypatch.setattr(render_module, "_render", cut_off)
+    assert run.main([*words, f"{tmp_path}/frames/"]) == 5
+    assert "1 of 2 frames are missing or cut off, first" in capfd.readouterr().err
+
+
+def test_frames_that_cannot_be_copied_or_replaced_are_no_fault_of_ours(
+    made_up, prompts, char_blend, two_pictures, tmp_path, monkeypatch, capfd
+):
+    prompts.write_text("a person walks | 0.09")
+    words = ["--timeline", str(prompts), "--render"]
+    (tmp_path / "frames" / "0011.png").mkdir(parents=True)
+    assert run.main([*words, f"{tmp_path}/frames/"]) == 5
+    assert "Cannot write" in (error := capfd.readouterr().err) and "Traceback" not in error
+    assert run.main([*words, f"{tmp_path}/others/", "--render", f"{tmp_path}/frames/"]) == 5
+    assert "0011.png" in (error := capfd.readouterr().err) and "Traceback" not in error
 
 
 # --- failures and batches -----------------------------------------------------------------------------
