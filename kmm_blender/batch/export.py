@@ -16,6 +16,20 @@ from kmm_core.errors import KmmError
 _ADD_ONS = {".fbx": "io_scene_fbx", ".glb": "io_scene_gltf2", ".bvh": "io_anim_bvh"}
 
 
+def check_can_export(paths: Sequence[str], first_frame: int) -> None:
+    """Finds out before any long work whether Blender can export what is wanted.
+
+    Raises:
+        KmmError: ``negative_frames``.
+    """
+    if paths and first_frame < 0:
+        raise KmmError(
+            "negative_frames",
+            f"The motion begins at frame {first_frame}; Blender's exporters write frames from 0 on.",
+            "Choose a --start of 0 or later.",
+        )
+
+
 def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frames: tuple[int, int]) -> None:
     """Writes the armature, the meshes that follow it, and its motion.
 
@@ -23,17 +37,11 @@ def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frame
         scene: with the armature in it.
         armature: with the take's Action assigned.
         path: .fbx, .glb or .bvh; its folder is made.
-        frames: first and last scene frame.
+        frames: first and last scene frame; see ``check_can_export``.
 
     Raises:
-        KmmError: ``export_failed``, ``negative_frames``; as ``check_writable``.
+        KmmError: ``export_failed``; as ``check_writable``.
     """
-    if frames[0] < 0:
-        raise KmmError(
-            "negative_frames",
-            f"The motion begins at frame {frames[0]}; Blender's exporters write frames from 0 on.",
-            "Choose a --start of 0 or later.",
-        )
     make_folder_of(path)
     check_writable(path)
     suffix = path.suffix.lower()

@@ -36,7 +36,7 @@ from ..ui.timeline_io import import_prompts
 from . import exit_codes, stage
 from .arguments import Options, parse
 from .exit_codes import ShotError
-from .export import export
+from .export import check_can_export, export
 from .render import check_can_render, render
 from .shots import Shot, action_name, list_shots, numbered
 from .stop_signals import StopSignals
@@ -152,6 +152,8 @@ def _run_shot(
         _note(report, label, *problems(rig, find_bone_map(rig)))
         if settings_to_change(rig):
             _note(report, label, "--fk does that.")
+    with _step(report, exit_codes.EXPORT_FAILED):
+        check_can_export(shot.export, plan.first_frame)
     report.armature = plan.target.armature.name
     report.seed = plan.request.seed
     report.prompts = [{"text": b.text, "start": b.start, "end": b.end} for b in plan.blocks]

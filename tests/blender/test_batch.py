@@ -340,7 +340,8 @@ def test_an_exporter_that_fails_is_exit_code_6(made_up, prompts, char_blend, tmp
     assert "wrote no m.fbx" in capfd.readouterr().err
 
 
-def test_exporters_that_cannot_go_below_frame_0_say_so(made_up, prompts, char_blend, tmp_path, capfd):
+def test_exporters_that_cannot_go_below_frame_0_say_so(prompts, char_blend, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(run, "_generate", None)  # it is told before anything is generated
     words = ["--timeline", str(prompts), "--start", "-5", "--export", str(tmp_path / "m.fbx")]
     assert run.main(words) == 6
     assert "begins at frame -5; Blender's exporters write frames from 0 on" in capfd.readouterr().err
