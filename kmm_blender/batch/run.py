@@ -68,14 +68,15 @@ def main(arguments: Sequence[str]) -> int:
         options = parse(arguments, bpy.path.abspath)
         _check_opened()
         settings = list_shots(options)
+        summary = Summary(bpy.app.version_string, planned=len(settings))
         if options.summary:
-            make_folder_of(options.summary)
             check_writable(options.summary)
+            summary.write(options.summary)  # one of an earlier run must not pass for this one's
     except KmmError as error:
         _print_error("", error)
         return exit_codes.BAD_ARGUMENTS
     with _backend_settings(options), StopSignals() as stop:
-        summary = _run(options, settings, stop)
+        _run(options, settings, summary, stop)
     done = sum(not report.exit_code for report in summary.shots)
     _print("", f"{done} of {summary.planned} shots done, exit code {summary.exit_code}")
     return summary.exit_code
@@ -95,9 +96,10 @@ def _check_opened() -> None:
         )
 
 
-def _run(options: Options, shots: Sequence[dict[str, Any]], stop: StopSignals) -> Summary:
-    summary = Summary(bpy.app.version_string, planned=len(shots))
+def _run(options: Options, shots: Sequence[dict[str, Any]], summary: Summary, stop: StopSignals) -> None:
     opened = bpy.data.filepath
+    if len(shots) > 1:
+        _tell_early(shots)
     for number, settings in enumerate(shots, start=1):
         report = ShotReport(str(settings["name"]))
         summary.shots.append(report)
@@ -111,11 +113,26 @@ def _run(options: Options, shots: Sequence[dict[str, Any]], stop: StopSignals) -
         if options.summary:
             try:
                 summary.write(options.summary)
+                summary.unwritten = False
             except KmmError as error:
+                summary.unwritten = True
                 _print_error("summary", error)
         if report.exit_code == exit_codes.NO_BACKEND or (stop.error and report.exit_code):
             break  # no other shot would fare better
-    return summary
+
+
+def _tell_early(shots: Sequence[dict[str, Any]]) -> None:
+    """Prints what is known to be wrong with a shot before the first one is begun, which may be hours earlier."""
+    for number, settings in enumerate(shots, start=1):
+        try:
+            shot = Shot.from_settings(settings)
+            check_can_render(shot.render)
+            check_can_export(shot.export, shot.start or 0)
+            if shot.timeline is not None and not shot.timeline.startswith("//"):
+                read_timeline(shot.timeline)
+        except KmmError as error:
+            # It is still tried in its turn, by when a file may have come.
+            _print(f"{number}/{len(shots)} {settings['name']}", f"note: this shot will fail. {error}")
 
 
 def _fail(report: ShotReport, label: str, error: BaseException) -> None:

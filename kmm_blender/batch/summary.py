@@ -61,17 +61,19 @@ class ShotReport:
 
 @dataclass
 class Summary:
-    """The whole run; ``planned`` shots, of which those in ``shots`` were begun."""
+    """The whole run; ``planned`` shots, of which those in ``shots`` were begun. ``unwritten``: its last state is in no file."""
 
     blender: str
     planned: int = 0
     backend: dict[str, Any] = field(default_factory=dict)
     shots: list[ShotReport] = field(default_factory=list)
+    unwritten: bool = False
 
     @property
     def exit_code(self) -> int:
-        """The first failure's code; 0 where nothing failed."""
-        return next((shot.exit_code for shot in self.shots if shot.exit_code), exit_codes.DONE)
+        """The first failure's code; 0 where nothing failed, the summary's own file included."""
+        own = exit_codes.EXPORT_FAILED if self.unwritten else exit_codes.DONE
+        return next((shot.exit_code for shot in self.shots if shot.exit_code), own)
 
     def write(self, path: Path) -> None:
         """Writes it as JSON; its folder is made.

@@ -600,6 +600,60 @@ def test_one_failed_shot_does_not_stop_the_rest(made_up, prompts, char_blend, tm
     assert [action.name for action in bpy.data.actions] == ["d"]
 
 
+def test_what_is_wrong_with_a_later_shot_is_told_before_the_first(
+    made_up, prompts, char_blend, tmp_path, capfd
+):
+    shots = [
+        {"name": "a", "timeline": prompts.name},
+        {"name": "b", "timeline": prompts.name, "sead": 1},
+        {"name": "c", "timeline": "none.srt"},
+        {"name": "d", "timeline": prompts.name, "start": -1, "export": str(tmp_path / "d.bvh")},
+    ]
+    (tmp_path / "shots.json").write_text(json.dumps(shots))
+    assert run.main(["--shots", str(tmp_path / "shots.json"), "--save", f"{tmp_path}/{{shot}}.blend"]) == 2
+    early, _, later = capfd.readouterr().out.partition("KMM 1/4 a: done")
+    assert [line[:9] for line in early.splitlines() if "this shot will fail" in line] == [
+        "KMM 2/4 b",
+        "KMM 3/4 c",
+        "KMM 4/4 d",
+    ]
+    assert '"sead" is not a setting of a shot' in early and "none.srt: No such file" in early
+    assert "KMM: 1 of 4 shots done, exit code 2" in later
+
+
+def test_a_summary_of_an_earlier_run_does_not_pass_for_this_ones(
+    made_up, prompts, char_blend, tmp_path, monkeypatch
+):
+    summary, generate = tmp_path / "made" / "summary.json", run._generate
+    summary.parent.mkdir()
+    summary.write_text('{"planned": 9, "done": 9, "exit_code": 0}')
+
+    def look(*words):
+        content = json.loads(summary.read_text(encoding="utf-8"))
+        assert (content["planned"], content["done"], content["shots"]) == (1, 0, [])
+        generate(*words)
+
+    monkeypatch.setattr(run, "_generate", look)
+    assert run.main(["--timeline", str(prompts), "--summary", str(summary)]) == 0
+
+
+def test_a_summary_that_cannot_be_written_is_exit_code_6(
+    made_up, prompts, char_blend, tmp_path, monkeypatch, capfd
+):
+    write = run.Summary.write
+
+    def on_a_full_disk(summary, path):
+        if summary.shots:
+            raise KmmError("disk_full", "Cannot write it: the disk is full.", "Free some space.")
+        write(summary, path)
+
+    monkeypatch.setattr(run.Summary, "write", on_a_full_disk)
+    assert run.main(["--timeline", str(prompts), "--summary", str(tmp_path / "summary.json")]) == 6
+    output = capfd.readouterr()
+    assert "KMM summary: FAILED: Cannot write it" in output.err
+    assert "KMM: 1 of 1 shots done, exit code 6" in output.out
+
+
 def test_a_fault_of_ours_is_exit_code_1_and_stops_no_other_shot(
     prompts, char_blend, tmp_path, monkeypatch, capfd
 ):
