@@ -20,7 +20,9 @@ _SKY = (0.36, 0.38, 0.42, 1)
 
 
 def make_stage(scene: bpy.types.Scene) -> None:
-    """Floor, sun and sky in an empty scene, and settings that render a person in seconds."""
+    """Floor, sun and sky in an empty scene of metres, and settings that render a person in seconds."""
+    # It begins as the user's startup file, which may measure in centimetres.
+    scene.unit_settings.system, scene.unit_settings.scale_length = "METRIC", 1.0
     floor = bpy.data.meshes.new("Floor")
     size = 50.0
     floor.from_pydata(

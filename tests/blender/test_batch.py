@@ -207,6 +207,19 @@ def test_without_a_blend_there_is_a_stage_at_the_timelines_frame_rate(made_up, t
     assert_camera_sees_all(scene, range(1, 13))
 
 
+def test_the_stage_is_in_metres_whatever_the_startup_file_measures_in(made_up, prompts, tmp_path):
+    """Or a character of 170 units walked off its floor, and stood as tall in a glTF file."""
+    bpy.context.scene.unit_settings.scale_length = 0.01
+    startup = Path(bpy.utils.user_resource("CONFIG", create=True)) / "startup.blend"
+    bpy.ops.wm.save_homefile()
+    try:
+        assert run.main(["--timeline", str(prompts), "--save", str(tmp_path / "stage.blend")]) == 0
+    finally:
+        startup.unlink()
+    character = bpy.context.scene.kmm.armature
+    assert tuple(character.scale) == (1, 1, 1) and bpy.context.scene.unit_settings.scale_length == 1
+
+
 @pytest.mark.parametrize("blend", [False, True])
 def test_the_added_camera_sees_every_take(made_up, prompts, char_blend, tmp_path, monkeypatch, blend):
     def walk_apart(frames, fps, number):
