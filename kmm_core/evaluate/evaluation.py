@@ -39,6 +39,8 @@ FADED, SPLICED = "stitched, cross-faded", "stitched, end to end"
 BASELINES = "baselines"  # the stage that holds the time of all of them
 # Repetitions of two seeds share no noise: of the generator's, so many belong to each seed of an evaluation.
 _SEEDS_EACH = 10_000
+# From here on they begin anew: ``scores`` makes a million seeds of each, and the generator's end at 2^63.
+_NOISES = 9 * 10**12
 
 # Opens a stage of so many steps; what it returns is called after each step.
 Report = Callable[[str, int], Callable[[], None]]
@@ -186,7 +188,7 @@ class Measurement:
 
     def noise(self, number: int) -> int:
         """The seed of generated motion for each repetition and purpose; see ``_SEEDS_EACH``."""
-        return self.plan.seed * _SEEDS_EACH + number
+        return (self.plan.seed * _SEEDS_EACH + number) % _NOISES
 
     def prompt(self, clips: Sequence[EvaluationClip], rng: np.random.Generator) -> Prompted:
         """One caption of each clip, drawn, and the embeddings."""

@@ -214,11 +214,11 @@ def test_evaluations_of_two_seeds_share_no_noise():
         seeds.append(seed)
         return SimpleNamespace(clips=[bodies.still(timeline.num_frames)] * samples)
 
-    for seed in range(3):
+    for seed in (0, 1, 2, 20261125123456789):
         measurement = Measurement(
             evaluation_set(clips), evaluator, EvaluationPlan(seed=seed), lambda *_: lambda: None
         )
         for repetition in range(20):
             measurement.generate(SimpleNamespace(generate=generate), measurement.prompted, repetition, "")
-    assert len(set(seeds)) == len(seeds) == 3 * 20 * 3
+    assert len(set(seeds)) == len(seeds) == 4 * 20 * 3 and max(seeds) < 2**63
     assert seeds[:3] == [0, 1, 2]  # those of seed 0, by which the pages were measured
