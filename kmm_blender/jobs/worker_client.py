@@ -1,7 +1,7 @@
 """WorkerClient: keeps one worker process warm and feeds it jobs, without threads and without ever blocking. No bpy.
 
 One ``poll()`` after another moves everything on: call it from a timer while ``state`` is neither "stopped" nor "failed",
-or let ``wait()`` call it where timers never fire (``blender -b``).
+or in a loop where timers never fire (``blender -b``, see ``session.wait``).
 """
 
 from __future__ import annotations
