@@ -55,12 +55,14 @@ class Binding:
         action: its Action, or None.
         slot: identifier of the Action's slot; empty where there is none. Before 4.4 the one that later versions will make.
         last_slot: identifier that Blender looks for in the next Action assigned; empty before 4.4.
+        handle: number of the slot within its Action, which stays where it is renamed; 0 where there is none.
     """
 
     has_animation_data: bool
     action: bpy.types.Action | None
     slot: str
     last_slot: str = ""
+    handle: int = 0
 
 
 def write_action(
@@ -178,8 +180,8 @@ def read_binding(armature: bpy.types.Object) -> Binding:
         return Binding(False, None, "")
     if not _HAS_SLOTS:
         return Binding(True, data.action, _LEGACY_SLOT if data.action else "")
-    slot = data.action_slot
-    return Binding(True, data.action, slot.identifier if slot else "", data.last_slot_identifier)
+    slot, last = data.action_slot, data.last_slot_identifier
+    return Binding(True, data.action, slot.identifier if slot else "", last, slot.handle if slot else 0)
 
 
 def restore_binding(armature: bpy.types.Object, binding: Binding) -> None:
@@ -191,7 +193,7 @@ def restore_binding(armature: bpy.types.Object, binding: Binding) -> None:
     data = armature.animation_data
     if data is None and binding.action is None:
         return
-    _bind(armature, binding.action, binding.slot)
+    _bind(armature, binding.action, binding.slot, binding.handle)
     if _HAS_SLOTS:
         armature.animation_data.last_slot_identifier = binding.last_slot
     # Drivers and NLA tracks may have come since: they live there too.
@@ -353,15 +355,15 @@ def _slot(action: bpy.types.Action, armature: bpy.types.Object):
     return next(iter(named or fitting), None)
 
 
-def _bind(armature: bpy.types.Object, action: bpy.types.Action | None, slot: str) -> None:
+def _bind(armature: bpy.types.Object, action: bpy.types.Action | None, slot: str, handle: int = 0) -> None:
     check_not_tweaked(armature)
     data = armature.animation_data or armature.animation_data_create()
     _ensure_pose(armature)
     data.action = action
     if _HAS_SLOTS and action is not None:
         # Blender has picked a slot by itself, perhaps another one, or none where the slot was renamed meanwhile.
-        found = next((each for each in action.slots if each.identifier == slot), None)
-        data.action_slot = found or (_slot(action, armature) if slot else None)
+        named = next((each for each in action.slots if each.identifier == slot), None)
+        data.action_slot = next((each for each in action.slots if each.handle == handle), named)
 
 
 def _enum(name: str, item: str) -> int:

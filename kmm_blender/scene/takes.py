@@ -274,6 +274,7 @@ def _remember(preview, scene: bpy.types.Scene, armature: bpy.types.Object) -> No
             "frame": scene.frame_current_final,
             "kept": kept,
             "last_slot": binding.last_slot,
+            "slot_handle": binding.handle,
             "mixing": mixing,
             "pose": read_pose_values(armature),
         }
@@ -343,7 +344,11 @@ def _restore(
     action_writer.restore_binding(
         armature,
         action_writer.Binding(
-            preview.had_animation_data, _own_action(preview), preview.slot_identifier, before["last_slot"]
+            preview.had_animation_data,
+            _own_action(preview),
+            preview.slot_identifier,
+            before["last_slot"],
+            before.get("slot_handle", 0),
         ),
     )
     if scene.frame_current_final == before["frame"]:

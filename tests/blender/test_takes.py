@@ -619,13 +619,27 @@ def test_reduced_keys_stray_by_the_scenes_own_millimetres(character):
 
 
 @pytest.mark.skipif(bpy.app.version < (4, 4), reason="Actions have slots from Blender 4.4 on")
-def test_the_own_actions_slot_renamed_while_a_take_is_shown(character):
+@pytest.mark.parametrize("meanwhile", ["renamed", "removed"])
+@pytest.mark.parametrize("others", [False, True])
+def test_the_own_actions_slot_is_another_while_a_take_is_shown(character, meanwhile, others):
+    """It comes back renamed, and never is one of another object's animation taken for it."""
     animated(character)
-    scene, slot = bpy.context.scene, character.animation_data.action_slot
+    scene, data = bpy.context.scene, character.animation_data
+    if others:
+        data.action = bpy.data.actions.new("Shared")
+        data.action.slots.new("OBJECT", "Prop")
+        data.action_slot = data.action.slots.new("OBJECT", character.name)
+    action, slot = data.action, data.action_slot
     add_takes(scene, character)
-    slot.name_display = "Hero"
+    if meanwhile == "renamed":
+        slot.name_display = "Hero"
+    else:
+        action.slots.remove(slot)
     takes.reject(scene)
-    assert character.animation_data.action_slot.identifier == "OBHero"
+    assert data.action == action
+    assert (data.action_slot and data.action_slot.identifier) == (
+        "OBHero" if meanwhile == "renamed" else None
+    )
 
 
 # --- undo -------------------------------------------------------------------------------------------
