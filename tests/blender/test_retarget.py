@@ -572,8 +572,11 @@ def test_the_controls_of_a_generated_rigify_rig(rigify_rig):
     assert set(bone_map.unmapped) == {f"DEF-{part}.{side}" for part in ("pelvis", "breast") for side in "LR"}
     [sentence] = problems(scanned, bone_map)
     assert "IK_FK" in sentence
+    bpy.context.view_layer.update()
     assert switch_to_fk(armature) > 0
     bpy.context.view_layer.update()
+    shown = armature.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones["ORG-thigh.L"]
+    assert shown.constraints["Copy Transforms.001"].influence == 0  # at once, not with the next frame
     scanned = read_rig(armature)
     assert problems(scanned, bone_map) == []
     keys = retarget(clip, scanned, bone_map)
@@ -618,11 +621,22 @@ def key_it_in_the_nla(armature, bone, prop):
     data.action = None
 
 
+def key_it_in_a_meta_strip(armature, bone, prop):
+    key_it_in_the_nla(armature, bone, prop)
+    armature.animation_data.nla_tracks[0].strips[0].select = True
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.ui_type = "NLA_EDITOR"
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        assert bpy.ops.nla.meta_add() == {"FINISHED"}
+
+
 def drive_it(armature, bone, prop):
     armature.pose.bones[bone].driver_add(f'["{prop}"]')
 
 
-@pytest.mark.parametrize("animate", [key_it, key_it_in_the_nla, drive_it])
+@pytest.mark.parametrize("animate", [key_it, key_it_in_the_nla, key_it_in_a_meta_strip, drive_it])
 def test_switch_to_fk_leaves_animated_properties_to_the_animator(rigify_rig, animate):
     animate(rigify_rig, "thigh_parent.L", "IK_FK")
     bpy.context.scene.kmm.armature = rigify_rig

@@ -133,6 +133,7 @@ def test_split_outside_of_the_block_is_refused(frame):
 def test_neighbours_change_places_with_their_lengths_and_the_gap():
     assert spans(swap_with_neighbour(BLOCKS, 2, -1)) == [(0, 50), (90, 130), (50, 80)]
     assert swap_with_neighbour(BLOCKS, 1, 1) == swap_with_neighbour(BLOCKS, 2, -1)
+    assert spans(swap_with_neighbour(BLOCKS, 1, -1)) == [(40, 90), (0, 40), (100, 130)]
     assert swap_with_neighbour(BLOCKS, 0, -1) == BLOCKS
     assert swap_with_neighbour(BLOCKS, 2, 1) == BLOCKS
 
