@@ -260,6 +260,7 @@ RIGS = {
         "arms_down": 30.0,
     },
     "two spine bones": {"names": UNREAL, "leave_out": ("spine2",)},
+    "one spine bone": {"leave_out": ("spine2", "spine3")},
     "no spine": {"leave_out": ("spine1", "spine2", "spine3", "neck")},
 }
 
@@ -273,6 +274,21 @@ def test_limbs_of_any_rig_point_where_the_clip_says(rig, root):
     assert len(bone_map.driven) == 22 - len(rig.get("leave_out", ()))
     keys = retarget(clip, scanned, bone_map, root=root)
     check_person(armature, clip, keys, dict(bone_map.joints), leg_factor=rig.get("leg_factor", 1.0))
+
+
+def test_a_spine_of_fewer_bones_bends_as_ours_does_over_the_length_of_each():
+    local = np.tile(rotations.IDENTITY, (1, 22, 1))
+    for name, degrees in (("spine1", 20), ("spine2", 30), ("spine3", 40)):
+        local[:, JOINT_INDEX[name]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), np.deg2rad(degrees))
+    scanned = read_rig(make_rig(leave_out=("spine2",)))
+    keys = retarget(MotionClip(np.zeros((1, 3)), local, 30.0), scanned, find_bone_map(scanned))
+    lower, upper = (np.linalg.norm(REST_OFFSETS[JOINT_INDEX[name]]) for name in ("spine2", "spine3"))
+    bend = (20 * lower + 50 * upper) / (lower + upper)
+    turns = dict(
+        zip(keys.bone_names, rotations.angle_between(keys.rotations[0], rotations.IDENTITY), strict=True)
+    )
+    assert np.degrees(turns["spine1"]) == pytest.approx(bend, abs=0.3)
+    assert np.degrees(turns["spine3"]) == pytest.approx(90 - bend, abs=0.3)
 
 
 def bent_legs(*hip_degrees):
@@ -424,8 +440,11 @@ def test_the_object_carries_the_way_and_the_heading():
     faced = np.unwrap(np.arctan2(forward[:, 0], -forward[:, 1]))
     np.testing.assert_allclose(faced, np.unwrap(rotations.yaw(clip.local_rotations[:, 0])), atol=1e-6)
     assert np.ptp(faced) > 1
-    # What the pelvis bone has left to do stays within a stride.
+    # What the pelvis bone has left to do stays within a stride, also where the person stands beside the origin.
     assert np.abs(keys.locations["Hips"]).max() / 100 < 0.4
+    armature.data.transform(Matrix.Translation((50, 0, 200)))
+    beside = retarget(clip, read_rig(armature), find_bone_map(scanned), root="object")
+    np.testing.assert_allclose(beside.locations["Hips"], keys.locations["Hips"], atol=1e-3)
 
 
 def test_a_connected_pelvis_leaves_the_way_to_the_bone_above():
