@@ -424,6 +424,14 @@ def test_export_and_sample(trained, tmp_path, monkeypatch):
     folder = export.export_bundle(trained[0], tmp_path / "bundle")
     assert read_config(folder).licence == "CC0-1.0"
     assert "Trained on clips made by code." in (folder / "MODEL_CARD.md").read_text()
+    bundle = load_bundle(folder)
+    for part, stage in (("generator", "generator"), ("prompt_head", "generator"), ("tokenizer", "tokenizer")):
+        averaged = checkpoint.load(trained[1][stage].best, groups=("ema",)).weights_of(f"{part}.")
+        for name, weight in getattr(bundle, part).named_parameters():
+            assert torch.equal(weight, averaged[name].half().float()), f"{part}.{name}"
+    assert torch.equal(
+        bundle.tokenizer.quantizer.codes(), runs.load_tokenizer(trained[0]).quantizer.codes().half().float()
+    )
     (folder / "MODEL_CARD.md").write_text("my own")
     export.export_bundle(trained[0], tmp_path / "bundle")
     assert (folder / "MODEL_CARD.md").read_text() == "my own"
