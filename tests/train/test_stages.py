@@ -343,7 +343,29 @@ def test_compositions_span_their_tokens_and_are_kept(data, tmp_path):
 
     again = cached_rows(tmp_path / "rows.safetensors", fail)
     assert [row.prompts for row in again] == [row.prompts for row in rows]
-    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(again, rows, strict=True))
+    for a, b in zip(again, rows, strict=True):
+        assert torch.equal(a.tokens, b.tokens) and torch.equal(a.latents, b.latents) and a.weight == b.weight
+
+
+def test_a_batch_holds_its_rows_and_what_is_said_of_each_prompt(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    row = encode_rows(tokenizer, data, data.clips[:1], RowSettings(compositions=0))[0]
+    size = len(row.tokens)
+    two = replace(row, prompts=(Prompting(size - 3, ("left",), "a"), Prompting(3, ("right",), "b")))
+    short = replace(
+        row, tokens=row.tokens[:5], latents=row.latents[:5], prompts=(Prompting(5, ("up",), "c"),)
+    )
+    rows = [two, short]
+    encoder = LetterEncoder()
+    batch = TokenRows(rows, CaptionOutputs.of(encoder, ["up", "right", "left"])).collate(
+        rows, torch.Generator()
+    )
+    assert torch.equal(batch.tokens[0], row.tokens.long()) and torch.equal(
+        batch.latents[0], row.latents.float()
+    )
+    assert torch.equal(batch.tokens[1, :5], row.tokens[:5].long())
+    assert batch.prompt_row.tolist() == [0, 0, 1] and batch.prompt_number.tolist() == [0, 1, 0]
+    assert torch.equal(batch.text.vectors, encoder.encode(["left", "right", "up"]).vectors)
 
 
 def test_a_full_disk_stops_rows_with_one_sentence(data, tmp_path):
