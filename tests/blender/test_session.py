@@ -182,13 +182,15 @@ def test_start_from_pose_begins_with_that_pose(character, worker):
         plan.request.keep_frames.sum() == plan.lead + 1 and plan.request.timeline.num_frames == 60 + plan.lead
     )
     # A fake worker keeps nothing, so its part is played here.
-    task = plan.records([plan.request.keep_clip.resample(plan.request.timeline.fps, 60 + plan.lead)])
+    made = plan.request.keep_clip.resample(plan.request.timeline.fps, 60 + plan.lead)
+    task = plan.records([made])
     maker = session.TakeMaker(plan.target, task)
     while not maker.step():
         pass
     scene.frame_set(-10)
     moved = np.linalg.norm(joint_positions(character) - expected, axis=1)
     assert moved.max() < 1e-3, dict(zip(JOINT_NAMES, moved))
+    assert [record.sample for record in plan.records([made, made])] == [1, 2]
 
 
 def joint_positions(character) -> np.ndarray:
