@@ -325,7 +325,8 @@ def test_a_prompt_put_before_the_pose_begins_with_no_pose(character, worker):
     scene = bpy.context.scene
     scene.kmm.start_from = "POSE"
     generate()
-    assert build_plan(bpy.context, block=0).from_pose
+    plan = build_plan(bpy.context, block=0)
+    assert plan.from_pose and plan.request.keep_frames[:2].tolist() == [True, False]
     prompt = scene.kmm.prompts.add()
     prompt.text, prompt.start, prompt.end = "a person sits", -40, -10
     plan = build_plan(bpy.context, block=2)
