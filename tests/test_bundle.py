@@ -89,9 +89,9 @@ BREAKS = {
         "does not describe a KMM model",
     ),
     "a number in a list of text": (
-        lambda f: _edit_config(f, credits=[3]),
+        lambda f: _edit_config(f, credits=["by", 3]),
         "bundle_foreign",
-        r"credits is \(3,\)",
+        r"credits is \('by', 3\)",
     ),
     "text in a list of numbers": (
         lambda f: _edit_settings(f, "tokenizer", dilations=["3"]),

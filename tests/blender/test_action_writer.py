@@ -286,8 +286,9 @@ def test_writing_touches_nothing_of_the_animators(armature):
 def test_restoring_after_a_take_on_an_armature_that_was_never_animated(armature):
     binding = action_writer.read_binding(armature)
     action_writer.assign(armature, action_writer.write_action("Take", armature, motion(), 0))
-    action_writer.restore_binding(armature, binding)
-    assert armature.animation_data is None
+    for _ in range(2):  # the second time as if the animator had cleared it
+        action_writer.restore_binding(armature, binding)
+        assert armature.animation_data is None
 
 
 def test_restoring_keeps_a_driver_that_came_meanwhile(armature):

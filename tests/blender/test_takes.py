@@ -434,6 +434,19 @@ def test_renamed_armature_and_bone(character, mode):
     assert not [path for path in differences(before, snapshot()) if ".select" not in path]
 
 
+def test_a_bone_deleted_while_takes_wait_leaves_the_others_their_pose(character):
+    posed(character)
+    add_takes(bpy.context.scene, character)
+    bpy.ops.object.mode_set(mode="EDIT")
+    character.data.edit_bones.remove(character.data.edit_bones["spine1"])
+    bpy.ops.object.mode_set(mode="POSE")
+    takes.reject(bpy.context.scene)
+    bones = character.pose.bones
+    assert tuple(bones["head"].rotation_quaternion) == pytest.approx((0.9, 0.1, 0.2, 0.3))
+    assert tuple(bones["pelvis"].location) == pytest.approx((0.01, 0.02, 0.03))
+    assert {tuple(bone.scale) for bone in bones} == {(1, 1, 1)}  # that of the bone that is gone is no other's
+
+
 def test_another_armature_waits_for_its_turn(character):
     scene = bpy.context.scene
     add_takes(scene, character)

@@ -46,9 +46,7 @@ def test_tokens_are_the_nearest_codes_of_what_is_left():
     learning.load_state_dict(made.state_dict())
     for codebook in learning.codebooks:
         codebook.decay = 1.0  # nothing moves before the next codebook is asked
-        codebook.sums.copy_(codebook.codes)
-        codebook.usage.fill_(1)
-        codebook.ready.fill_(True)
+        codebook.go_on()
     assert torch.equal(learning(latents[None], torch.Generator()).tokens[0], narrow)
 
 
@@ -90,14 +88,18 @@ def test_codes_move_to_the_mean_of_their_vectors():
     vectors = torch.tensor([[1.0], [3.0], [9.0]])
     codebook.learn(vectors, codebook.nearest(vectors), torch.Generator())
     torch.testing.assert_close(codebook.codes, torch.tensor([[2.0], [9.0]]))
+    codebook.decay = 0.75
+    codebook.learn(torch.tensor([[4.0]]), torch.tensor([0]), torch.Generator())
+    # Sums 0.75 * 4 + 0.25 * 4 over uses 0.75 * 2 + 0.25 * 1.
+    torch.testing.assert_close(codebook.codes, torch.tensor([[4 / 1.75], [9.0]]))
 
 
 def test_dead_codes_restart_on_vectors_of_the_batch():
     codebook = Codebook(3, 1, decay=0.0, restart_below=0.5)
-    codebook.codes.copy_(torch.tensor([[0.0], [1.0], [1000.0]]))
-    vectors = torch.tensor([[0.0], [1.0]])
+    codebook.codes.copy_(torch.tensor([[2.0], [1.0], [1000.0]]))
+    vectors = torch.tensor([[2.0], [1.0]])
     codebook.learn(vectors, codebook.nearest(vectors), torch.Generator().manual_seed(0))
-    assert codebook.codes[2].item() in (0.0, 1.0)
+    assert codebook.codes[2].item() in (2.0, 1.0)
 
 
 def test_quantizer_dropout_uses_fewer_codebooks_in_training_only():
@@ -166,8 +168,16 @@ def test_the_filter_keeps_slow_motion_and_takes_the_rate_of_tokens(hertz, least,
 def test_decoding_filters_every_column_and_holds_the_ends():
     torch.manual_seed(0)
     tokenizer = MotionTokenizer(7, SMALL).eval()
+    for codebook in tokenizer.quantizer.codebooks:
+        codebook.codes.normal_()
     tokens = torch.randint(0, 12, (2, 5, 3))
-    rough = tokenizer.decode_latents(tokenizer.quantizer.lookup(tokens)).detach().numpy()
+    latents = tokenizer.quantizer.lookup(tokens)
+    normal = tokenizer.decode_latents(latents).detach()
+    tokenizer.mean.copy_(torch.arange(7))
+    tokenizer.std.fill_(2)
+    rough = tokenizer.decode_latents(latents).detach().numpy()
+    np.testing.assert_allclose(rough, 2 * normal.numpy() + np.arange(7), atol=1e-5)
+    assert np.ptp(rough, axis=1).min() > 0.01
     expected = correlate1d(rough, tokenizer.smoothing.numpy(), axis=1, mode="nearest")
     np.testing.assert_allclose(tokenizer.decode(tokens).numpy(), expected, atol=1e-5)
 
