@@ -99,15 +99,14 @@ def starting_at(rows: Features, frame: int, form: Representation) -> Features:
     return np.concatenate([first[:1], rows[frame + 1 :]])  # 272: a first frame has none
 
 
-def closest_start(last: Features, starts: list[Features], form: Representation) -> int:
+def closest_start(last: Features, starts: list[Features]) -> int:
     """Which of the motions starts in the pose and speed most like the last frames. ``last`` and each start: [n, D]."""
-    scale = np.concatenate([np.full(group.stop - group.start, 1.0) for group in form.groups])
-    distances = [float(np.square((start.mean(0) - last.mean(0)) * scale).sum()) for start in starts]
+    distances = [float(np.square((start.mean(0) - last.mean(0)).astype(float)).sum()) for start in starts]
     return int(np.argmin(distances))
 
 
-def pick_next(last: Features, candidates: list[Features], form: Representation, rng: torch.Generator) -> int:
+def pick_next(last: Features, candidates: list[Features], rng: torch.Generator) -> int:
     """Index of the candidate to follow; mostly the closest, sometimes any, so that hard changes are met too."""
     if torch.rand((), generator=rng) < 0.25:
         return int(torch.randint(len(candidates), (), generator=rng))
-    return closest_start(last[-OVERLAP_FRAMES:], [rows[:OVERLAP_FRAMES] for rows in candidates], form)
+    return closest_start(last[-OVERLAP_FRAMES:], [rows[:OVERLAP_FRAMES] for rows in candidates])

@@ -231,7 +231,7 @@ def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
         candidates = [candidate for candidate in candidates if len(candidate[0]) <= room]
         if not candidates:
             break
-        following, prompting, _ = candidates[pick_next(features, [c[0] for c in candidates], form, rng)]
+        following, prompting, _ = candidates[pick_next(features, [c[0] for c in candidates], rng)]
         so_far = len(features)
         features, lost, _ = join(features, following, form)
         prompts.append(prompting)

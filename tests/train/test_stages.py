@@ -19,7 +19,7 @@ from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.text.familiarity import is_familiar
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
 from kmm_core.train import generator_stage, tokenizer_stage
-from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade, join
+from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade, join, pick_next
 from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
 from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
@@ -418,6 +418,17 @@ def test_cross_fades_are_as_smooth_as_their_clips():
     assert turn.max() < 0.12  # the arms come down and go up within the fade, without a jump
     speed = np.linalg.norm(np.diff(joined.root_positions, axis=0), axis=-1) * 30
     assert 0.49 < speed[1:].min() and speed.max() < 1.01
+
+
+def test_what_follows_mostly_starts_as_the_motion_before_ends():
+    so_far = np.repeat([[0.0], [5.0]], [60, OVERLAP_FRAMES], axis=0)
+    candidates = [np.full((60, 1), value) for value in (-5.0, 0.0, 5.0, 10.0)]
+    picked, again = (
+        [pick_next(so_far, candidates, torch.Generator().manual_seed(seed)) for seed in range(100)]
+        for _ in range(2)
+    )
+    assert picked == again and set(picked) == {0, 1, 2, 3}
+    assert 70 < picked.count(2) < 95  # three of four, and a fourth of the others
 
 
 def test_who_stands_is_shown_whole_and_who_walks_loses_half_the_fade():
