@@ -5,7 +5,7 @@ The backend is a Python with torch. Its folder, under the extension's own user f
     backend.json         what the installed environment can do; written last, so it is there only for one that works
     env1/ or env2/ ...   that environment; an installation fills another one, so that a working backend stays until
                          the new one has passed its self-test, and one in which a worker runs stays until it has ended
-    downloads/           wheels of an installation under way; what arrived stays for the next try
+    kmm_downloads/       wheels of an installation under way; what arrived stays for the next try
     install.log          what the installation did
     user_python.json     what the Python that the user pointed at can do, once it was checked
     worker.log           what the worker prints

@@ -159,7 +159,7 @@ def main(path: str) -> int:
 def install(specification: Specification, report: Report) -> dict[str, Any]:
     """The whole installation; returns the record of what was installed (``backend.BackendRecord``'s parts)."""
     folder = Path(specification.folder)
-    downloads = folder / "downloads"
+    downloads = folder / "kmm_downloads"  # not a name that the user may have where the folder is the home
     downloads.mkdir(parents=True, exist_ok=True)
     old = _installed_environment(folder)
     environment = _free_environment(folder, old)

@@ -269,7 +269,9 @@ def test_torch_that_does_not_work_leaves_the_backend_that_did(folder, monkeypatc
 @pytest.mark.skipif(os.name == "nt", reason="there the open file itself is the lock")
 def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
     """An installation that finishes during a generation: the worker's environment goes with the next installation."""
-    (folder / "env2024").mkdir()  # the user's own, as where the backend's folder is the user's home
+    # The user's own, as where the backend's folder is the user's home; Windows and macOS tell no capitals apart.
+    for name in ("env2024", "downloads"):
+        (folder / name).mkdir()
     for name in ("env1", "env3"):
         (folder / name).mkdir()
         (folder / name / "kmm_in_use").touch()
@@ -301,7 +303,7 @@ def test_an_environment_in_which_a_worker_runs_stays(folder, monkeypatch):
     mark.close()  # the worker ends
     (folder / "env1" / "kmm_in_use").unlink()  # now the user's as well
     assert install() == ("env2/python", ["env1", "env2"])
-    assert (folder / "env2024").is_dir()
+    assert (folder / "env2024").is_dir() and (folder / "downloads").is_dir()
 
 
 # --- pip's own settings
@@ -335,7 +337,7 @@ def test_downloads_take_the_proxy_that_pip_knows(index, folder, monkeypatch):
     with pytest.raises(SetupError, match="does not work"):  # there is nothing to test
         setup.install(setup.Specification(str(folder), "", [], "cpu", ""), lambda **_: None)
     assert [method for method, _, _ in index.requests] == ["HEAD", "GET"]
-    assert sent[-1] == str(folder / "downloads" / NAME)
+    assert sent[-1] == str(folder / "kmm_downloads" / NAME)
 
 
 # --- the disk
