@@ -10,6 +10,7 @@ JSON, ends when its standard input closes (Blender cancelled, or is gone), and w
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
 import errno
 import http.client
@@ -29,8 +30,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,12 +98,13 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file to download: where it is and the SHA-256 that it must have."""
+    """A file to download: where it is, the SHA-256 that it must have, and the password that its server asks for."""
 
     name: str
     url: str
     digest: str
     size: int = 0
+    authorization: str = field(default="", repr=False)
 
     @property
     def filename(self) -> str:
@@ -176,6 +178,7 @@ def install(specification: Specification, report: Report) -> dict[str, Any]:
     if "proxy" in settings:
         os.environ.update(http_proxy=settings["proxy"], https_proxy=settings["proxy"])
     trust = _trust(python, settings.get("cert"))
+    wheels = [replace(wheel, authorization=authorization(wheel.url, settings)) for wheel in wheels]
     wheels = [replace(wheel, size=_size(wheel, trust)) for wheel in wheels]
     size = sum(wheel.size for wheel in wheels)
     check_space(folder, size * (1 + UNPACKED) - _present(downloads, wheels))
@@ -376,6 +379,19 @@ def pip_settings(python: Path) -> dict[str, str]:
     }
 
 
+def authorization(url: str, settings: Mapping[str, str]) -> str:
+    """The header for a file on the server of an index whose address, in pip's settings, holds a password; pip leaves it out of
+    the addresses of files. Empty where there is none."""
+    wanted = urllib.parse.urlsplit(url)
+    for index in f"{settings.get('index-url', '')} {settings.get('extra-index-url', '')}".split():
+        parts = urllib.parse.urlsplit(index)
+        login, at, host = parts.netloc.rpartition("@")
+        if at and (parts.scheme, host) == (wanted.scheme, wanted.netloc):
+            login = login if ":" in login else f"{login}:"
+            return "Basic " + base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
+    return ""
+
+
 def _patience() -> list[str]:
     return ["--retries", "2", "--timeout", "20"]
 
@@ -465,7 +481,7 @@ def download(
     while True:
         had = part.stat().st_size if part.is_file() else 0
         try:
-            _fetch(wheel.url, part, had, trust, progress)
+            _fetch(wheel, part, had, trust, progress)
         except urllib.error.HTTPError as error:
             if error.code == 416:  # there is no more than we have: the digest will tell
                 pass
@@ -510,14 +526,16 @@ def _failed(wheel: Wheel, why: str) -> SetupError:
     )
 
 
-def _fetch(url: str, part: Path, had: int, trust: ssl.SSLContext, progress: Callable[[int], None]) -> None:
+def _fetch(
+    wheel: Wheel, part: Path, had: int, trust: ssl.SSLContext, progress: Callable[[int], None]
+) -> None:
     """Appends what is missing of a file; begins anew where the server can't go on in the middle.
 
     Raises:
         OSError, HTTPException: where the connection fails or ends early.
         SetupError: ``backend_disk_full``.
     """
-    with _open(url, trust, start=had) as answer:
+    with _open(wheel, trust, start=had) as answer:
         goes_on = getattr(answer, "status", None) == 206
         length = answer.headers.get("Content-Length")
         size = begin = had if goes_on else 0
@@ -550,19 +568,19 @@ def _replace(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def _open(url: str, trust: ssl.SSLContext, start: int = 0, method: str = "GET"):
-    headers = {"User-Agent": "KMM backend set-up"}
+def _open(wheel: Wheel, trust: ssl.SSLContext, start: int = 0, method: str = "GET"):
+    request = urllib.request.Request(wheel.url, headers={"User-Agent": "KMM backend set-up"}, method=method)
     if start:
-        headers["Range"] = f"bytes={start}-"
-    return urllib.request.urlopen(
-        urllib.request.Request(url, headers=headers, method=method), timeout=30, context=trust
-    )
+        request.add_header("Range", f"bytes={start}-")
+    if wheel.authorization:
+        request.add_unredirected_header("Authorization", wheel.authorization)  # for that server alone
+    return urllib.request.urlopen(request, timeout=30, context=trust)
 
 
 def _size(wheel: Wheel, trust: ssl.SSLContext) -> int:
     """Bytes of a file, 0 where the server won't say."""
     try:
-        with _open(wheel.url, trust, method="HEAD") as answer:
+        with _open(wheel, trust, method="HEAD") as answer:
             return int(answer.headers.get("Content-Length") or 0)
     except (OSError, http.client.HTTPException, ValueError):
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import io
@@ -36,6 +37,8 @@ class PackageIndex:
         broken: how many of our own downloads of a file, by name, end in the middle.
         ranges: whether a download may begin in the middle.
         statuses: answers such as 503 to our own downloads, by name, used up one after the other.
+        login: user and password that every request has to bring, "" for none, as "me:secret".
+        moved: where everything stands now, such as "http://127.0.0.1:8000"; "" where it is here.
         requests: (method, path, Range header) of our own requests, pip's left out.
     """
 
@@ -44,6 +47,8 @@ class PackageIndex:
     ranges: bool = True
     statuses: dict[str, list[int]] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    login: str = ""
+    moved: str = ""
     url: str = ""
 
     def file(self, name: str) -> bytes:
@@ -64,6 +69,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         index, ours = self.index, "KMM" in self.headers.get("User-Agent", "")
         self.path = self.path.removeprefix("http://pypi.invalid")  # as who takes this for a proxy asks
+        if index.moved:
+            self.send_response(302)
+            self.send_header("Location", f"{index.moved}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        login = base64.b64encode(index.login.encode()).decode()
+        if login and self.headers.get("Authorization") != f"Basic {login}":
+            self._send(401, "who are you?", body)
+            return
         if ours:
             index.requests.append((self.command, self.path, self.headers.get("Range", "")))
         if self.path in index.pages:
@@ -87,6 +102,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send(self, status: int, text: str, body: bool) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "text/html")
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="index"')
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         if body:

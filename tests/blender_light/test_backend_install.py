@@ -112,6 +112,19 @@ def test_installs_over_a_connection_that_breaks_beside_the_backend_that_is_there
     assert told.stdout == "2.13.0+cpu\n"
 
 
+def test_a_private_index_with_a_password_in_its_address_is_used_and_the_password_told_to_nobody(
+    index, folder, monkeypatch
+):
+    index.login = "me@work:sec%ret"
+    private = index.url.replace("http://", "http://me%40work:sec%25ret@")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{private}/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"{private}/whl/cpu")
+    job = start(index, folder, torch_index="http://127.0.0.1:9/whl/")
+    follow(job)
+    assert job.state == "done", (job.error, job.log.read_text("utf-8"))
+    assert not any(b"sec%" in path.read_bytes() for path in folder.glob("*.*"))
+
+
 def test_cancel_ends_the_process_and_what_it_started(index, folder):
     job = start(index, folder)
     follow(job, until=lambda job: (folder / "env1").is_dir())  # venv runs as a child of it

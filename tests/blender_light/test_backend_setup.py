@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import json
@@ -11,6 +12,7 @@ import ssl
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -338,6 +340,35 @@ def test_downloads_take_the_proxy_that_pip_knows(index, folder, monkeypatch):
         setup.install(setup.Specification(str(folder), "", [], "cpu", ""), lambda **_: None)
     assert [method for method, _, _ in index.requests] == ["HEAD", "GET"]
     assert sent[-1] == str(folder / "kmm_downloads" / NAME)
+
+
+@pytest.mark.parametrize(
+    ("url", "login"),
+    [
+        ("https://pypi.work/files/thing.whl", b"me:a b"),
+        ("https://other.work:8443/thing.whl", b"token:"),
+        ("http://pypi.work/files/thing.whl", b""),  # not over a connection that everybody reads
+        ("https://pypi.work:444/thing.whl", b""),
+        ("https://files.pythonhosted.org/thing.whl", b""),
+    ],
+)
+def test_a_password_is_for_the_server_of_its_index_alone(url, login):
+    settings = {
+        "index-url": "https://me:a%20b@pypi.work/simple",
+        "extra-index-url": "https://download.pytorch.org/whl\nhttps://token@other.work:8443/simple",
+    }
+    header = setup.authorization(url, settings)
+    assert header == ("Basic " + base64.b64encode(login).decode() if login else "")
+
+
+def test_a_password_does_not_follow_to_another_server(index, folder):
+    index.login = "me:secret"
+    private = replace(the_wheel(index), authorization="Basic bWU6c2VjcmV0")
+    with served(PackageIndex(moved=f"{index.url}")) as elsewhere, pytest.raises(SetupError, match="401"):
+        moved = replace(private, url=f"{elsewhere.url}/files/{NAME}")
+        download(moved, folder, TRUST, lambda _: None, pause=0.01)
+    assert download(private, folder, TRUST, lambda _: None, pause=0.01).read_bytes() == DATA
+    assert "secret" not in repr(private) and private.authorization not in repr(private)
 
 
 # --- the disk
