@@ -94,13 +94,13 @@ class KMM_AP_preferences(bpy.types.AddonPreferences):
     def backend_path(self) -> Path:
         """The backend's folder; it need not exist."""
         if self.backend_folder:
-            return Path(bpy.path.abspath(self.backend_folder))
+            return Path(self.backend_folder)  # not below the .blend that is open: what lies there is run
         return Path(bpy.utils.extension_path_user(PACKAGE, path="backend", create=False))
 
     @property
     def backend_status(self) -> BackendStatus:
         """What would run the worker. Reads a file or two: not for drawing."""
-        return backend_status(self.backend_path, self._user_python)
+        return backend_status(self.backend_path, self.python_path)
 
     @property
     def worker_python(self) -> Path:
@@ -109,7 +109,7 @@ class KMM_AP_preferences(bpy.types.AddonPreferences):
         Raises:
             KmmError: ``backend_missing``, ``backend_broken`` or ``python_missing``, with what to do.
         """
-        return find_python(self.backend_path, self._user_python)
+        return find_python(self.backend_path, self.python_path)
 
     @property
     def worker_log(self) -> Path:
@@ -130,10 +130,6 @@ class KMM_AP_preferences(bpy.types.AddonPreferences):
     def idle_seconds(self) -> float | None:
         """``WorkerClient.idle_seconds``: None keeps the model."""
         return self.idle_minutes * 60.0 or None
-
-    @property
-    def _user_python(self) -> str:
-        return bpy.path.abspath(self.python_path) if self.python_path else ""
 
     def draw(self, _context):
         layout = self.layout

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import bpy
@@ -196,6 +197,21 @@ def test_a_python_that_is_not_there_is_named(fresh_backend, tmp_path):
     with pytest.raises(RuntimeError, match="does not exist"):
         bpy.ops.kmm.use_python()
     assert "does not exist" in drawn()
+
+
+@posix
+def test_opening_a_file_does_not_choose_what_is_run(fresh_backend, tmp_path):
+    """"//" is the folder of the .blend that is open, in which a stranger may have put a program."""
+    planted = fake_python(tmp_path)
+    (tmp_path / "backend.json").write_text(json.dumps(asdict(RECORD)))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "stranger.blend"))
+    try:
+        fresh_backend.python_path = f"//{os.path.basename(planted)}"
+        assert fresh_backend.backend_status.python is None
+        fresh_backend.python_path, fresh_backend.backend_folder = "", "//"
+        assert fresh_backend.backend_status.record is None
+    finally:
+        bpy.ops.wm.read_homefile(use_empty=True)
 
 
 def test_preferences_give_plain_values(fresh_backend, tmp_path):
