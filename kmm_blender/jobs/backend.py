@@ -143,7 +143,8 @@ def base_pythons() -> list[str]:
     They are only found here; the installation tries them and takes the first one that works.
     """
     found = [sys.executable] if Path(sys.executable or "").name.lower().startswith("python") else []
-    found += [path for name in _SYSTEM_PYTHONS if (path := shutil.which(name))]
+    # Windows looks into the current folder first: that of a .blend which was double-clicked, whoever filled it.
+    found += [path for name in _SYSTEM_PYTHONS if (path := shutil.which(name)) and os.path.isabs(path)]
     return list(dict.fromkeys(found))
 
 

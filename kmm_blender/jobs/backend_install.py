@@ -185,7 +185,8 @@ class BackendInstall(SetupProcess):
             return
         with log:
             self._start(
-                [pythons[0], "-I", "-X", "utf8", os.fspath(_SETUP), os.fspath(path)],
+                [pythons[0], "-I", "-X", "utf8", os.fspath(_SETUP), os.fspath(path.absolute())],
+                cwd=folder,  # Windows starts programs such as nvidia-smi from the current folder first
                 stdin=subprocess.PIPE,  # it ends when this closes, also where Blender crashes
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -157,6 +157,16 @@ def test_base_pythons_begin_with_blenders_own_and_never_with_blender(monkeypatch
     assert "/opt/blender/blender" not in base_pythons()
 
 
+def test_a_python_planted_in_the_current_folder_is_not_taken(folder, monkeypatch):
+    """Windows looks there first, and it is where the .blend lies that was double-clicked."""
+    planted = folder / "python3"
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.touch(0o755)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", os.pathsep.join([os.curdir, os.path.dirname(sys.executable)]))
+    assert all(map(os.path.isabs, base_pythons()))
+
+
 def test_record_that_cannot_be_written_says_so(folder):
     with pytest.raises(KmmError) as caught:
         write_record(folder / "none" / RECORD, BackendRecord("p", "3", "2", "cpu"))

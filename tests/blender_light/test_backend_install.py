@@ -174,6 +174,18 @@ def test_killed_installation_says_so(index, folder):
     assert job.error.code == "backend_failed" and "exit code" in job.error.message and job.error.hint
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for Python")
+def test_programs_planted_in_the_current_folder_are_not_run(folder, tmp_path, monkeypatch):
+    """Windows starts nvidia-smi or taskkill from there first, and it is where the .blend lies that was double-clicked."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\npwd\n")
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    job = BackendInstall(Path(folder.relative_to(tmp_path)), pythons=[str(python)])
+    follow(job)
+    assert job.log.read_text("utf-8").strip() == str(folder)
+
+
 def test_python_to_build_on_that_is_none(folder, tmp_path):
     job = BackendInstall(folder, pythons=[str(tmp_path / "no python")])
     assert job.finished and job.error.code == "python_broken" and "no python" in job.error.message
