@@ -73,7 +73,13 @@ class WorkerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # PASSIVE: between two steps torch's threads sleep instead of spinning, which Blender would feel.
-                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, TOKEN_VARIABLE: self._token},
+                # OFFLINE: a model with published CLIP must not fetch it, which online access to install does not cover.
+                env={
+                    "OMP_WAIT_POLICY": "PASSIVE",
+                    **os.environ,
+                    "HF_HUB_OFFLINE": "1",
+                    TOKEN_VARIABLE: self._token,
+                },
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except FileNotFoundError:

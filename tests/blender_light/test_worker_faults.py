@@ -548,6 +548,14 @@ def test_the_workers_threads_sleep_between_steps_unless_the_user_says_otherwise(
     assert last_lines(client, 1) == [own or "PASSIVE"]
 
 
+def test_the_worker_downloads_nothing(make, monkeypatch):
+    """A stranger's model may name a text encoder that transformers would fetch, whatever Blender's online access says."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    client = make("r = receive(); print(os.environ['HF_HUB_OFFLINE'], flush=True); do(r)")
+    finish(client, client.generate(request()), 20)
+    assert last_lines(client, 1) == ["1"]
+
+
 def test_no_handle_or_socket_of_the_client_reaches_the_worker(make, tmp_path):
     """Else the worker would not see the end of Blender, or would keep its files open."""
     client = make(
