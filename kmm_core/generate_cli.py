@@ -340,16 +340,18 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
             "bad_source", f"--from {path.name} is neither .npz nor .bvh.", "Convert it to one of them."
         )
     if abs(1 / clip.fps - 1 / timeline.fps) < _FRAME_TIME_DIGITS:
-        clip = replace(clip, fps=timeline.fps)
+        clip, length = replace(clip, fps=timeline.fps), clip.num_frames
     else:
-        clip = clip.resample(timeline.fps)
+        # No more than the timeline takes: of a file that states one frame a day a second frame is far away.
+        length = np.floor((clip.num_frames - 1) * timeline.fps / clip.fps + 1e-6) + 1
+        clip = clip.resample(timeline.fps, int(min(length, timeline.num_frames)))
     mask = np.zeros(timeline.num_frames, dtype=bool)
     for start, end in request.keep:
         end = min(clip.num_frames, timeline.num_frames) if end is None else end
         if not start < end <= min(clip.num_frames, timeline.num_frames):
             raise KmmError(
                 "bad_keep",
-                f"--keep {start}:{end} does not fit: {path.name} has {clip.num_frames} frames at "
+                f"--keep {start}:{end} does not fit: {path.name} has {length:.0f} frames at "
                 f"{timeline.fps:g} fps and the timeline {timeline.num_frames}.",
                 "Keep frames that both have.",
             )

@@ -213,6 +213,19 @@ def test_kept_frames(run, pipeline, monkeypatch):
     assert mask.shape == (70,)
 
 
+@pytest.mark.parametrize("fps", [1e-5, 1e-310])
+def test_a_rate_that_is_a_mistake_fills_no_memory(run, pipeline, monkeypatch, fps):
+    module = pytest.importorskip("kmm_core.pipeline")
+    monkeypatch.setattr(module, "Keep", lambda clip, frames: clip)
+    write_npz(run.folder / "in.npz", MotionClip(np.zeros((31, 3)), np.tile([1.0, 0, 0, 0], (31, 22, 1)), fps))
+    done = run("walks", "--frames", 70, "--from", "in.npz", "--keep", ":10", "-o", "a.npz")
+    assert done.code == 0, done.err
+    assert pipeline.asked.keep.num_frames == 70
+    assert (
+        "in.npz has" in run("walks", "--frames", 70, "--from", "in.npz", "--keep", "9:80", "-o", "a.npz").err
+    )
+
+
 @pytest.mark.parametrize("frame_time", [None, "0.041708"], ids=["written here", "six decimals"])
 def test_a_rate_that_a_bvh_rounds_loses_no_frame(run, pipeline, monkeypatch, frame_time):
     module = pytest.importorskip("kmm_core.pipeline")

@@ -29,6 +29,7 @@ from kmm_core.atomic_write import atomic_write, make_folder_of, replace_file, wr
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.prompt_sets import not_held_out
+from kmm_core.timeline import MIN_FPS
 from kmm_core.train.prepared import (
     JOURNAL,
     JSON_LINES,
@@ -252,11 +253,17 @@ def _prepare_take(recipe_name: str, folder: Path, take: Take) -> dict:
 
 
 def on_floor_at_30_fps(clip: MotionClip) -> MotionClip:
-    """A whole take as the recipes' ``cuts`` see it."""
+    """A whole take as the recipes' ``cuts`` see it.
+
+    Raises:
+        KmmError: ``bad_fps`` for a rate that is a mistake: at 30 fps such a take could fill the memory.
+    """
     from kmm_core.motion.placement import face_forward, put_on_floor
 
     from .low_pass import low_pass
 
+    if clip.fps < MIN_FPS:
+        raise KmmError("bad_fps", f"It states {clip.fps:g} frames a second; expected at least {MIN_FPS}.")
     if clip.fps > PREPARED_FPS:
         clip = low_pass(clip)
     return face_forward(put_on_floor(clip.resample(PREPARED_FPS)))

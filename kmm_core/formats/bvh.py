@@ -163,7 +163,7 @@ def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, fl
             found[key] = float(line[1]) if line else np.nan
         except ValueError:
             found[key] = np.nan
-        if not (line and np.isfinite(found[key]) and found[key] > 0):
+        if not (line and 0 < found[key] < np.inf and 1 / found[key] < np.inf):
             given = f"'{key} {line[1][:30]}'" if line else "no such line"
             raise _fail(path, f"has {given} after MOTION; expected '{key}' and a positive number.")
         numbers = numbers[line.end() :]
@@ -193,7 +193,7 @@ def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, fl
         raise _fail(path, f"has a number that is not finite in frame {int(np.argmax(bad))}.")
     fps = 1 / found["Frame Time:"]
     # Frame times are rounded to six digits: 0.033333 means 30 frames a second.
-    return values, float(round(fps)) if abs(fps - round(fps)) < 0.02 else fps
+    return values, float(round(fps)) if fps > 0.5 and abs(fps - round(fps)) < 0.02 else fps
 
 
 def _assemble(path: Path, names, parents, offsets, ends, channels, values, fps) -> SourceMotion:

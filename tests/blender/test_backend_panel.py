@@ -201,7 +201,7 @@ def test_a_python_that_is_not_there_is_named(fresh_backend, tmp_path):
 
 @posix
 def test_opening_a_file_does_not_choose_what_is_run(fresh_backend, tmp_path):
-    """"//" is the folder of the .blend that is open, in which a stranger may have put a program."""
+    """ "//" is the folder of the .blend that is open, in which a stranger may have put a program."""
     planted = fake_python(tmp_path)
     (tmp_path / "backend.json").write_text(json.dumps(asdict(RECORD)))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "stranger.blend"))

@@ -60,9 +60,11 @@ def test_reads_hierarchy_channels_and_frame_rate(save):
     np.testing.assert_allclose(positions[0, 1], [1 - 10, 95, 3], atol=1e-9)
 
 
-@pytest.mark.parametrize(("written", "fps"), [("0.004167", 240), ("0.041667", 24), ("0.0417083", 23.976)])
+@pytest.mark.parametrize(
+    ("written", "fps"), [("0.004167", 240), ("0.041667", 24), ("0.0417083", 23.976), ("60", 1 / 60)]
+)
 def test_frame_times_of_six_digits_are_whole_rates(save, written, fps):
-    assert read_bvh(save(SMALL.replace("0.033333", written))).fps == pytest.approx(fps, abs=1e-3)
+    assert read_bvh(save(SMALL.replace("0.033333", written))).fps == pytest.approx(fps, abs=1e-3, rel=1e-4)
 
 
 def test_rotation_channels_apply_in_the_order_of_each_joint(save):
@@ -144,6 +146,7 @@ BROKEN = {
     "no frame count": (SMALL.replace("Frames: 2\n", ""), "'Frames:'"),
     "no frame time": (SMALL.replace("Frame Time: 0.033333\n", ""), "'Frame Time:'"),
     "zero frame time": (SMALL.replace("0.033333", "0"), "Frame Time:"),
+    "next to zero frame time": (SMALL.replace("0.033333", "1e-320"), "Frame Time: 1e-320"),
     "more frames promised than memory holds": (SMALL.replace("Frames: 2", "Frames: 999999999999"), "truncated"),
     "a word in the motion": (SMALL.replace("1 96 3", "1 oops 3"), "numbers only"),
     "a number too many in every frame": (SMALL.replace(" 0\n", " 0 7\n").replace(" 60\n", " 60 7\n"), "10 numbers"),

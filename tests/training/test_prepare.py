@@ -74,6 +74,13 @@ def own(tmp_path):
     return recipe, data, tmp_path / "out"
 
 
+def test_a_take_at_a_rate_that_is_a_mistake_is_skipped_and_fills_no_memory(own):
+    recipe, data, out = own
+    recipe.write_text(OWN_RECIPE.replace("rotations, 60.0", "rotations, 1e-9 if take.id == 'a' else 60.0"))
+    [(file, reason)] = prepare(recipe, data=data, out=out, workers=1).skipped
+    assert file.endswith("a.txt") and "1e-09 frames a second; expected at least 1" in reason
+
+
 def test_prepare_writes_clips_rows_and_reasons(own):
     recipe, data, out = own
     (data / "bad.txt").write_text("broken")
