@@ -56,7 +56,7 @@ class Prompt:
         if not isinstance(self.text, str):
             raise KmmError(
                 "bad_prompt",
-                f"Prompt text {self.text!r} is not text; expected a sentence.",
+                f"Prompt text {str(self.text)[:40]} is not text; expected a sentence.",
                 "Put it in quotes.",
             )
         # One line, single spaces: line breaks of SRT and CSV carry no meaning.
@@ -197,7 +197,9 @@ def check_fps(fps: object) -> float:
     number = _number(fps)
     if number is None or not MIN_FPS <= number <= MAX_FPS:
         raise KmmError(
-            "bad_fps", f"fps={fps} was given; expected a number from {MIN_FPS} to {MAX_FPS}.", "30 is usual."
+            "bad_fps",
+            f"fps={str(fps)[:40]} was given; expected a number from {MIN_FPS} to {MAX_FPS}.",
+            "30 is usual.",
         )
     return number
 
@@ -212,7 +214,7 @@ def check_seconds(seconds: object) -> float:
     if number is None or not 0 < number <= MAX_SECONDS:
         raise KmmError(
             "bad_seconds",
-            f"A length of {seconds} seconds was given; expected a number above 0 and at most {MAX_SECONDS}.",
+            f"A length of {str(seconds)[:40]} seconds was given; expected a number above 0 and at most {MAX_SECONDS}.",
             "2 to 10 seconds a prompt work best.",
         )
     return number
@@ -339,8 +341,8 @@ def _to_json(timeline: Timeline) -> str:
 
 _SRT_TIME = r"(\d+):(\d{1,2}):(\d{1,2})[,.](\d{1,3})"
 _SRT_TIMES = re.compile(rf"\s*{_SRT_TIME}\s*-->\s*{_SRT_TIME}")
-# <i>, </font>, {\an8}; but "less < 1 and > 0" is text.
-_SRT_MARKUP = re.compile(r"</?[a-z][^>]*>|\{\\[^}]*\}", re.IGNORECASE)
+# <i>, </font>, {\an8}; but "less < 1 and > 0" is text. None holds another, or a long line of "<a<a<a" takes hours.
+_SRT_MARKUP = re.compile(r"</?[a-z][^<>]*>|\{\\[^{}]*\}", re.IGNORECASE)
 _SRT_FORM = (
     'Expected blocks of a number, "00:00:00,000 --> 00:00:02,000" and the prompt, with blank lines between.'
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_from_seconds_rounds_boundaries_not_lengths():
         (lambda: Timeline(30, (Prompt("\u200b \u200b", 0, 9),)), "empty_prompt", "is empty"),
         (lambda: Prompt("x" * 10_000, 0, 9), "bad_prompt", "10000 characters"),
         (lambda: Prompt(7, 0, 9), "bad_prompt", "7 is not text"),
+        (lambda: Prompt(["x"] * 10_000, 0, 9), "bad_prompt", "is not text"),
         (lambda: Prompt("bad \ud800", 0, 9), "bad_prompt", "not valid text"),
         (lambda: Prompt("a", 5, 5), "bad_frames", "5 to 5"),
         (lambda: Prompt("a", 9, 5), "bad_frames", "9 to 5"),
@@ -72,10 +74,12 @@ def test_from_seconds_rounds_boundaries_not_lengths():
         ),
         (lambda: Timeline(0, (Prompt("a", 0, 9),)), "bad_fps", "fps=0"),
         (lambda: Timeline(float("nan"), (Prompt("a", 0, 9),)), "bad_fps", "fps=nan"),
+        (lambda: Timeline("9" * 10_000, (Prompt("a", 0, 9),)), "bad_fps", "fps=999"),
         (lambda: Timeline(241, (Prompt("a", 0, 9),)), "bad_fps", "fps=241"),
         (lambda: Timeline.from_seconds(30, [("a", 0)]), "bad_seconds", "0 seconds"),
         (lambda: Timeline.from_seconds(30, [("a", -2.0)]), "bad_seconds", "-2.0 seconds"),
         (lambda: Timeline.from_seconds(30, [("a", 1e300)]), "bad_seconds", "1e+300"),
+        (lambda: Timeline.from_seconds(30, [("a", "9" * 10_000)]), "bad_seconds", "999"),
         (lambda: Timeline.from_seconds(30, [("a", 0.001)]), "bad_frames", "less than one frame"),
     ],
 )
@@ -147,6 +151,16 @@ def test_srt_tolerates_tags_missing_numbers_and_windows_line_ends(tmp_path):
     path = tmp_path / "t.srt"
     path.write_bytes(b"00:00:00.500 --> 00:00:01,000\r\n{\\an8}<i>walks</i>\r\nslowly < 1 m/s >\r\n\r\n\r\n")
     assert read_timeline(path) == Timeline(30, (Prompt("walks slowly < 1 m/s >", 15, 30),))
+
+
+@pytest.mark.parametrize("mark", ["<a", "{\\a"])
+def test_srt_of_tags_that_never_end_does_not_hold_blender_up(tmp_path, mark):
+    path = tmp_path / "t.srt"
+    path.write_text("1\n00:00:00,000 --> 00:00:02,000\n" + mark * 1_000_000)
+    before = time.thread_time()
+    with pytest.raises(KmmError, match="at most 500 fit"):
+        read_timeline(path)
+    assert time.thread_time() - before < 10
 
 
 def test_srt_cues_without_blank_lines_between_are_told_apart(tmp_path):
