@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.skeleton import NUM_JOINTS
+from kmm_core.timeline import MAX_FPS, MAX_SECONDS
 
 from .prompt_blocks import Block
 
@@ -116,7 +117,9 @@ def decode(text: str) -> TakeRecord:
                 f"This take was stored in format {str(table['format'])[:20]}; this version of KMM reads {FORMAT}.",
                 "Update KMM.",
             )
-        frames = int(table["frames"])
+        frames, floor = int(table["frames"]), float(table["floor"])
+        if not (0 < frames <= MAX_SECONDS * MAX_FPS and math.isfinite(floor)):
+            raise ValueError("more than is ever generated, or nowhere")
         size = frames * _ROW * 4
         decompressor = zlib.decompressobj()
         # Not more than expected, whatever the text claims.
@@ -127,7 +130,7 @@ def decode(text: str) -> TakeRecord:
             name=str(table["name"]),
             blocks=_blocks(table["prompts"]),
             first_frame=int(table["first_frame"]),
-            floor=float(table["floor"]),
+            floor=floor,
             from_pose=bool(table["from_pose"]),
             clip=MotionClip(rows[:, :3], rows[:, 3:].reshape(frames, NUM_JOINTS, 4), float(table["fps"])),
             seed=int(table["seed"]),
@@ -135,7 +138,7 @@ def decode(text: str) -> TakeRecord:
             model=str(table["model"]),
             version=str(table["version"]),
         )
-    except (ValueError, KeyError, TypeError, binascii.Error, zlib.error, KmmError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError, zlib.error, KmmError) as error:
         if isinstance(error, KmmError) and error.code == "bad_record":
             raise
         raise KmmError(

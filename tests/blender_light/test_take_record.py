@@ -49,6 +49,10 @@ def test_encoding_is_sliced(record):
         lambda table: table.update(motion=table["motion"][:400]),
         lambda table: table.update(frames=2499),
         lambda table: table.update(frames=-1),
+        lambda table: table.update(frames=10**30),
+        lambda table: table.update(first_frame=float("inf")),
+        lambda table: table.update(floor=float("nan")),
+        lambda table: table.update(prompts=10**5),
         lambda table: table.update(fps=0),
         lambda table: table.update(prompts=[["too", "short"]]),
     ],
@@ -60,10 +64,19 @@ def test_damage_is_one_sentence(record, damage):
         take_record.decode(json.dumps(table))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"format": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"format": 1}', "[" * 10**5])
 def test_anything_else_is_one_sentence(text):
     with pytest.raises(KmmError, match="damaged"):
         take_record.decode(text)
+
+
+def test_motion_that_unpacks_to_more_than_is_ever_generated_is_not_unpacked(record, monkeypatch):
+    table = json.loads(record.encode()) | {"frames": 10**9}
+    monkeypatch.setattr(
+        take_record.zlib, "decompressobj", lambda: pytest.fail("a bomb would fill the memory")
+    )
+    with pytest.raises(KmmError, match="damaged"):
+        take_record.decode(json.dumps(table))
 
 
 def test_a_later_format_is_named(record):
