@@ -128,7 +128,7 @@ class WorkerProcess:
         Raises:
             KmmError: ``worker_version`` where it has another kmm_core or protocol.
         """
-        while len(self._callers) < _MAX_CALLERS:
+        for _ in range(_MAX_CALLERS):
             try:
                 caller, _ = self._listener.accept()
             except OSError:
@@ -151,6 +151,8 @@ class WorkerProcess:
             if message is not None or caller.closed:
                 caller.close()
                 self._callers.remove(caller)
+        while len(self._callers) > _MAX_CALLERS:  # ours says hello at once
+            self._callers.pop(0).close()
 
     def _welcome(self, caller: Connection, hello: Hello) -> None:
         if hello.version != kmm_core.__version__:

@@ -223,7 +223,7 @@ def test_garbage_before_the_hello_lets_nobody_in(make):
 def test_strangers_do_not_keep_the_worker_out(make):
     client = make(
         """
-        silent = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(3)]
+        silent = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(12)]
         hello(connect(), token="guessed")
         hello(connect(), token="gera\\u00e4ten")
         connection = connect()
