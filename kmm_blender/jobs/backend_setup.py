@@ -792,7 +792,8 @@ def _run(command: Sequence[str], timeout: float | None = None) -> tuple[int, str
         return 124, "no answer"
     finally:
         code, _child = _child.poll(), None
-    output = _text(printed)
+    # pip hides the password of an address, but not one with a #, ? or / in it that stands there as it is.
+    output = re.sub(r"://\S*@", "://****@", _text(printed))
     print(output, flush=True)
     return code or 0, output
 

@@ -327,6 +327,17 @@ def test_pips_settings_are_read_and_not_printed(tmp_path, monkeypatch, capfd):
     assert "secret" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("password", ["sec#ret", "sec/ret", "sec@ret"])
+def test_a_password_of_an_index_or_proxy_stays_out_of_log_and_message(password, monkeypatch, capfd):
+    words = f"'Looking in indexes: https://me:{password}@pypi.work/simple'"
+    script = f"print({words}); print('ERROR: Failed to parse: http://me:{password}@proxy:8080'); exit(1)"
+    monkeypatch.setattr(setup, "_run", lambda _command, run=setup._run: run([sys.executable, "-c", script]))
+    with pytest.raises(SetupError, match=r"Failed to parse: http://\*+@proxy:8080") as caught:
+        setup._pip(Path(sys.executable))
+    log = capfd.readouterr().out.partition("\n")[2]  # without the command, which holds it in this test alone
+    assert "@pypi.work/simple" in log and "ret" not in log + str(caught.value)
+
+
 def test_downloads_take_the_proxy_that_pip_knows(index, folder, monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")
