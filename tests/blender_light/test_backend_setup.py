@@ -235,6 +235,10 @@ def test_file_of_a_local_index_is_copied(folder):
 def test_filename_is_the_unquoted_end_of_the_address():
     address = "https://host/whl/cpu/torch-2.13.0%2Bcpu-cp311-cp311-win_amd64.whl?x=1#sha256=0"
     assert Wheel("torch", address, "").filename == "torch-2.13.0+cpu-cp311-cp311-win_amd64.whl"
+    assert (
+        Wheel("torch", "https://host/a/..%2F..%2Ftorch-1-py3-none-any.whl", "").filename
+        == "torch-1-py3-none-any.whl"
+    )
 
 
 def test_progress_counts_all_files_and_ends_at_the_total(index, folder):
