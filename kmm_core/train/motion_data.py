@@ -20,7 +20,7 @@ from ..clip import MotionClip
 from ..errors import KmmError
 from ..motion.representation import Representation, representation
 from ..setting_ranges import check_ranges
-from .prepared import JOURNAL, MANIFEST, PreparedClip, load_clip, read_manifest
+from .prepared import JOURNAL, MANIFEST, PreparedClip, clip_path, load_clip, read_manifest
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class MotionData:
     """All clips of the chosen sources, by split.
 
     Raises:
-        KmmError: ``no_manifest`` or ``no_clips`` where there is nothing to train on.
+        KmmError: ``no_manifest`` or ``no_clips`` where there is nothing to train on, or features without clips are others'.
     """
 
     def __init__(self, settings: DataSettings):
@@ -148,6 +148,13 @@ def _source_clips(folder: Path, form: Representation) -> list[FeatureClip]:
         with np.load(cache, allow_pickle=False) as stored:
             features, lengths = stored["features"], stored["lengths"]
     else:
+        if prepared and not clip_path(folder, "").parent.is_dir():
+            there = ", ".join(sorted(path.name for path in folder.glob("features_*.npz"))) or "no features"
+            raise KmmError(
+                "no_clips",
+                f"{folder} holds {there} and no clips; its {MANIFEST} and {JOURNAL} go with {cache.name}.",
+                "Carry these three over once more, unchanged and from the same folder; or the clips, too.",
+            )
         rows = [clip_features(load_clip(folder, clip), form) for clip in prepared]
         lengths = np.array([len(row) for row in rows])
         features = np.concatenate(rows) if rows else np.zeros((0, form.num_features), np.float32)

@@ -132,10 +132,16 @@ def load_clip(folder: str | Path, prepared: PreparedClip) -> MotionClip:
         prepared: the row.
 
     Raises:
-        KmmError: ``bad_prepared_clip`` where the file is missing or broken.
+        KmmError: ``bad_prepared_clip`` where the file is missing or broken, ``no_clips`` where all are missing.
     """
     folder = Path(folder)
     path = clip_path(folder if (folder / MANIFEST).is_file() else folder / prepared.source, prepared.id)
+    if not path.parent.is_dir():
+        raise KmmError(
+            "no_clips",
+            f"{path.parent} is missing; features alone are enough to train with, but not for this.",
+            "Carry that folder over, too, or run kmm-train prepare here.",
+        )
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return MotionClip(

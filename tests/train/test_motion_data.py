@@ -10,7 +10,14 @@ from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.train import motion_data
 from kmm_core.train.motion_data import DataSettings, MotionData
-from kmm_core.train.prepared import PreparedClip, clip_path, save_clip, write_manifest
+from kmm_core.train.prepared import (
+    PreparedClip,
+    clip_path,
+    load_clip,
+    read_manifest,
+    save_clip,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -74,6 +81,20 @@ def test_a_copy_elsewhere_needs_no_clips(settings, tmp_path):
     shutil.copytree(tmp_path / "made", tmp_path / "there" / "made", ignore=shutil.ignore_patterns("clips"))
     settings = replace(settings, prepared=str(tmp_path / "there"))
     assert motion_data.data_key(settings) == key and np.array_equal(features(settings), first)
+
+
+def test_carried_features_of_another_manifest_are_told_as_that(settings, tmp_path):
+    """Not as a clip that is broken, to be deleted."""
+    features(settings)
+    cache = next((tmp_path / "made").glob("features_*"))
+    shutil.rmtree(tmp_path / "made" / "clips")
+    manifest = tmp_path / "made" / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes().replace(b"\n", b"\r\n"))  # as some programs copy text
+    with pytest.raises(KmmError, match=f"holds {cache.name} and no clips") as caught:
+        features(settings)
+    assert caught.value.code == "no_clips" and "unchanged" in caught.value.hint
+    with pytest.raises(KmmError, match="clips is missing; features alone are enough to train with"):
+        load_clip(tmp_path / "made", read_manifest(tmp_path / "made")[0])
 
 
 def test_another_source_among_all_changes_the_key(settings, tmp_path):
