@@ -7,12 +7,15 @@ recordings, and motion at other speeds (docs/decisions/0016). Shapes: N windows,
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
 from ..clip import MotionClip
 from ..motion import rotations
@@ -45,7 +48,7 @@ def mixed_windows(
     frames: int,
     seed: int = 0,
 ) -> NDArray[np.float16]:
-    """One window for each entry of ``pick``.
+    """One window for each entry of ``pick``. Thousands take minutes: a line on stderr says what goes on, a bar how far it is.
 
     Args:
         clips: features of the recordings, [*, D] each.
@@ -59,7 +62,10 @@ def mixed_windows(
     """
     rng = np.random.default_rng(seed)
     windows = np.empty((len(pick), frames, form.num_features), dtype=np.float16)
-    for window, chosen in zip(windows, pick.tolist(), strict=True):
+    what = "Putting windows together from several recordings ([data] mixed_bodies)"
+    print(f"{what}: {len(pick)}, once at the start of the stage.", file=sys.stderr, flush=True)
+    bar = track(pick.tolist(), what.partition(" (")[0], console=Console(stderr=True), transient=True)
+    for window, chosen in zip(windows, bar, strict=True):
         body, *others = (_part(clips[index], form, frames + 1, rng) for index in chosen)
         features = form.encode(replace(body, local_rotations=_mixed(body, others, rng)))
         # A clip's first row has no velocity, and 263 has a row less than frames.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice, pairwise
@@ -390,6 +391,7 @@ def cached_rows(path: Path, make: Callable[[], list[TokenRow]]) -> list[TokenRow
             )
             start = end
         return rows
+    print(f"Making {path}, once: with thousands of clips this takes minutes.", file=sys.stderr, flush=True)
     rows = make()
     described = [
         {

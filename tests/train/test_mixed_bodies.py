@@ -54,6 +54,13 @@ def test_legs_come_from_the_first_and_arms_from_any():
     assert kinds["own"] > 20
 
 
+def test_minutes_of_mixing_are_announced(capsys):
+    mixed_windows([posed(0.2, 0.3)], torch.zeros((3, 3), dtype=torch.long), FORM, 16)
+    assert capsys.readouterr().err.startswith(
+        "Putting windows together from several recordings ([data] mixed_bodies): 3,"
+    )
+
+
 def test_the_same_seed_gives_the_same_windows_and_another_seed_others():
     clips = [posed(0.2, 0.3), posed(0.6, 0.8)]
     pick = torch.tensor([[0, 1, 1]] * 20)
