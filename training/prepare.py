@@ -147,6 +147,8 @@ def find_takes(recipe: Recipe, data: Path, out: Path) -> list[Take]:
     Raises:
         KmmError: ``no_data``, ``bad_archive``, or ``bad_recipe`` for ids of takes that cannot be file names.
     """
+    if not data.is_dir():
+        raise KmmError("no_data", f"{data} is no folder.", "Give the data set's folder with --data.")
     for folder in (*(data / name for name in recipe.archives), data):
         takes = list(recipe.takes(folder, data)) if folder.is_dir() else []
         if takes:
@@ -284,7 +286,8 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
                 "clip", "made of a recording that is held out, where only recordings count", clip_id
             )
     piece = face_forward(piece)
-    captions = not_held_out(cut.captions)
+    keeps = getattr(recipe, "keeps_every_caption", False)
+    captions = cut.captions if keeps else not_held_out(cut.captions)
     if not captions:
         return Dropped("clip", "no caption is left", clip_id)
     if piece.num_frames < SHORTEST:

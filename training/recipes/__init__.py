@@ -22,6 +22,7 @@ RECIPE_NAMES = (
     "humanml3d",
     "babel",
     "synthetic",
+    "own",
 )
 
 

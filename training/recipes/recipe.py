@@ -81,7 +81,8 @@ class Recipe(Protocol):
         licence, noncommercial, credit: what the source asks for.
         archives: names of folders, or of ``.tar.*`` archives without the suffix, that hold it.
         share: how much of the training samples this source deserves against the others. A recipe may have
-            ``emphasis`` too: factors for actions that matter more or less than their number says.
+            ``emphasis`` too: factors for actions that matter more or less than their number says; and
+            ``keeps_every_caption``, where sentences that the shipped models are measured with are not left out.
     """
 
     name: str
