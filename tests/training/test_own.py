@@ -2,7 +2,9 @@
 
 import json
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from kmm_core.errors import KmmError
@@ -127,6 +129,22 @@ def test_parts_of_a_file_and_long_files(folder):
     ]
     assert any(
         '"runs" is said of 1 to 99 s of Walk.bvh, which lasts' in reason for _, reason in summary.skipped
+    )
+
+
+def test_the_pose_that_blender_exports_again_and_again_is_cut(folder):
+    """It writes the scene's frames, 250 of them if nobody says otherwise, however short the Action is."""
+    moving = make_clip("raise_arm", "left", "none", random.Random(0)).slice(0, 60)
+    write_bvh(folder / "held.bvh", held(moving, 250))
+    _, clips = prepared(folder, "file,caption\nheld,raises the left arm\n")
+    assert clips["held"].frames == 60
+
+
+def held(clip, frames):
+    """``clip`` and its last pose up to so many frames."""
+    chosen = np.minimum(np.arange(frames), clip.num_frames - 1)
+    return replace(
+        clip, root_positions=clip.root_positions[chosen], local_rotations=clip.local_rotations[chosen]
     )
 
 

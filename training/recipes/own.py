@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.timeline import in_quotes
@@ -22,6 +24,7 @@ _FORM = (
     "first line file,caption or file,caption,start_seconds,end_seconds, with sentences that hold commas in quotes."
 )
 _LONGEST = 300  # frames of a clip; longer takes are cut into equal parts
+_STILL = 1e-5  # metres, or parts of a quaternion: nothing that was recorded rests like that
 _NAMED = 5  # files in a message
 
 
@@ -64,7 +67,7 @@ class Own:
         ]
 
     def read(self, take: Take) -> MotionClip:
-        """The BVH on the canonical skeleton.
+        """The BVH on the canonical skeleton, without the frames at the end that are all the same.
 
         Raises:
             KmmError: ``no_caption`` where nothing is said of it; as ``read_bvh`` and ``to_canonical``.
@@ -73,7 +76,13 @@ class Own:
             raise KmmError(
                 "no_caption", f"{take.files[0].name} has no caption.", f"Add a line to {CAPTIONS[0]}."
             )
-        return read_skeletal(take.files[0])
+        clip = read_skeletal(take.files[0])
+        # Blender exports the scene's frames: after an Action's last key its last pose, again and again.
+        pose = np.concatenate(
+            [clip.root_positions, clip.local_rotations.reshape(clip.num_frames, -1)], axis=1
+        )
+        moves = (np.abs(np.diff(pose, axis=0)) > _STILL).any(axis=1)
+        return clip.slice(0, int(moves.nonzero()[0][-1]) + 2) if moves.any() else clip
 
     def cuts(self, take: Take, clip: MotionClip) -> Iterable[Cut | Dropped]:
         """The take, or the seconds of it that captions name, in parts of at most 10 s."""
