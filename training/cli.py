@@ -32,7 +32,7 @@ app = typer.Typer(
 Config = Annotated[
     str,
     typer.Argument(
-        help="A TOML file, or tiny, starter, distilled, starter-nc, transformer, ablation, humanml3d, babel."
+        help="A TOML file, or tiny, starter, starter-nc, finetune, finetune-nc, distilled, transformer, ablation, humanml3d, babel."
     ),
 ]
 RunFolder = Annotated[
@@ -59,7 +59,12 @@ STOPPED = 130  # The exit code of a program ended by Ctrl-C.
 
 @app.command()
 def prepare(
-    recipes: Annotated[list[str], typer.Argument(help="Names of recipes, or paths of your own.")],
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names of recipes, or paths of such files of your own; own: your BVH files, with captions.csv or captions.txt beside them."
+        ),
+    ],
     data: Annotated[
         Path, typer.Option(help="The data set, or the folder that holds it or its archive.")
     ] = Path("."),
@@ -230,7 +235,7 @@ def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, devic
         made_up = settings.data.sources == ("synthetic",)
         if made_up and not (prepared / "synthetic" / "manifest.jsonl").is_file():
             _prepare("synthetic", Path("."), prepared, None)
-    for stage in ("tokenizer", "decoder", "generator", "residual"):
+    for stage in ("tokenizer", "decoder", "generator", *["residual"] * settings.residual_stage):
         _train_stage(stage, config, folder, set_, True)
     if processes().is_main_process:
         export(folder, now=settings)
@@ -391,6 +396,8 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
         print(f"  skipped {more} more: {summary.folder / SKIPPED}", file=sys.stderr)
     for reason, number in sorted(summary.dropped.items()):
         print(f"  dropped {number}: {reason}")
+    if summary.dropped:
+        print(f"  which ones: {summary.folder / SKIPPED}")
 
 
 def _train_stage(

@@ -79,6 +79,7 @@ class RunSettings:
         decoder_start: the same, for a tokenizer whose decoder to train on while its tokens stay as they are.
         generator_start: a generator's checkpoint (a ``.safetensors`` file), or a bundle, whose weights, where they fit,
             the generator starts with (fine-tuning).
+        residual_stage: whether ``kmm-train run`` goes on with the residual codebooks alone when the generator is done.
         data: which prepared clips.
         rows: timelines joined from them for the generator.
     """
@@ -87,6 +88,7 @@ class RunSettings:
     tokenizer_start: str = ""
     decoder_start: str = ""
     generator_start: str = ""
+    residual_stage: bool = True
 
     data: DataSettings = field(default_factory=DataSettings)
     rows: RowSettings = field(default_factory=RowSettings)

@@ -15,7 +15,7 @@ from kmm_core.tokenizer.motion_tokenizer import MotionTokenizer
 from kmm_core.train import checkpoint
 
 from .config import RunSettings, override
-from .runs import check_codes, generator_checkpoint, load_tokenizer, settings_of
+from .runs import check_codes, check_licence, generator_checkpoint, load_tokenizer, settings_of, starts_of
 
 
 def export_bundle(
@@ -33,12 +33,13 @@ def export_bundle(
     end, sample better.
 
     Raises:
-        KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, or a writing error.
+        KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, ``bad_settings`` as ``check_licence``, or a writing error.
     """
     settings = settings_of(run)
     if now:
         settings = replace(settings, sampling=now.sampling, export=now.export)
     settings = override(settings, overrides)
+    check_licence(settings)
     return write_bundle(settings, load_tokenizer(run), generator_checkpoint(run, generator_at), out)
 
 
@@ -103,6 +104,8 @@ def _card(settings: RunSettings, path: Path) -> str:
     """A model card with what the run itself knows; figures of quality are for the author to add."""
     info = checkpoint.load(path, groups=()).info
     credits = "\n".join(f"* {sentence}" for sentence in settings.export.credits) or "* none stated"
+    starts = ", ".join(starts_of(settings))
+    further = f"Trained on from {starts}, whose data it learned from, too.\n\n" if starts else ""
     metrics = "\n".join(f"* {name}: {value:.4g}" for name, value in info["metrics"].items())
     return f"""# {settings.export.name} {settings.export.version}
 
@@ -112,7 +115,7 @@ Text-to-motion model of KMM. Licence of the weights: {settings.export.licence}.
 
 Sources: {", ".join(settings.data.sources) or "all in " + settings.data.prepared}.
 
-{credits}
+{further}{credits}
 
 ## Validation, {path.parent.name} step {info["step"]}
 

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from kmm_core.atomic_write import atomic_write, make_folder_of
-from kmm_core.bundle import bundle_folder, load_bundle
+from kmm_core.bundle import bundle_folder, load_bundle, read_config
 from kmm_core.errors import KmmError
 from kmm_core.evaluate.evaluator import Evaluator, save_evaluator
 from kmm_core.motion.representation import representation
@@ -45,6 +45,7 @@ def check_before(settings: RunSettings, run: Path) -> None:
     Raises:
         KmmError: as loading the text encoder and ``generator_start`` does; ``bad_settings``.
     """
+    check_licence(settings)
     if finished(run / "generator", settings.train.generator.steps):
         return
     _check_learning(settings)
@@ -53,6 +54,37 @@ def check_before(settings: RunSettings, run: Path) -> None:
     elif settings.generator_start:
         bundle_folder(settings.generator_start)
     PromptHead(load_text_encoder(settings.text).width, settings.text)
+
+
+def check_licence(settings: RunSettings) -> None:
+    """What is made of a model for non-commercial use is for that alone.
+
+    Raises:
+        KmmError: ``bad_settings`` where a bundle to start from has such a licence and ``export.licence`` is another.
+    """
+    for start in starts_of(settings):
+        try:
+            licence = read_config(bundle_folder(start)).licence
+        except KmmError:  # a run or a checkpoint, or missing: whoever loads it says so
+            continue
+        if "NC" in licence and "NC" not in settings.export.licence:
+            raise KmmError(
+                "bad_settings",
+                f"{start} may only be used under {licence}, and so may what is trained on from it; "
+                f"export.licence is {settings.export.licence}.",
+                f"Use the config finetune-nc, or --set export.licence={licence}.",
+            )
+
+
+def starts_of(settings: RunSettings) -> list[str]:
+    """The runs, bundles and checkpoints that this run starts from, each once."""
+    starts = (
+        settings.tokenizer_run,
+        settings.tokenizer_start,
+        settings.decoder_start,
+        settings.generator_start,
+    )
+    return [start for start in dict.fromkeys(starts) if start]
 
 
 def _check_learning(settings: RunSettings) -> None:

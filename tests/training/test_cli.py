@@ -124,7 +124,7 @@ def test_all_problems_of_a_config_are_listed(capsys, tmp_path):
 
 def test_prepare_then_nothing_new(capsys, prepared):
     code, out, _ = run(capsys, "prepare", "synthetic", "--out", prepared, "--workers", "1")
-    assert code == 0
+    assert code == 0 and "which ones" not in out
     assert "synthetic: 30 clips" in out and "(0 takes new" in out
 
 
@@ -189,6 +189,8 @@ def fake_stages(monkeypatch):
         ("generator_start=nowhere/best.safetensors", "nowhere/best.safetensors does not exist"),
         ("generator_start=nowhere", "Model 'nowhere' is neither"),
         ("learning.distil_guidance=2", "generator_start is empty"),
+        ("generator_start=starter-nc", "starter-nc may only be used under CC-BY-NC-4.0"),
+        ("tokenizer_run=starter-nc", "export.licence is CC0-1.0"),
         ("text.layers=0", "keeps the encoder's own"),
         ('text={encoder="clip", clip_model="/nowhere/clip", heads=2, width=64}', "/nowhere/clip"),
     ],
@@ -216,6 +218,14 @@ def test_run_does_all_stages_in_order(capsys, fake_stages, prepared, tmp_path):
     (tmp_path / "bundle" / "MODEL_CARD.md").write_text("mine")
     _, out, _ = run(capsys, "export", tmp_path)
     assert "MODEL_CARD.md was there before and stays" in out
+
+
+def test_a_run_without_the_residual_stage(capsys, fake_stages, prepared, tmp_path):
+    """Which would have to be deleted before the generator, trained on for some more steps, is exported."""
+    settings = ["--set", f"data.prepared={prepared}", "--set", "residual_stage=false"]
+    code, _, _ = run(capsys, "run", "tiny", "--run", tmp_path, *settings)
+    assert code == 0
+    assert [name for name, *_ in fake_stages["ran"]] == ["tokenizer", "decoder", "generator", "export"]
 
 
 def test_a_stopped_stage_ends_the_run(capsys, fake_stages, prepared, tmp_path):

@@ -6,6 +6,7 @@ from typing import Literal, Optional
 
 import pytest
 
+from kmm_core.bundle import bundle_folder, read_config
 from kmm_core.errors import KmmError
 from training import config
 from training.recipes import load_recipe
@@ -228,10 +229,20 @@ def test_unknown_names_list_the_packaged_configs():
         config.load("startr")
 
 
-@pytest.mark.parametrize("name", ["tiny", "starter", "distilled", "starter-nc", "humanml3d", "babel"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "starter", "distilled", "starter-nc", "finetune", "finetune-nc", "humanml3d", "babel"]
+)
 def test_packaged_configs_are_valid(name):
     settings = config.load(name)
     assert settings.export.licence != "unknown" and settings.export.credits
+
+
+@pytest.mark.parametrize(("name", "start"), [("finetune", "starter"), ("finetune-nc", "starter-nc")])
+def test_what_is_fine_tuned_decodes_and_is_licensed_as_its_start(name, start):
+    settings, before = config.load(name), read_config(bundle_folder(start))
+    assert settings.tokenizer_run == settings.generator_start == start
+    assert (settings.sampling, settings.export.licence) == (before.sampling, before.licence)
+    assert settings.export.credits == before.credits and settings.export.name != before.name
 
 
 def test_starter_never_sees_noncommercial_data():

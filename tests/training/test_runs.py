@@ -436,6 +436,15 @@ def test_export_and_sample(trained, tmp_path, monkeypatch):
     export.export_bundle(trained[0], tmp_path / "bundle")
     assert (folder / "MODEL_CARD.md").read_text() == "my own"
 
+    # The card says what the model was trained on from; what nobody may sell stays so.
+    (folder / "MODEL_CARD.md").unlink()
+    export.export_bundle(trained[0], tmp_path / "bundle", ["generator_start=starter"])
+    assert "Trained on from starter, whose data" in (folder / "MODEL_CARD.md").read_text()
+    with pytest.raises(KmmError, match="starter-nc may only be used under CC-BY-NC-4.0"):
+        export.export_bundle(trained[0], tmp_path / "sold", ["generator_start=starter-nc"])
+    assert not (tmp_path / "sold").exists()
+    (folder / "MODEL_CARD.md").write_text("my own")
+
     # What a config says now of decoding and of the card needs no training; the command line wins.
     now = replace(runs.settings_of(trained[0]), export=config.ExportSettings(name="new", licence="MIT"))
     now = replace(now, sampling=replace(now.sampling, steps=3))
