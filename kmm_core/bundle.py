@@ -92,6 +92,12 @@ def bundle_folder(name: str | Path) -> Path:
         # Not Path.is_file: it raises where a folder may not be read or the name is too long.
         if os.path.isfile(folder / CONFIG):
             return folder
+    if os.path.isfile(Path(name) / "bundle" / CONFIG):
+        raise KmmError(
+            "bundle_missing",
+            f"{name} is the folder of a training run; its model lies in the folder bundle in it.",
+            f"Name that: {Path(name) / 'bundle'}",
+        )
     known = ", ".join(sorted(path.parent.name for path in BUNDLES.glob(f"*/{CONFIG}")))
     raise KmmError(
         "bundle_missing",

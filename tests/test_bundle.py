@@ -44,6 +44,12 @@ def test_what_is_familiar_travels_with_the_weights(folder):
     torch.testing.assert_close(load_bundle(folder).familiar, centres, rtol=1e-3, atol=1e-3)
 
 
+def test_a_run_is_told_where_its_bundle_lies(folder, tmp_path):
+    folder.rename(tmp_path / "bundle")
+    with pytest.raises(KmmError, match=f"{tmp_path} is the folder of a training run.*Name that: .*bundle"):
+        load_bundle(tmp_path)
+
+
 def _edit_config(folder, **changes):
     table = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps({**table, **changes}))
