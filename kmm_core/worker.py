@@ -71,7 +71,7 @@ class Worker:
         self._requests: queue.SimpleQueue[GenerateRequest] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         self._pipeline: TextToMotion | None = None
-        self._loaded: tuple[str, str] | None = None
+        self._loaded: tuple[str, str, int] | None = None
         # What a job takes after its tokens, over what the tokens take: learned from the job before.
         self._rest_share = 0.2
 
@@ -154,16 +154,17 @@ class Worker:
         return Result(request.job, len(generation.clips), generation.seconds, note)
 
     def _load(self, request: GenerateRequest, device: str) -> TextToMotion:
-        """The pipeline for this model and device, kept from the job before where it is the same."""
-        if self._pipeline is None or self._loaded != (request.model, device):
+        """The pipeline for this model and device, kept from the job before where it is the same, and was not exported anew."""
+        if self._pipeline is None or self._loaded != (request.model, device, _written(request.model)):
             self._send(Progress(request.job, "loading", 0, 2))
             pipeline_type = _import_pipeline()
             self._check_cancel(request)
             self._send(Progress(request.job, "loading", 1, 2))
             self._pipeline = None  # never two models in memory
             _empty_device_cache()
+            written = _written(request.model)
             self._pipeline = pipeline_type.load(request.model, device)
-            self._loaded = (request.model, device)
+            self._loaded = (request.model, device, written)
         self._send(self._ready())
         return self._pipeline
 
@@ -281,6 +282,13 @@ def _empty_device_cache() -> None:
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _written(model: str) -> int:
+    """When the model was written: who trains one of their own exports it to the same folder again."""
+    from .bundle import CONFIG, bundle_folder  # loads torch
+
+    return (bundle_folder(model) / CONFIG).stat().st_mtime_ns
 
 
 def _out_of_memory(which: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -115,6 +116,20 @@ def test_what_is_kept_comes_back(client, ask):
     again = finish(client, client.generate(ask(seed=2, keep_clip=first, keep_frames=kept)), 300).clips[0]
     np.testing.assert_allclose(again.root_positions[:20], first.root_positions[:20], atol=1e-5)
     np.testing.assert_allclose(again.local_rotations[:20], first.local_rotations[:20], atol=1e-5)
+
+
+def test_a_model_that_was_exported_again_is_read_again(client, ask, tmp_path):
+    """Somebody trains one of their own further, with Blender open."""
+    folder = save_tiny_bundle(tmp_path / "mine")
+    request = ask(model=str(folder), seed=4)
+    finish(client, client.generate(request), 300)
+    assert client.info.version != "2"
+    config = folder / "config.json"
+    text = json.dumps({**json.loads(config.read_text()), "version": "2"})
+    config.write_text(text)
+    os.utime(config, ns=(0, 0))
+    finish(client, client.generate(ask(model=str(folder), seed=4)), 300)
+    assert client.info.version == "2"
 
 
 def test_errors_of_the_pipeline_arrive_and_the_worker_stays(client, ask, tmp_path):
