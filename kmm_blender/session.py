@@ -211,8 +211,8 @@ class Session:
             self._fail(
                 KmmError(
                     "fault",
-                    f"KMM met a fault of its own ({type(error).__name__}: {error}).",
-                    "Copy the report and send it to us; the scene is as it was.",
+                    f"KMM failed because of a bug in it ({type(error).__name__}: {error}).",
+                    "Copy the report and open an issue with it; the scene is unchanged.",
                 )
             )
             traceback.print_exc()
@@ -285,9 +285,7 @@ class Session:
 
     def _check_idle(self) -> None:
         if self._task is not None:
-            raise KmmError(
-                "busy", "A generation is under way; expected it to be finished.", "Wait for it or cancel it."
-            )
+            raise KmmError("busy", "A generation is under way.", "Wait for it or cancel it.")
 
     def _ready_client(self) -> WorkerClient:
         settings = preferences()

@@ -1,7 +1,8 @@
-"""Keeps freed memory in the process, so that every decoding step does not fault its pages in anew.
+"""Keeps freed memory in the process, so that the next decoding step can use it again at no cost.
 
-glibc gives large blocks back to the system at once and zeroes them again at the next use; on a CPU that was a fifth of
-the time of a generation (benchmarks/generation.py). Only Linux with glibc; elsewhere nothing happens.
+By default glibc returns large freed blocks to the system at once, and the next allocation pays for zeroed pages again.
+On a CPU that took a fifth of a generation's time (benchmarks/generation.py). Works on Linux with glibc; does nothing
+elsewhere.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from .errors import KmmError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-# Windows moves no file that is open, and a virus scanner, OneDrive or the search index opens new ones for a moment. Seconds.
+# Seconds to retry: Windows cannot move an open file, and virus scanners, OneDrive or the search index open new ones.
 _PATIENCE = (0.1, 0.2, 0.4, 0.8, 1.6) if os.name == "nt" else ()
 
 
@@ -44,15 +44,15 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        with suppress(OSError):  # what led here is what to tell
+        with suppress(OSError):  # the error that led here is the one to report
             temporary.unlink(missing_ok=True)
 
 
 def replace_file(source: Path, target: Path) -> None:
-    """``os.replace``, again and again for three seconds where Windows says that one of the two is open.
+    """``os.replace``, retried for three seconds if Windows says that one of the two files is open.
 
     Raises:
-        KmmError: ``no_permission`` where it stays so.
+        KmmError: ``no_permission`` if it is still open then.
         OSError: all others.
     """
     for pause in _PATIENCE:
@@ -75,7 +75,7 @@ def replace_file(source: Path, target: Path) -> None:
 def check_writable(path: str | os.PathLike) -> None:
     """Finds out before any long work whether ``path`` can be written, and leaves nothing behind.
 
-    Folders that ``make_folder_of`` would make count as there.
+    Folders that ``make_folder_of`` would create count as existing.
 
     Raises:
         KmmError: as ``atomic_write``; also ``cannot_write`` where ``path`` is a folder.
@@ -95,7 +95,7 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def make_folder_of(file: str | os.PathLike) -> None:
-    """Makes the folder that ``file`` is to stand in, where it is missing.
+    """Creates the folder of ``file`` if it does not exist.
 
     Raises:
         KmmError: as ``atomic_write``.
@@ -134,9 +134,9 @@ def write_error(path: Path, error: OSError) -> KmmError:
 
 
 def _new_file(folder: Path, suffix: str) -> Path:
-    """An empty file of a name of its own, with the permissions of any new file.
+    """Creates an empty file with an unused name and the permissions of any new file.
 
-    Not by tempfile, which takes a folder that Windows protects for one full of its names.
+    Not by tempfile: in a folder that Windows protects it keeps trying names, as if all were taken.
     """
     path = folder / f".{secrets.token_hex(8)}{suffix}"
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))

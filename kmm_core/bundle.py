@@ -1,7 +1,8 @@
 """A released model as a folder: ``config.json``, weights in safetensors, ``MODEL_CARD.md``. Never a pickle.
 
-``model.safetensors`` holds the generator, the learned text layers and what prompts are familiar; ``tokenizer.safetensors`` the motion tokenizer,
-which another bundle beside this one may share. Half precision on disk, float32 in memory.
+``model.safetensors`` holds the generator, the learned text layers and the centres of familiar prompts
+(``text.familiarity``); ``tokenizer.safetensors`` holds the motion tokenizer, which bundles beside each other may share.
+Half precision on disk, float32 in memory.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FORMAT = 1
 BUNDLES = Path(__file__).parent / "bundles"
 CONFIG, MODEL, TOKENIZER, CARD = "config.json", "model.safetensors", "tokenizer.safetensors", "MODEL_CARD.md"
 FAMILIAR_KEY = "familiar"  # in MODEL
-# Only training moves codebooks; released ones do without the averages.
+# The moving averages of the codebooks are needed for training only, so bundles leave them out.
 _TRAINING_ONLY = (".sums", ".usage", ".ready")
 _Settings = TypeVar("_Settings")
 
@@ -44,13 +45,13 @@ class BundleConfig:
     Attributes:
         name: of the model.
         version: of the model.
-        licence: of the weights, SPDX-like.
-        credits: sentences that the data's licences ask for.
+        licence: of the weights, as an SPDX identifier where there is one.
+        credits: acknowledgements that the data's licences require.
         representation: "272" or "263".
         encoder_width: width of the text encoder's outputs.
-        tokenizer_file: where the tokenizer's weights are, against the bundle's folder.
+        tokenizer_file: path of the tokenizer's weights, relative to the bundle's folder.
         tokenizer, generator, text, sampling: settings.
-        text_tokens: one text token for each prompt of a timeline, or one "sentence" for all.
+        text_tokens: one text token for each prompt of a timeline, or one ("sentence") for the whole timeline.
     """
 
     name: str
@@ -71,7 +72,8 @@ class BundleConfig:
 class Bundle:
     """A loaded model, in evaluation mode.
 
-    ``familiar`` holds centres of what was said of its recordings, [K, W], see ``text.familiarity``; None in models without.
+    ``familiar`` holds the centres of its training captions, [K, W], see ``text.familiarity``; None in models without
+    them.
     """
 
     config: BundleConfig
@@ -83,13 +85,13 @@ class Bundle:
 
 
 def bundle_folder(name: str | Path) -> Path:
-    """The folder of a bundle that ships with the package, by name, or of any other, by path.
+    """The folder of a bundle, given the name of one that ships with the package or the path of any other.
 
     Raises:
         KmmError: ``bundle_missing``.
     """
     for folder in (BUNDLES / name, Path(name)):
-        # Not Path.is_file: it raises where a folder may not be read or the name is too long.
+        # Not Path.is_file: it raises an error if a folder may not be read or the name is too long.
         if os.path.isfile(folder / CONFIG):
             return folder
     if os.path.isfile(Path(name) / "bundle" / CONFIG):
@@ -101,7 +103,8 @@ def bundle_folder(name: str | Path) -> Path:
     known = ", ".join(sorted(path.parent.name for path in BUNDLES.glob(f"*/{CONFIG}")))
     raise KmmError(
         "bundle_missing",
-        f"Model '{name}' is neither a folder with a {CONFIG} nor a model that ships with KMM ({known or 'none here'}).",
+        f"Model '{name}' is neither a folder with a {CONFIG} nor a model that ships with KMM "
+        f"({known or 'none here'}).",
         "Correct the name or path, or reinstall kmm-core.",
     )
 
@@ -129,7 +132,8 @@ def load_bundle(name: str | Path) -> Bundle:
     if familiar is not None and (familiar.ndim != 2 or familiar.shape[1] != config.encoder_width):
         raise KmmError(
             "bundle_foreign",
-            f"{folder / MODEL} does not fit its {CONFIG}: '{FAMILIAR_KEY}' has the shape {tuple(familiar.shape)}, "
+            f"{folder / MODEL} does not fit its {CONFIG}: '{FAMILIAR_KEY}' has the shape "
+            f"{tuple(familiar.shape)}, "
             f"expected (any, {config.encoder_width}).",
             "Re-export the model.",
         )
@@ -149,10 +153,10 @@ def save_bundle(
     card: str,
     familiar: Tensor | None = None,
 ) -> None:
-    """Writes a bundle; ``tokenizer`` None where ``config.tokenizer_file`` names another bundle's, ``familiar`` as in ``Bundle``.
+    """Writes a bundle. ``tokenizer`` is None if ``config.tokenizer_file`` names another bundle's.
 
     Raises:
-        KmmError: ``cannot_write`` and the like where the folder can't be written.
+        KmmError: ``cannot_write`` and the like if the folder can't be written.
     """
     make_folder_of(folder / CONFIG)
     if tokenizer is not None:
@@ -171,7 +175,7 @@ def read_config(folder: Path) -> BundleConfig:
     """``config.json`` of a bundle.
 
     Raises:
-        KmmError: ``bundle_broken`` where it can't be read, ``bundle_foreign`` where it isn't ours or not this format.
+        KmmError: ``bundle_broken`` if it can't be read, ``bundle_foreign`` if it is not a KMM bundle of this format.
     """
     path = folder / CONFIG
     try:
@@ -206,13 +210,13 @@ def read_config(folder: Path) -> BundleConfig:
 
 @contextmanager
 def _sizes_checked(path: Path) -> Iterator[None]:
-    """Sizes that no model has are refused by torch's modules in many ways; here in one."""
+    """Turns the many errors with which torch's modules refuse impossible sizes into one KmmError."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError, MemoryError) as error:
         raise KmmError(
             "bundle_foreign",
-            f"{path} asks for a model that cannot be built ({str(error)[:200]}).",
+            f"{path} describes a model that cannot be built ({str(error)[:200]}).",
             "Re-export the model.",
         ) from None
 
@@ -221,10 +225,10 @@ def _settings(kind: type[_Settings], table: Mapping[str, Any]) -> _Settings:
     """Settings from JSON.
 
     Raises:
-        TypeError: for a value of another type than the field's, a missing or an unknown one.
+        TypeError: for a missing field, an unknown one, or a value of the wrong type.
     """
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    # Before the settings check themselves, which takes the types for granted.
+    # Before the settings check themselves: those checks take the types for granted.
     for name, hint in get_type_hints(kind).items():
         if name in values and not _fits(values[name], hint):
             raise TypeError(
@@ -242,7 +246,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _released(module: nn.Module, prefix: str) -> dict[str, Tensor]:
-    """Weights to ship, in half precision; normalisation statistics stay exact."""
+    """The weights in half precision, for a bundle; the normalisation statistics keep their full precision."""
     return {
         prefix + name: (tensor if name in ("mean", "std") else tensor.half()).contiguous()
         for name, tensor in module.state_dict().items()
@@ -252,7 +256,7 @@ def _released(module: nn.Module, prefix: str) -> dict[str, Tensor]:
 
 def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
     with atomic_write(path) as partial:
-        partial.write_bytes(save(tensors))  # save_file's errors are no OSErrors
+        partial.write_bytes(save(tensors))  # the errors that save_file raises are not OSErrors
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -267,7 +271,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             raise MemoryError from error
         raise KmmError(
             "bundle_broken",
-            f"{path} is not a whole safetensors file ({error}).",
+            f"{path} is not a complete safetensors file ({error}).",
             "Reinstall or re-export the model.",
         ) from None
 

@@ -70,11 +70,11 @@ class MotionClip:
         )
 
     def resample(self, fps: float, num_frames: int | None = None) -> MotionClip:
-        """The same motion at another frame rate: slerp for rotations, linear for the root.
+        """The same motion at another frame rate: rotations by slerp, the root by linear interpolation.
 
         Args:
             fps: frames a second wanted.
-            num_frames: exact length wanted; the last pose is held past the end. By default as many frames as fit.
+            num_frames: exact length wanted; past the end, the last pose is held. By default as many frames as fit.
         """
         if num_frames is None:
             num_frames = max(1, int(np.floor((self.num_frames - 1) * fps / self.fps + 1e-6)) + 1)

@@ -32,7 +32,7 @@ class Connection:
         self._socket = sock
         self._max_payload = max_payload
         self._outgoing: deque[memoryview] = deque()
-        # What is being received: first a prefix, then the header and payload that it announces.
+        # What is being received: first a prefix, then the header and payload whose lengths it gives.
         self._buffer, self._filled = bytearray(PREFIX.size), 0
         self._header_size: int | None = None
 
@@ -83,7 +83,7 @@ class Connection:
         return None
 
     def wait(self, seconds: float) -> None:
-        """Until there is something to receive, or room to send what is pending, or the time is over."""
+        """Waits until there is something to receive, or room to send what is pending, or the time is over."""
         if self.closed:
             return
         with selectors.DefaultSelector() as selector:
@@ -106,7 +106,7 @@ class Connection:
         self._socket.close()
 
     def _fill(self) -> bool:
-        """Receives into the buffer; whether it is full."""
+        """Receives into the buffer; returns whether it is full."""
         while self._filled < len(self._buffer) and not self.closed:
             try:
                 received = self._socket.recv_into(memoryview(self._buffer)[self._filled :])

@@ -1,4 +1,4 @@
-"""The only errors a user sees: a code for programs, a sentence for people, and what to do next."""
+"""The only errors a user sees: a code for programs, a sentence for people, and a hint what to do next."""
 
 
 class KmmError(Exception):
@@ -20,11 +20,11 @@ class KmmError(Exception):
         return f"{self.message} {self.hint}".rstrip()
 
 
-# The third is torch's word on Windows. 1455 is Windows' own, in any language: the paging file is too small.
+# The third is torch's wording on Windows. 1455 is Windows' error number, in any language: the paging file is too small.
 _NO_MEMORY = ("allocate memory", "out of memory", "not enough memory", "error 1455")
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Whether memory ran out: torch says so in a RuntimeError, in other words on the CPU and on a graphics card."""
+    """Whether memory ran out. torch raises a RuntimeError then, worded differently on the CPU and on a graphics card."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)

@@ -44,8 +44,8 @@ outputs by suffix:
   .npz        root_positions, local_rotations, joint_positions, fps, joint_names, prompts
   .amass.npz  AMASS keys (SMPL-H poses)
   .gif .mp4   a film (.mp4 needs ffmpeg)
-  .png        a contact sheet, one row a sample
-Missing folders are made. With --samples N the files are numbered: shot_1.bvh, shot_2.bvh, ...
+  .png        a contact sheet, one row per sample
+Missing folders are created. With --samples N the files are numbered: shot_1.bvh, shot_2.bvh, ...
 """
 
 
@@ -107,7 +107,7 @@ class _AddLength(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         if not namespace.prompts:
             raise _bad_argument(
-                f"{option_string} {values} stands before any prompt.", "Put it behind its prompt."
+                f"{option_string} {values} stands before any prompt.", "Put it after its prompt."
             )
         prompt = namespace.prompts[-1]
         if "seconds" in prompt or "frames" in prompt:
@@ -174,10 +174,13 @@ def _parser() -> _Parser:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument(
         "--guidance",
-        help=f"how closely to follow the text, 0 to {MAX_GUIDANCE:g}; 1 adds none and is fastest (default: the model's)",
+        help=f"how closely to follow the text, 0 to {MAX_GUIDANCE:g}; 1 adds no guidance and is "
+        "fastest (default: the model's)",
     )
     parser.add_argument("--steps", help=f"decoding steps, 1 to {MAX_STEPS} (default: the model's)")
-    parser.add_argument("--no-foot-cleanup", action="store_true", help="leave feet as generated")
+    parser.add_argument(
+        "--no-foot-cleanup", action="store_true", help="leave feet as generated, without clean-up"
+    )
     parser.add_argument(
         "--from",
         dest="source",
@@ -191,7 +194,7 @@ def _parser() -> _Parser:
         action="append",
         default=[],
         metavar="A:B",
-        help="frames to keep from --from, B exclusive; repeat it for in-betweening",
+        help="frames to keep from --from, B excluded; may be repeated, for in-betweening",
     )
     parser.add_argument(
         "--unit", default="m", choices=("m", "cm"), help="length unit of .bvh files (default m)"
@@ -293,7 +296,7 @@ def _frame_range(text: str) -> tuple[int, int | None]:
     start, end = (int(part) if part.isdecimal() and len(part) < 10 else part for part in (first, last))
     start, end = (0 if start == "" else start), (None if end == "" else end)
     if not colon or isinstance(start, str) or isinstance(end, str) or (end is not None and end <= start):
-        raise _bad_argument(f"--keep {text[:30]} is no range of frames.", "For example 0:60, 90: or :30.")
+        raise _bad_argument(f"--keep {text[:30]} is not a range of frames.", "For example 0:60, 90: or :30.")
     return start, end
 
 
@@ -524,7 +527,8 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
         if debug:
             raise
         return _complain(
-            f"the package {error.name} is not installed. Install KMM with all it needs: pip install kmm-core.",
+            f"the package {error.name} is not installed. Install KMM with all it needs: pip install "
+            "kmm-core.",
             EXIT_FAILED,
         )
     except Exception as error:

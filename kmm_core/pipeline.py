@@ -56,7 +56,7 @@ class Keep:
     """Masked-token editing: motion to keep, so that only the rest is generated (in-betweening, continuation).
 
     Attributes:
-        clip: motion at the timeline's fps, at least as long as the last kept frame.
+        clip: motion at the timeline's fps that reaches at least to the last kept frame.
         frames: which of the timeline's frames to keep, [F] bool.
     """
 
@@ -66,7 +66,7 @@ class Keep:
 
 @dataclass(frozen=True)
 class PipelineInfo:
-    """What runs."""
+    """The loaded model: its name, licence, text encoder, device, frame rate and number of weights by part."""
 
     model: str
     version: str
@@ -80,13 +80,13 @@ class PipelineInfo:
 
 @dataclass
 class Generation:
-    """What was made.
+    """The result of ``TextToMotion.generate``.
 
     Attributes:
         clips: at the timeline's fps, exactly as long as the timeline.
-        seconds: each stage took.
-        unfamiliar: prompts, or steps of them, like which the model's recordings show nothing (``text.familiarity``).
-        cut: prompts, or steps of them, that are longer than the text encoder reads.
+        seconds: how long each stage took, by its name.
+        unfamiliar: prompts, or steps of them, that resemble nothing in the model's recordings (``text.familiarity``).
+        cut: prompts, or steps of them, whose end was ignored because they are too long for the text encoder.
     """
 
     clips: list[MotionClip]
@@ -96,7 +96,7 @@ class Generation:
 
     @property
     def note(self) -> str:
-        """What the user should know of the prompts; empty where there is nothing to say."""
+        """A note to the user about the prompts; empty if there is nothing to say."""
         return " ".join(filter(None, (unfamiliar_note(self.unfamiliar), cut_note(self.cut))))
 
 
@@ -117,7 +117,8 @@ class TextToMotion:
         """Loads a model that ships with the package, by name, or any bundle folder.
 
         Raises:
-            KmmError: for a missing, broken or foreign bundle, or a device that isn't there.
+            KmmError: ``bundle_missing``, ``bundle_broken``, ``bundle_foreign``, a missing text encoder, or
+                ``no_device``.
         """
         choose_device(device)
         keep_freed_memory()
@@ -162,14 +163,14 @@ class TextToMotion:
 
         Args:
             timeline: prompts with frame ranges; gaps are filled smoothly.
-            seed: same seed, same device, same settings: same motion.
-            samples: how many different clips.
-            guidance_scale: how closely to follow the prompts; the model's own by default.
-            steps: decoding steps; the model's own by default.
-            foot_cleanup: whether planted feet are held still.
-            keep: frames to keep as they are.
+            seed: the same seed, device and settings give the same motion.
+            samples: how many different clips to make, 1 to 64.
+            guidance_scale: how closely to follow the prompts, 0 to 20; by default the model's own value.
+            steps: decoding steps, 1 to 100; by default the model's own number.
+            foot_cleanup: whether to hold planted feet still.
+            keep: frames of another motion that are to stay as they are.
             progress: called after every decoding step.
-            cancel: asked before every decoding step and every residual codebook.
+            cancel: called before every decoding step and every residual codebook; True stops with ``cancelled``.
 
         Raises:
             KmmError: ``bad_setting``, ``prompts_too_short``, ``bad_keep`` or ``cancelled``.
@@ -210,7 +211,7 @@ class TextToMotion:
 
     @torch.inference_mode()
     def unfamiliar(self, prompts: list[str]) -> tuple[str, ...]:
-        """Those of the prompts like which the model's recordings show nothing, each once, without generating."""
+        """The prompts that resemble nothing in the model's recordings, without repeats. Generates nothing."""
         return self._unlike(prompts, self._read(prompts))
 
     def _settings(self, seed: int, samples: int, guidance_scale: float | None, steps: int | None):
@@ -232,27 +233,29 @@ class TextToMotion:
         for name, value, good, expected in checks:
             if not good:
                 raise KmmError(
-                    "bad_setting", f"{name}={value} is outside of {expected}.", f"Choose {expected}."
+                    "bad_setting",
+                    f"{name}={value} is out of range; expected {expected}.",
+                    f"Choose {expected}.",
                 )
         return replace(settings, guidance_scale=guidance_scale, steps=steps)
 
     def _plan(self, segments: Iterable[Prompt], timeline: Timeline) -> list[int]:
-        """How many tokens each segment spans. Boundaries fall on the nearest token; each segment has at least one."""
+        """How many tokens each segment spans. Boundaries are rounded to whole tokens; each segment gets at least one."""
         segments, rate = list(segments), self.representation.fps / timeline.fps
-        # At a rate above the model's, the last frames lie between two of the model's: one more of those is needed.
+        # At a frame rate above the model's, the last frames lie after the model's last one: it has to make one more.
         frames = max(timeline.num_frames * rate, (timeline.num_frames - 1) * rate + 1)
         total = math.ceil(frames / self._frames_per_token - 1e-9)
         if len(segments) > total:
             raise KmmError(
                 "prompts_too_short",
-                f"{len(segments)} prompts and gaps are to be acted in {timeline.seconds:.2f} s; each takes at least "
+                f"{len(segments)} prompts and gaps share {timeline.seconds:.2f} s; each needs at least "
                 f"{self._frames_per_token / self.representation.fps:.2f} s.",
                 "Make them longer, or leave some out.",
             )
         ends, last = [], 0
         for number, segment in enumerate(segments, start=1):
             last = max(last + 1, round(segment.end * rate / self._frames_per_token))
-            last = min(last, total - (len(segments) - number))  # a token for each of those that follow
+            last = min(last, total - (len(segments) - number))  # leaves a token for each later segment
             ends.append(last)
         ends[-1] = total
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
@@ -267,7 +270,7 @@ class TextToMotion:
         return TokenOutputs(outputs.vectors.to(self.device), outputs.mask.to(self.device), outputs.cut)
 
     def _unlike(self, prompts: list[str], outputs: TokenOutputs) -> tuple[str, ...]:
-        """The prompts that are like nothing the model learned from, each once."""
+        """The prompts that resemble nothing the model was trained on, without repeats."""
         if self.bundle.familiar is None:
             return ()
         familiar = is_familiar(outputs, self.bundle.familiar).tolist()
@@ -282,12 +285,13 @@ class TextToMotion:
         return torch.where(empty[:, None], generator.no_prompt, embedded)[None]
 
     def _known_tokens(self, keep: Keep, timeline: Timeline, length: int) -> Tensor:
-        """First-codebook tokens whose frames are all kept, MASK_ID elsewhere. [1, T]."""
+        """The first-codebook tokens of the kept motion, [1, T]; MASK_ID where a frame is to be generated."""
         kept = np.asarray(keep.frames, dtype=bool)
         if len(kept) != timeline.num_frames or not kept.any() or kept.all():
             raise KmmError(
                 "bad_keep",
-                f"{int(kept.sum())} of {len(kept)} frames are to be kept in a timeline of {timeline.num_frames}.",
+                f"{int(kept.sum())} of {len(kept)} frames are to be kept in a timeline of "
+                f"{timeline.num_frames}.",
                 "Keep some of its frames, but not all.",
             )
         last = int(np.flatnonzero(kept)[-1])
@@ -299,7 +303,7 @@ class TextToMotion:
                 "Resample it, or keep fewer frames.",
             )
         frames = length * self._frames_per_token
-        # 263 loses a frame.
+        # The 263-column features have one row less than there are frames.
         features = self.representation.encode(keep.clip.resample(self.representation.fps, frames + 1))[
             :frames
         ]
@@ -316,7 +320,7 @@ class TextToMotion:
     def _finish(
         self, clip: MotionClip, timeline: Timeline, foot_cleanup: bool, keep: Keep | None
     ) -> MotionClip:
-        """Clean feet, the timeline's rate, exactly its frames, and kept frames as they were."""
+        """Cleans the feet, resamples to the timeline's rate and exact length, and puts the kept frames back."""
         if foot_cleanup:
             clip = clean_feet(clip)
         clip = clip.resample(timeline.fps, timeline.num_frames)
@@ -324,15 +328,15 @@ class TextToMotion:
             return clip
         kept = np.asarray(keep.frames, dtype=bool)
         clip = splice(clip, keep.clip, kept)
-        # Fitting it to the kept frames lets feet slide again.
+        # Fitting the new motion to the kept frames makes feet slide again.
         return splice(clean_feet(clip), keep.clip, kept) if foot_cleanup else clip
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device for "auto", "cpu", "cuda" or "mps"; auto takes CUDA where there is one, else the CPU.
+    """The torch device for "auto", "cpu", "cuda" or "mps"; "auto" takes CUDA if there is a usable GPU, else the CPU.
 
     Raises:
-        KmmError: ``no_device`` where the named one isn't there.
+        KmmError: ``no_device`` if the named device is not usable here.
     """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":

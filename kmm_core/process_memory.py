@@ -1,4 +1,4 @@
-"""How much main memory this process holds. Standard library only."""
+"""How much main memory this process uses. Standard library only."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 A message on the wire is 16 bytes (magic, lengths), a JSON header and the arrays of the message as raw float32, one
 after the other. No pickle. ``connection.py`` carries them, ``worker.py`` answers them.
 
-Blender sends ``GenerateRequest`` and ``Cancel``. The worker sends ``Hello`` first, before it imports torch; then for each
-request ``Ready`` when a model was loaded for it, ``Progress``, ``ClipPart`` for every piece of every take, and one
-``Result`` or ``Failure``. ``Alive`` comes every second. Whoever closes the connection ends the worker.
+Blender sends ``GenerateRequest`` and ``Cancel``. The worker sends ``Hello`` first, before it imports torch; then for
+each request ``Ready`` when a model was loaded for it, ``Progress``, ``ClipPart`` for every piece of every take, and one
+``Result`` or ``Failure``. ``Alive`` comes every second. The worker ends when either side closes the connection.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MAX_SAMPLES = 64
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
 DEVICES = ("auto", "cpu", "cuda", "mps")
-# A thousand prompts of the greatest length, and an hour of motion to keep at the greatest frame rate.
+# Enough for a thousand prompts of the greatest length, and for an hour of kept motion at the highest frame rate.
 MAX_HEADER_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 512 << 20
-# Clips travel in pieces, so that taking one in never holds up Blender's main thread. Frames; 1.5 MB.
+# Frames of one piece of a clip (1.5 MB): small enough that receiving it never holds up Blender's main thread.
 PART_FRAMES = 4096
 
 PREFIX = struct.Struct("<4sIQ")
@@ -46,7 +46,7 @@ class Hello:
     """The worker's first message.
 
     Attributes:
-        token: what Blender put into its environment; proves that it is our worker.
+        token: the random token that Blender put into the worker's environment; proves that it is our worker.
         protocol: PROTOCOL_VERSION of the worker.
         version: of its kmm_core.
         python: version of its Python.
@@ -68,11 +68,11 @@ class GenerateRequest:
         job: name of the job, unique while the worker lives.
         timeline: prompts at the frame rate wanted.
         model: "starter", "starter-nc" or a bundle's folder.
-        seed: same seed, same device, same settings: same motion.
+        seed: the same seed, device and settings give the same motion.
         samples: how many takes.
         guidance_scale: None is the model's own.
         steps: decoding steps; None is the model's own.
-        foot_cleanup: whether planted feet are held still.
+        foot_cleanup: whether to hold planted feet still.
         keep_clip: motion to keep parts of, at the timeline's fps, or None.
         keep_frames: which of the timeline's frames are kept from it, [F] bool, or None.
         device: "auto", "cpu", "cuda" or "mps".
@@ -149,20 +149,22 @@ class GenerateRequest:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop this job; answered by its ``Failure`` with the code ``cancelled``, or by its ``Result`` if that was under way."""
+    """Stop this job. The answer is a ``Failure`` with the code ``cancelled``, or the ``Result`` if it was already on
+    its way.
+    """
 
     job: str
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What runs, for the panel. Sent when a model was loaded, and after each job with fresh figures of memory.
+    """The loaded model, for the panel. Sent when a model was loaded, and after each job with new memory figures.
 
     Attributes:
         model: name of the loaded model.
         version: of the model.
         licence: of the model.
-        credits: sentences that its data's licences ask for.
+        credits: acknowledgements that the data's licences require.
         text_encoder: name of the text encoder.
         device: "cpu", "cuda" or "mps".
         device_name: what the device calls itself.
@@ -200,7 +202,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Alive:
-    """The worker's process runs, although one step of its work may take long."""
+    """A sign of life: the worker runs, although one step of its work may take long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +210,7 @@ class ClipPart:
     """A piece of a take.
 
     Attributes:
-        job: whose.
+        job: the job's name.
         take: number of the take from 0.
         start: first frame of the piece.
         num_frames: frames of the whole take.
@@ -241,7 +243,7 @@ class Result:
     """The end of a job whose takes were all sent.
 
     Attributes:
-        job: whose.
+        job: the job's name.
         takes: how many there were.
         seconds: what each stage took.
         note: what the user should know, such as that the CPU was used; may be empty.
@@ -255,7 +257,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """The end of a job without motion: the parts of a KmmError."""
+    """The end of a job without motion: the code, message and hint of a KmmError."""
 
     job: str
     code: str
@@ -347,7 +349,7 @@ def decode(header: bytes | bytearray | memoryview, payload: bytearray | memoryvi
 
 
 def _pack(value: Any, arrays: list[NDArray[np.float32]]) -> Any:
-    """A field for JSON; arrays are put aside and leave their shape."""
+    """A field as JSON; arrays are collected separately, and only their shape stays."""
     if isinstance(value, np.ndarray):
         arrays.append(np.ascontiguousarray(value, dtype="<f4"))
         return list(value.shape)

@@ -1,6 +1,6 @@
 """Pictures of motion: contact sheets, GIFs and films of a shaded figure on a floor grid. Pillow and NumPy.
 
-Left limbs are blue and right limbs orange, always, so that a wrong side is seen at a glance.
+Left limbs are always blue and right limbs orange, so that a wrong side is seen at a glance.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _parts() -> list[tuple[str, tuple, str, tuple, float, float, int]]:
 
 
 class Scene:
-    """One clip in front of one camera. Everything that can be is computed for all frames at once.
+    """One clip in front of one camera. As much as possible is computed for all frames at once.
 
     Args:
         size: width and height in pixels.
@@ -105,7 +105,8 @@ class Scene:
         half_width = np.abs(around @ right / np.maximum(depth, 1) * _CAMERA_DISTANCE).max() + 0.15
         nearest = _CAMERA_DISTANCE / max(float(depth.min()), 1.0)
         self.distance = _CAMERA_DISTANCE
-        if nearest > 1.5:  # a path that comes close to the camera: step back, or feet leave the picture
+        # If the path comes close to the camera, it steps back, so that the feet stay in the picture.
+        if nearest > 1.5:
             self.distance = _CAMERA_DISTANCE + float(np.max(around @ backward)) * 1.5
             nearest = 1.3
         # Pixels a metre at the target, so that height and width both fit.
@@ -206,7 +207,7 @@ class Scene:
         return picture
 
     def _trail(self, frame: int) -> Image.Image:
-        """Where the person has come from, as a mask."""
+        """The path up to this frame, as a mask of pixels."""
         s = _SUPERSAMPLE
         mask = Image.new("L", (self.size[0] * s, self.size[1] * s), 0)
         xy, _ = self.project(self.trail[max(0, frame - self.trail_frames) : frame + 1], frame)
@@ -346,7 +347,7 @@ def write_gif(clip: MotionClip, path: str | Path, prompts: str | Sequence[Prompt
 
 
 def check_gif_length(seconds: float) -> None:
-    """A GIF is held in memory while it is written.
+    """Refuses a long GIF, because a GIF is held in memory while it is written.
 
     Raises:
         KmmError: ``gif_too_long``.
@@ -377,7 +378,7 @@ def write_mp4(clip: MotionClip, path: str | Path, prompts: str | Sequence[Prompt
             for picture in _pictures(clip, range(clip.num_frames), prompts, _MP4_SIZE):
                 try:
                     process.stdin.write(picture.tobytes())
-                except OSError:  # on Windows no BrokenPipeError: ffmpeg gave up; its own words follow
+                except OSError:  # Windows raises no BrokenPipeError. ffmpeg gave up; its own message follows
                     break
         except BaseException:
             process.kill()

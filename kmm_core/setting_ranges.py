@@ -1,4 +1,4 @@
-"""Settings within their ranges: what a frozen dataclass of settings checks itself with. No torch."""
+"""The range check that frozen dataclasses of settings call on themselves. No torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Range = tuple[float, float]
 
 
 def check_ranges(settings: Any, **ranges: Range) -> None:
-    """Refuses numbers outside the range given for their field, both ends included; of a tuple every one must lie in it.
+    """Raises an error for fields of ``settings`` that are outside their range (low, high), both ends included.
 
-    Who reads settings from a file checks their types.
+    If a field is a tuple, each of its numbers must be in the range. Types are not checked here, but by what reads the
+    file.
 
     Raises:
         KmmError: ``bad_settings``, with every problem named.

@@ -1,4 +1,4 @@
-"""Timelines: which prompt is acted in which frames. JSON, SRT, CSV and plain text in and out. Light zone.
+"""Timelines: which prompt covers which frames. JSON, SRT, CSV and plain text in and out. Light zone.
 
 Standard library only: Blender's panel, the worker, ``kmm-generate`` and the tests all check timelines here.
 """
@@ -64,8 +64,9 @@ class Prompt:
         if len(self.text) > MAX_TEXT_LENGTH:
             raise KmmError(
                 "bad_prompt",
-                f"The prompt {self.label} has {len(self.text)} characters; at most {MAX_TEXT_LENGTH} fit.",
-                "Describe one action a prompt and use several prompts.",
+                f"The prompt {self.label} has {len(self.text)} characters; at most {MAX_TEXT_LENGTH} "
+                "are allowed.",
+                "Describe one action per prompt and use several prompts.",
             )
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in self.text) or "\0" in self.text:
             raise KmmError(
@@ -215,7 +216,7 @@ def check_seconds(seconds: object) -> float:
         raise KmmError(
             "bad_seconds",
             f"A length of {str(seconds)[:40]} seconds was given; expected a number above 0 and at most {MAX_SECONDS}.",
-            "2 to 10 seconds a prompt work best.",
+            "2 to 10 seconds per prompt work best.",
         )
     return number
 
@@ -296,7 +297,7 @@ def _pick(path: Path, functions: dict[str, Callable]) -> Callable:
         raise KmmError(
             "bad_timeline_file",
             f"{path.name} has the suffix {path.suffix or '(none)'}; expected one of {', '.join(functions)}.",
-            "Rename the file after what it holds.",
+            "Rename the file to match its format.",
         )
     return functions[path.suffix.lower()]
 

@@ -116,7 +116,7 @@ class Worker:
                     request.job,
                     "worker_error",
                     f"The worker failed: {type(error).__name__}: {str(error)[:300]}",
-                    "This is a fault of KMM or of its backend: copy the report, and generate again.",
+                    "This is a bug in KMM or its backend: copy the report, and generate again.",
                 )
             self._cancelled.discard(request.job)
             self._send(answer)
@@ -143,7 +143,7 @@ class Worker:
                     raise KmmError("out_of_memory", *_out_of_memory("graphics memory")) from error
                 raise
             reason = "has too little free memory" if full else f"failed ({str(error).splitlines()[0][:120]})"
-            note = f"The graphics card {reason}, so the CPU did it."
+            note = f"The graphics card {reason}, so the CPU was used."
             generation = self._generate(self._load(request, "cpu"), request)
         for take, clip in enumerate(generation.clips):
             for part in clip_parts(request.job, take, clip):
@@ -294,5 +294,6 @@ def _written(model: str) -> int:
 def _out_of_memory(which: str) -> tuple[str, str]:
     return (
         f"There is too little free {which} for this job.",
-        "Ask for fewer takes or a shorter timeline, close other programs, or choose the CPU in the preferences.",
+        "Ask for fewer takes or a shorter timeline, close other programs, or choose the CPU in the "
+        "preferences.",
     )

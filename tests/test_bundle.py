@@ -127,21 +127,25 @@ BREAKS = {
     "a size beyond all memory": (
         lambda f: _edit_settings(f, "generator", d_model=2**62),
         "bundle_foreign",
-        "asks for a model that cannot be built",
+        "describes a model that cannot be built",
     ),
     "no weights": (lambda f: (f / MODEL).unlink(), "bundle_broken", "is missing"),
     "no tokenizer": (lambda f: (f / TOKENIZER).unlink(), "bundle_broken", "is missing"),
     "empty weights": (
         lambda f: (f / MODEL).write_bytes(b""),
         "bundle_broken",
-        "not a whole safetensors file",
+        "not a complete safetensors file",
     ),
     "cut weights": (
         lambda f: (f / MODEL).write_bytes((f / MODEL).read_bytes()[:-100]),
         "bundle_broken",
-        "not a whole safetensors file",
+        "not a complete safetensors file",
     ),
-    "a pickle": (lambda f: torch.save({"a": 1}, f / MODEL), "bundle_broken", "not a whole safetensors file"),
+    "a pickle": (
+        lambda f: torch.save({"a": 1}, f / MODEL),
+        "bundle_broken",
+        "not a complete safetensors file",
+    ),
     "other weights": (
         lambda f: _edit_weights(f, lambda t: t.pop("generator.head.bias")),
         "bundle_foreign",

@@ -123,7 +123,9 @@ def test_json_report(run):
 
 def test_prompts_like_nothing_recorded_are_told(run):
     done = run("walk", "clap", "-o", "a.npz")
-    assert done.code == 0 and done.err.startswith('kmm-generate: note: The model saw nothing like "clap":')
+    assert done.code == 0 and done.err.startswith(
+        'kmm-generate: note: The model was trained on nothing like "clap":'
+    )
     assert run("walk", "-o", "a.npz").err == ""
     told = run("walk", "clap", "-o", "a.npz", "--json")
     assert json.loads(told.out)["unfamiliar"] == ["clap"] and told.err == ""
@@ -279,9 +281,9 @@ def test_a_rate_that_a_bvh_rounds_loses_no_frame(run, pipeline, monkeypatch, fra
         (["walks", "-o", "a.json"], "no known suffix"),
         (["walks", "--keep", "0:5", "-o", "a.bvh"], "--from and --keep"),
         (["walks", "--from", "x.npz", "-o", "a.bvh"], "--from and --keep"),
-        (["walks", "--from", "x.npz", "--keep", "5", "-o", "a.bvh"], "--keep 5 is no range"),
-        (["walks", "--from", "x.npz", "--keep", "5:2", "-o", "a.bvh"], "--keep 5:2 is no range"),
-        (["walks", "--from", "x.npz", "--keep", "a:b", "-o", "a.bvh"], "--keep a:b is no range"),
+        (["walks", "--from", "x.npz", "--keep", "5", "-o", "a.bvh"], "--keep 5 is not a range"),
+        (["walks", "--from", "x.npz", "--keep", "5:2", "-o", "a.bvh"], "--keep 5:2 is not a range"),
+        (["walks", "--from", "x.npz", "--keep", "a:b", "-o", "a.bvh"], "--keep a:b is not a range"),
         (
             ["walks", "--from", "x.npz", "--keep", ":9", "--from", "y.npz", "-o", "a.bvh"],
             "--from was given twice",

@@ -49,9 +49,7 @@ def test_short_prompts_at_the_end_are_acted_within_the_timeline(pipeline):
 
 def test_prompts_that_are_too_short_to_be_acted_are_refused(pipeline):
     timeline = Timeline(30, tuple(Prompt("walk", start, start + 3) for start in range(0, 90, 3)))
-    with pytest.raises(
-        KmmError, match=r"30 prompts and gaps are to be acted in 3.00 s; each takes at least 0.13 s"
-    ):
+    with pytest.raises(KmmError, match=r"30 prompts and gaps share 3.00 s; each needs at least 0.13 s"):
         pipeline.generate(timeline)
 
 
@@ -66,7 +64,7 @@ def test_the_last_frames_move_at_any_rate(pipeline, fps):
 def test_prompts_that_are_longer_than_the_text_encoder_reads_are_told(pipeline):
     long = "a person walks " + "very " * 70 + "slowly"
     made = pipeline.generate(Timeline(30, (Prompt("walk", 0, 30), Prompt(long, 30, 60))))
-    assert made.cut == (long,) and "was not read, it is too long" in made.note
+    assert made.cut == (long,) and "was ignored because it is too long" in made.note
     assert pipeline.generate(Timeline(30, (Prompt("walk", 0, 30),))).note == ""
 
 
@@ -190,10 +188,10 @@ def test_models_of_263_columns_keep_frames_too(tmp_path, fps):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": -1}, "seed=-1 is outside of 0"),
-        ({"samples": 0}, "samples=0 is outside of 1 to 64"),
-        ({"steps": 101}, "steps=101 is outside of 1 to 100"),
-        ({"guidance_scale": float("nan")}, "guidance_scale=nan is outside"),
+        ({"seed": -1}, "seed=-1 is out of range; expected 0"),
+        ({"samples": 0}, "samples=0 is out of range; expected 1 to 64"),
+        ({"steps": 101}, "steps=101 is out of range; expected 1 to 100"),
+        ({"guidance_scale": float("nan")}, "guidance_scale=nan is out of range"),
         ({"keep": Keep(_given_motion(97), np.ones(97, dtype=bool))}, "97 of 97 frames are to be kept"),
         (
             {"keep": Keep(_given_motion(20), np.arange(97) == 50)},

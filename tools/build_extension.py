@@ -47,7 +47,8 @@ def blender_extension_command() -> tuple[list[str], list[str]]:
     blender = blender or shutil.which("blender")
     if not blender:
         sys.exit(
-            "Blender builds the extension, and none was found. Name it: BLENDER=/path/to/blender make extension; "
+            "Blender builds the extension, and none was found. Name it: BLENDER=/path/to/blender "
+            "make extension; "
             "or let make make .venv-bpy5 (it needs Python 3.13 or 3.11)."
         )
     return [blender, "--command", "extension"], []
@@ -165,7 +166,7 @@ def main() -> None:
         else:
             link(arguments.folder)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"Blender refused: its message stands above (exit code {error.returncode}).")
+        sys.exit(f"Blender refused: its message is above (exit code {error.returncode}).")
 
 
 if __name__ == "__main__":

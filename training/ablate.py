@@ -1,7 +1,7 @@
 """Ablations: generators at equal budget and seeds, one setting changed at a time, all measured alike.
 
-Every run has a folder of its own, ``<folder>/<variant>/seed-<n>``, goes on where it stopped and is skipped when it is
-finished, so several processes may work on one folder, each on other seeds. They share ``<folder>/rows-*``.
+Every run has its own folder, ``<folder>/<variant>/seed-<n>``, continues where it stopped and is skipped when it is
+finished. So several processes may work on one folder, each on different seeds. They share ``<folder>/rows-*``.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ def ablate(
         settings: of the default; a variant differs in one of them.
         folder: for the runs.
         tokenizer_from: the run or bundle whose tokenizer all of them use.
-        ruler: what measures; loaded when it is first needed.
-        ruler_key: names the ruler: scores with another key are measured again.
+        ruler: the evaluator and its data; loaded when first needed.
+        ruler_key: identifies the ruler; scores with another key are measured again.
         seeds: one generator for each.
         variants: names in ``VARIANTS``; all where empty.
         note: called with a line after each run.
 
     Returns:
-        False where it was asked to stop (Ctrl-C, SIGTERM).
+        False if it was stopped (Ctrl-C, SIGTERM).
 
     Raises:
         KmmError: ``no_variant``; ``ablation_changed`` where the folder holds runs with other settings; ``no_checkpoint``

@@ -1,4 +1,4 @@
-"""kmm-train: from motion files to a released model, one command a step."""
+"""kmm-train: from motion files to a released model, one command per step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # it loads torch
     from .config import RunSettings
 
 app = typer.Typer(
-    help="Train text-to-motion models: prepare, tokenizer, generator, residual, sample, export; run does all of them; "
-    "evaluator makes what measures them, evaluate measures.",
+    help="Train text-to-motion models: prepare, tokenizer, generator, residual, sample, export; run "
+    "does all of them; evaluator trains the network that evaluate measures models with.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,13 +41,13 @@ RunFolder = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="A setting: train.tokenizer.steps=100. Repeatable.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")]
 Device = Annotated[str, typer.Option(help="auto or cpu.")]
 EvaluatorFile = Annotated[
     Path,
     typer.Option(
         "--evaluator",
-        help="What kmm-train evaluator left: evaluator.safetensors.",
+        help="File evaluator.safetensors of kmm-train evaluator.",
         show_default="that of the starters' data",
     ),
 ]
@@ -70,7 +70,7 @@ def prepare(
     ] = Path("."),
     out: Annotated[Path, typer.Option(help="Where the prepared clips go.")] = Path("prepared"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default one for each core.")
+        int | None, typer.Option(min=1, help="Number of processes; by default one per core.")
     ] = None,
 ) -> None:
     """Turn motion files into clips with captions on the canonical skeleton."""
@@ -97,14 +97,18 @@ def _stage_command(stage: str, help: str) -> None:
 _stage_command("tokenizer", "Train the motion tokenizer.")
 _stage_command(
     "decoder",
-    "Go on with the tokenizer's decoder, its tokens frozen; may run beside the generator's training, once one of the two has a checkpoint.",
+    "Train the tokenizer's decoder further, with its tokens frozen; may run beside the generator's "
+    "training, once one of the two has a checkpoint.",
 )
 _stage_command("generator", "Train the generator with alignment, on the run's tokenizer.")
 _stage_command(
     "residual",
-    "Go on with the trained generator's residual codebooks alone; a step costs less than half of the generator's.",
+    "Train only the trained generator's residual codebooks further; a step costs less than half of "
+    "the generator's.",
 )
-_stage_command("evaluator", "Train the network that measures motion against text; it needs no other stage.")
+_stage_command(
+    "evaluator", "Train the network that measures how well motion fits text; it needs no other stage."
+)
 
 
 @app.command()
@@ -131,28 +135,30 @@ def evaluate(
     ] = False,
     baseline: Annotated[list[str] | None, typer.Option(help="A model to compare with. Repeatable.")] = None,
     repetitions: Annotated[
-        int, typer.Option(min=1, help="Each generates everything anew; the published protocol has 20.")
+        int,
+        typer.Option(min=1, help="Times to generate and measure everything; the published protocol has 20."),
     ] = 3,
     clips: Annotated[
-        int | None, typer.Option(help="At most so many held-out clips, at least 32; all by default.")
+        int | None, typer.Option(help="At most this many held-out clips, 32 or more; all by default.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(help="Of one prompt, for MultiModality: 10 to 64; published: 30.")
+        int, typer.Option(help="Samples of one prompt, for MultiModality: 10 to 64; published: 30.")
     ] = 12,
     prompts: Annotated[
-        int, typer.Option(min=1, help="That so many samples are made of; published: 100.")
+        int, typer.Option(min=1, help="Prompts sampled that often, for MultiModality; published: 100.")
     ] = 16,
     compositions: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Sequences of 32 prompts in each repetition; as many as the clips give at most, as published.",
+            help="At most this many sequences of 32 prompts in each repetition; 1000 takes all, as "
+            "published.",
         ),
     ] = 9,
-    out: Annotated[Path, typer.Option(help="Folder of the page; pictures go into images beside it.")] = Path(
-        "docs/benchmarks"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the page; its pictures go into the folder images beside it.")
+    ] = Path("docs/benchmarks"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
     device: Device = "auto",
 ) -> None:
     """Measure a model on held-out clips: text, sequences, directions, geometry, copying."""
@@ -184,20 +190,22 @@ def evaluate(
 
 @app.command()
 def decay(
-    model: Annotated[str, typer.Argument(help="As for evaluate.")],
+    model: Annotated[str, typer.Argument(help="The model to measure, named as for evaluate.")],
     evaluator_file: EvaluatorFile = EVALUATOR,
     baseline: Annotated[str, typer.Option(help="The masked Transformer to compare with.")] = "",
-    folder: Annotated[Path, typer.Option(help="Prepared clips.")] = Path("prepared"),
-    count: Annotated[int, typer.Option(help="Sub-sequences at each range of places; times 96.")] = 192,
-    repetitions: Annotated[int, typer.Option(min=1, help="Each with other prompts.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
-    images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
-    name: Annotated[str, typer.Option(help="Of the page's files.")] = "memory_decay",
-    title: Annotated[str, typer.Option(help="Of the page.")] = "Memory decay",
+    folder: Annotated[Path, typer.Option(help="Folder of prepared clips.")] = Path("prepared"),
+    count: Annotated[
+        int, typer.Option(help="Sub-sequences at each range of places, a multiple of 96.")
+    ] = 192,
+    repetitions: Annotated[int, typer.Option(min=1, help="Times to repeat it, each with other prompts.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("docs/benchmarks"),
+    images: Annotated[Path, typer.Option(help="Folder for its picture.")] = Path("docs/images"),
+    name: Annotated[str, typer.Option(help="Name of the page's files, without suffix.")] = "memory_decay",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Memory decay",
     device: Device = "auto",
 ) -> None:
-    """Measure whether the last prompts of long timelines are served as well as the first."""
+    """Measure whether the last prompts of long timelines are followed as well as the first."""
     from kmm_core.evaluate.decay import DecayPlan
 
     from .run_decay import run_decay
@@ -220,7 +228,7 @@ def decay(
 
 @app.command(name="run")
 def run_all(config: Config, run: RunFolder = None, set_: Overrides = None, device: Device = "auto") -> None:
-    """All stages of a config in order; goes on where it stopped and skips what is finished."""
+    """Run all stages of a config in order. Continues where it stopped and skips what is finished."""
     _use_device(device)
     from kmm_core.train.loop import processes
 
@@ -249,16 +257,18 @@ def ablate(
     ],
     evaluator_file: EvaluatorFile = EVALUATOR,
     run: RunFolder = None,
-    seeds: Annotated[str, typer.Option(help="One generator of each variant for each: 0,1,2.")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, such as 0,1,2; each variant is trained once per seed.")
+    ] = "0,1,2",
     variants: Annotated[
-        str, typer.Option(help="Only these, with commas: default,random-masks,...; all by default.")
+        str, typer.Option(help="Variants to train, with commas: default,random-masks,...; all by default.")
     ] = "",
     set_: Overrides = None,
-    clips: Annotated[int, typer.Option(min=32, help="Held-out clips that each is asked for.")] = 320,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("docs/benchmarks"),
-    images: Annotated[Path, typer.Option(help="Folder of its picture.")] = Path("docs/images"),
-    name: Annotated[str, typer.Option(help="Of the page's files.")] = "ablation_table",
-    title: Annotated[str, typer.Option(help="Of the page.")] = "Ablations",
+    clips: Annotated[int, typer.Option(min=32, help="Held-out clips to measure each variant on.")] = 320,
+    out: Annotated[Path, typer.Option(help="Folder for the page.")] = Path("docs/benchmarks"),
+    images: Annotated[Path, typer.Option(help="Folder for its picture.")] = Path("docs/images"),
+    name: Annotated[str, typer.Option(help="Name of the page's files, without suffix.")] = "ablation_table",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Ablations",
     device: Device = "auto",
 ) -> None:
     """Train small generators that differ in one setting, measure them, and say which of the paper's orderings hold."""
@@ -287,7 +297,7 @@ def ablate(
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    prompts: Annotated[list[str], typer.Argument(help="What the person does; one clip each.")],
+    prompts: Annotated[list[str], typer.Argument(help="What the person does; one clip per prompt.")],
     seconds: Annotated[float, typer.Option(min=0.2, max=600, help="Length of each clip.")] = 4.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other motion.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; by default <run>/samples.")] = None,
@@ -307,7 +317,8 @@ def export_run(
         bool,
         typer.Option(
             "--last",
-            help="The last weights instead of the best: of the generator, or of residual, which follows on its best.",
+            help="Export the last weights instead of the best, of the generator or of the residual "
+            "stage trained on its best.",
         ),
     ] = False,
 ) -> None:
@@ -319,8 +330,8 @@ def export_run(
 def inspect(
     folder: Annotated[Path, typer.Argument(help="A prepared source, or the folder that holds them.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("inspect"),
-    count: Annotated[int, typer.Option(min=1, help="Clips of each source.")] = 16,
-    gifs: Annotated[int, typer.Option(min=0, help="How many of them also as GIF.")] = 4,
+    count: Annotated[int, typer.Option(min=1, help="How many clips of each source.")] = 16,
+    gifs: Annotated[int, typer.Option(min=0, help="How many of these clips to also write as GIF.")] = 4,
     seed: Annotated[int, typer.Option(help="Another seed shows other clips.")] = 0,
     match: Annotated[str, typer.Option(help="Only clips whose id, captions or labels contain this.")] = "",
 ) -> None:
@@ -441,7 +452,9 @@ def _numbers(text: str) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 0:
-        raise KmmError("bad_seeds", f"--seeds {text} is no list of numbers from 0 on.", "Write 0,1,2.")
+        raise KmmError(
+            "bad_seeds", f"--seeds {text} is not a list of whole numbers, each 0 or more.", "Write 0,1,2."
+        )
     return numbers
 
 

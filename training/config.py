@@ -56,10 +56,10 @@ class ExportSettings:
     Attributes:
         name: of the bundle.
         version: of the bundle.
-        licence: of the weights, SPDX-like; one with NC in it marks a model of non-commercial recordings, which is measured
-            on them, too.
-        credits: one sentence for each data set that asks for one.
-        tokenizer_file: where the bundle finds its tokenizer, against its folder; another bundle's is not copied.
+        licence: of the weights, as an SPDX identifier where there is one. NC in it marks a model trained on
+            non-commercial recordings, which is then measured on them, too.
+        credits: one sentence for each data set that requires an acknowledgement.
+        tokenizer_file: path of the tokenizer, relative to the bundle's folder; one in another bundle is not copied.
     """
 
     name: str = "model"
@@ -74,12 +74,13 @@ class RunSettings:
     """Everything a run needs; a field for each section of the TOML file.
 
     Attributes:
-        tokenizer_run: folder of a run, or a bundle ("starter"), whose tokenizer to use; where empty, the run trains its own.
-        tokenizer_start: the same, for a tokenizer to start from and train on (fine-tuning).
-        decoder_start: the same, for a tokenizer whose decoder to train on while its tokens stay as they are.
-        generator_start: a generator's checkpoint (a ``.safetensors`` file), or a bundle, whose weights, where they fit,
-            the generator starts with (fine-tuning).
-        residual_stage: whether ``kmm-train run`` goes on with the residual codebooks alone when the generator is done.
+        tokenizer_run: folder of a run, or a bundle ("starter"), whose tokenizer to use; if empty, the run trains its
+            own.
+        tokenizer_start: the same, for a tokenizer to train further (fine-tuning).
+        decoder_start: the same, for a tokenizer of which only the decoder is trained further, so that no token changes.
+        generator_start: a generator's checkpoint (a ``.safetensors`` file) or a bundle to start from (fine-tuning);
+            weights that fit are taken over.
+        residual_stage: whether ``kmm-train run`` trains the residual codebooks alone after the generator.
         data: which prepared clips.
         rows: timelines joined from them for the generator.
     """
@@ -107,7 +108,8 @@ class RunSettings:
 def load(config: str | Path, overrides: Iterable[str] = ()) -> RunSettings:
     """The settings in a TOML file, or in one of the package's by name (``tiny``, ``starter``, ...).
 
-    ``extends = "other.toml"`` on top of a file starts from that file's settings; it lies beside it, or is one of the package's.
+    ``extends = "other.toml"`` at the top of a file starts from that file's settings: one beside it, or one of the
+    package's.
 
     Args:
         config: file or name.

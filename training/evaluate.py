@@ -66,8 +66,10 @@ def evaluate(
     if kind == "babel" and not released:
         raise KmmError(
             "bad_evaluator",
-            "BABEL's 135 columns are read by its released evaluator alone; kmm-train evaluator trains on those of the models.",
-            "Add --released --evaluator FOLDER; or measure prepared clips with one of yours: --data starter --folder "
+            "Only BABEL's released evaluator reads its 135-column features; kmm-train evaluator "
+            "trains on the models' features.",
+            "Add --released --evaluator FOLDER; or measure prepared clips with one of yours: --data "
+            "starter --folder "
             "prepared/babel --evaluator FILE.",
         )
     for file in (out / "page.md", out.parent / "images" / "plot.png"):
@@ -162,7 +164,8 @@ def _within(folder: Path, name: str) -> Path:
         raise KmmError(
             "no_evaluator",
             f"{folder} holds {len(found)} files {name}; expected one.",
-            "Name a folder with text_mot_match/model/finest.tar, mean.npy, std.npy and the GloVe files of one release.",
+            "Name a folder with text_mot_match/model/finest.tar, mean.npy, std.npy and the GloVe "
+            "files of one release.",
         )
     return found[0]
 

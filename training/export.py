@@ -27,10 +27,10 @@ def export_bundle(
 ) -> Path:
     """Write the bundle of ``run`` to ``out``; a model card that is already there stays.
 
-    ``overrides`` change what need not be trained again, such as ``sampling.steps=8``; ``now`` has such settings of a config
-    that was changed since the training. ``generator_at`` "last" takes the end of the generator's training (of its residual
-    codebooks', where these followed on the best generator): near the best validation loss the last weights, annealed to the
-    end, sample better.
+    ``overrides`` change settings that need no new training, such as ``sampling.steps=8``; ``now`` has these settings
+    from a config that was changed since the training. ``generator_at`` "last" takes the last weights of the generator's
+    training (of the residual stage's, if that followed on the best generator): the last weights, whose learning rate
+    has decayed to the end, sample better than others of nearly the best validation loss.
 
     Raises:
         KmmError: ``no_run`` or ``no_checkpoint`` where a stage is missing, ``bad_settings`` as ``check_licence``, or a writing error.

@@ -1,7 +1,7 @@
-"""Takes without what 30 frames a second cannot hold.
+"""Removes from takes what 30 frames a second cannot represent.
 
-Marker noise of optical capture lies above 15 Hz nearly all: taking every fourth frame of a 120 Hz take would fold it
-down into the motion (aliasing), where it shakes every joint.
+Nearly all marker noise of optical capture is above 15 Hz. Taking every fourth frame of a 120 Hz take would fold it down
+into the motion (aliasing), where it makes every joint shake.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ORDER = 2
 
 
 def low_pass(clip: MotionClip) -> MotionClip:
-    """The clip at its own rate with what moves faster than ``CUTOFF_HZ`` taken out, nothing shifted in time.
+    """The clip at its own rate with all motion above ``CUTOFF_HZ`` filtered out, and nothing shifted in time.
 
     A Butterworth filter forwards and backwards over the root and the quaternions.
 
     Args:
-        clip: a whole take. One that is too short for the filter's ends comes back as it is.
+        clip: a whole take. One that is too short for the filter is returned unchanged.
     """
     sections = signal.butter(_ORDER, CUTOFF_HZ, fs=clip.fps, output="sos")
     # As much as sosfiltfilt mirrors at each end.

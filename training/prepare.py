@@ -1,8 +1,8 @@
 """Motion files in, prepared clips out: the function behind ``kmm-train prepare``.
 
 Each take goes read -> canonical skeleton -> low-pass -> 30 fps -> floor -> cuts with captions -> checks ->
-``clips/<id>.npz`` and a row of ``manifest.jsonl``. ``journal.jsonl`` gets a line as each take is done, so a run that
-was cut short goes on where it stopped, and a run with nothing new ends at once. A file that can't be used is reported
+``clips/<id>.npz`` and a row of ``manifest.jsonl``. ``journal.jsonl`` gets a line when a take is done, so an interrupted
+run continues where it stopped, and a run with nothing new ends at once. A file that can't be used is reported
 and skipped.
 """
 
@@ -94,7 +94,7 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
         data: the data set unpacked, or a folder that holds it, unpacked or as an archive (which is then unpacked
             to ``<out>/.unpacked``).
         out: the clips go to ``<out>/<source>``.
-        workers: processes; by default one for each core.
+        workers: number of processes; by default one per core.
 
     Raises:
         KmmError: ``unknown_recipe``, ``bad_recipe``, ``no_data``, ``bad_archive``, or one of those of ``atomic_write``.
@@ -163,7 +163,8 @@ def find_takes(recipe: Recipe, data: Path, out: Path) -> list[Take]:
             return _with_good_ids(recipe, takes)
     raise KmmError(
         "no_data",
-        f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar archive named "
+        f"{data} holds nothing for the recipe {recipe.name}; expected its files, or a folder or .tar "
+        "archive named "
         f"{' or '.join(recipe.archives)}.",
         "Give the data set's folder with --data.",
     )
@@ -175,14 +176,15 @@ def _with_good_ids(recipe: Recipe, takes: list[Take]) -> list[Take]:
         if count > 1 or "/" in take_id or "\\" in take_id:
             raise KmmError(
                 "bad_recipe",
-                f"The recipe {recipe.name} calls {count} take(s) {take_id!r}; expected an id for each, without slashes.",
+                f"The recipe {recipe.name} calls {count} take(s) {take_id!r}; expected an id for "
+                "each, without slashes.",
                 'Make it of folder and file, such as "walk_01".',
             )
     return takes
 
 
 def unpack(archive: Path, cache: Path) -> Path:
-    """The folder with the archive's contents, unpacked once, and again where the archive is another one by now.
+    """The folder with the archive's contents. Unpacks it the first time, and again if the archive has changed.
 
     Members that point outside are refused.
 
@@ -215,7 +217,9 @@ def unpack(archive: Path, cache: Path) -> Path:
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         if isinstance(error, OSError) and not isinstance(error, tarfile.TarError) and error.errno:
             raise write_error(target, error) from None
-        raise KmmError("bad_archive", f"{archive} can't be unpacked ({error}).", "Fetch it again.") from None
+        raise KmmError(
+            "bad_archive", f"{archive} can't be unpacked ({error}).", "Download it again."
+        ) from None
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return target

@@ -1,4 +1,4 @@
-"""A run folder: what each stage left there, and how the next one picks it up.
+"""A run folder: what each stage writes there, and how the next stage uses it.
 
 ``<run>/tokenizer``, ``<run>/generator`` and ``<run>/residual`` hold checkpoints, metrics and pictures; ``<run>/rows-*`` the token
 rows they are trained on; ``<run>/evaluator`` what measures them, which depends on neither. The settings travel inside the
@@ -40,7 +40,7 @@ from .config import RunSettings, build
 
 
 def check_before(settings: RunSettings, run: Path) -> None:
-    """Finds what the generator's stage would refuse before hours of the stages ahead of it.
+    """Finds settings that the generator's stage would refuse, before the earlier stages train for hours.
 
     Raises:
         KmmError: as loading the text encoder and ``generator_start`` does; ``bad_settings``.
@@ -91,7 +91,8 @@ def _check_learning(settings: RunSettings) -> None:
     if settings.learning.distil_guidance and not settings.generator_start:
         raise KmmError(
             "bad_settings",
-            f"learning.distil_guidance={settings.learning.distil_guidance:g} needs a trained generator to learn from, "
+            f"learning.distil_guidance={settings.learning.distil_guidance:g} needs a trained "
+            "generator to learn from, "
             "and generator_start is empty.",
             'Name one (generator_start = "starter", or a checkpoint), or leave distil_guidance at 0.',
         )
@@ -191,7 +192,7 @@ def _check_same(target: Path, given: dict[str, torch.Tensor], named: str) -> Non
     if own.keys() != given.keys() or not all(torch.equal(own[name], given[name]) for name in own):
         raise KmmError(
             "run_exists",
-            f"{target} already holds another {target.name} than '{named}'.",
+            f"{target} already holds a {target.name} other than that of '{named}'.",
             f"Choose another run folder (--run), or delete {target} and what was trained on it.",
         )
 
@@ -243,7 +244,7 @@ def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainRe
 
 
 def generator_checkpoint(run: Path, at: str = "best") -> Path:
-    """The generator of ``run`` trained furthest: with its residual codebooks, where that stage followed on this generator."""
+    """The generator of ``run`` trained furthest: the residual stage's, if that stage followed on this generator."""
     generator, residual = (run / stage / f"{at}.safetensors" for stage in ("generator", "residual"))
     key = _noted(run / "residual", "generator_key", at)
     followed = key is not None and key == _content_key(run / "generator" / "best.safetensors")
@@ -257,11 +258,11 @@ def _noted(folder: Path, name: str, at: str = "last") -> str | None:
 
 
 def _check_follows(folder: Path, name: str, key: str, on: str) -> None:
-    """A stage is not gone on with, nor is it finished, where what it was trained on is another by now."""
+    """Refuses to resume or to use a stage whose input has changed since it was trained."""
     if _noted(folder, name) not in (None, key):
         raise KmmError(
             "stage_outdated",
-            f"{folder} was trained on another {on} than {folder.with_name(on)} holds now.",
+            f"{folder} was trained on a {on} other than the one now in {folder.with_name(on)}.",
             f"Delete {folder} to train it anew, or choose another run folder (--run).",
         )
 
@@ -271,12 +272,12 @@ def _content_key(path: Path) -> str:
 
 
 def codes_key(tokenizer: MotionTokenizer) -> str:
-    """Names a tokenizer's codes; the same for one that went through a bundle, which holds half precision."""
+    """Identifies a tokenizer's codes. The key survives a bundle, which stores them in half precision."""
     return hashlib.sha256(tokenizer.quantizer.codes().half().cpu().numpy().tobytes()).hexdigest()[:16]
 
 
 def check_codes(generator: Path, tokenizer: MotionTokenizer) -> None:
-    """Tokens mean what the tokenizer's codes are: with others, a generator would make other motion.
+    """Checks that a generator was trained on this tokenizer's codes: with others, its tokens would mean other motion.
 
     Raises:
         KmmError: ``stage_outdated`` where the generator in this checkpoint was trained on other codes.
@@ -284,8 +285,9 @@ def check_codes(generator: Path, tokenizer: MotionTokenizer) -> None:
     if _noted(generator.parent, "codes_key", generator.stem) not in (None, codes_key(tokenizer)):
         raise KmmError(
             "stage_outdated",
-            f"{generator} was trained on the codes of another tokenizer than the run has now.",
-            f"Delete {generator.parent} to train it anew, or put back the tokenizer (and decoder) that it was trained on.",
+            f"{generator} was trained on the codes of a tokenizer other than the one now in the run.",
+            f"Delete {generator.parent} to train it anew, or put back the tokenizer (and decoder) "
+            "that it was trained on.",
         )
 
 
@@ -351,8 +353,8 @@ def generator_rows(
 ) -> GeneratorRows:
     """The token rows of a tokenizer, kept in ``<home>/rows-*``.
 
-    Rows depend on the tokenizer and the data, so another tokenizer and data prepared anew get other rows, and those from before
-    are removed. They don't depend on ``rows.text_tokens``, which only joins their prompts.
+    Rows depend on the tokenizer and the data, so another tokenizer, or data prepared again, get new rows, and the old
+    ones are removed. They don't depend on ``rows.text_tokens``, which only joins their prompts.
     """
     key = hashlib.sha256(safetensors.torch.save(tokenizer.state_dict()))
     key.update(f"{ROWS_VERSION} {data_key(settings.data)}".encode())
@@ -410,7 +412,8 @@ def _train(
     if done:
         if processes().is_main_process and (changes := _changes(folder, settings)):
             print(
-                f"kmm-train: {folder} is finished and stays as it is, but it was trained with other settings: "
+                f"kmm-train: {folder} is finished and stays as it is, but it was trained with other "
+                "settings: "
                 f"{', '.join(changes)}. Delete it to train it anew, or choose another run folder (--run).",
                 file=sys.stderr,
             )
@@ -435,7 +438,7 @@ _OF_REPORTS = ("validate_every", "checkpoint_every", "log_every")
 
 
 def _changes(folder: Path, settings: RunSettings) -> list[str]:
-    """What a finished stage was trained with that is another now: "masking.strategy=random, now key_frames"."""
+    """The settings that have changed since a stage was trained: "masking.strategy=random, now key_frames"."""
     stored = checkpoint.load(folder / "last.safetensors", groups=()).info["metadata"]["settings"]
     before, now = (dict(_flat(table)) for table in (stored, json.loads(json.dumps(asdict(settings)))))
     parts = (*_WEIGHTS_COME_FROM.get(folder.name, ()), f"train.{folder.name}")

@@ -16,16 +16,17 @@ examples:
   blender -b char.blend -c kmm --timeline walk.json --armature Rig --seed 1 --save out.blend
   blender -b -c kmm --timeline walk.srt --render frames/ --render walk.mp4 --engine cycles
   blender -b char.blend -c kmm --shots shots.json --export "out/{shot}.fbx" --summary out/summary.json
-Where the extension is installed but not enabled: --python kmm_batch.py -- in the place of -c kmm.
+If the extension is installed but not enabled: --python kmm_batch.py -- instead of -c kmm.
 
-What is not given comes from the KMM tab as the .blend stores it; without --timeline its prompts are taken too. Without
-a .blend there is an empty stage with a KMM character, a floor, a light and a camera that frames the motion.
-Paths are relative to where Blender was started, those that begin with // to the .blend. {shot} in a path is the shot's name.
+Settings not given here come from the KMM tab as saved in the .blend, and without --timeline so do the prompts. Without a
+.blend you get an empty stage with a KMM character, a floor, a light and a camera that frames the motion.
+Paths are relative to the folder Blender was started in; paths that begin with //, to the .blend. {shot} in a path becomes the
+shot's name.
 
 exit codes:
   0 done   2 bad arguments   3 backend missing   4 generation failed   5 render failed   6 saving or exporting failed
-  1 a fault in KMM itself (a traceback stands above)   130, 143 ended by Ctrl-C, SIGTERM
-  Of a batch: the code of the first shot that failed.
+  1 a bug in KMM itself (a traceback is above)   130, 143 ended by Ctrl-C, SIGTERM
+  For a batch: the code of the first shot that failed.
 """
 
 
@@ -59,7 +60,7 @@ class _Parser(argparse.ArgumentParser):
         raise KmmError(
             "bad_argument",
             f"{message[:1].upper()}{message[1:300]}.",
-            "Put --help in the place of all options for a list of them.",
+            "Give --help instead of the options to list them all.",
         )
 
 
@@ -106,10 +107,12 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    shot = parser.add_argument_group("what to generate (each may also stand in an entry of --shots)")
+    shot = parser.add_argument_group("what to generate (each may also be set in an entry of --shots)")
     shot.add_argument("--timeline", metavar="FILE", help="prompts: .json, .srt, .csv or .txt")
     shot.add_argument(
-        "--armature", metavar="NAME", help="object to animate (default: the KMM tab's, or the only one)"
+        "--armature",
+        metavar="NAME",
+        help="object to animate (default: the one chosen in the KMM tab, or the only one)",
     )
     shot.add_argument(
         "--start", help="scene frame where the timeline begins (default: first frame of the scene)"
@@ -119,15 +122,17 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
     shot.add_argument("--quality", help="draft, standard or best")
     shot.add_argument("--guidance", help="how closely to follow the text, 0 to 20")
     shot.add_argument("--root", help="bone or object: what carries the character through the scene")
-    shot.add_argument("--start-from", help="origin, or pose: go on from the pose at the first frame")
+    shot.add_argument("--start-from", help="origin, or pose: continue from the pose at the first frame")
     shot.add_argument(
-        "--foot-cleanup", action=argparse.BooleanOptionalAction, help="hold planted feet still, or leave them"
+        "--foot-cleanup",
+        action=argparse.BooleanOptionalAction,
+        help="hold planted feet still, or leave them as generated",
     )
     shot.add_argument(
-        "--reduce-keys", action=argparse.BooleanOptionalAction, help="fewer keys, or one a frame"
+        "--reduce-keys", action=argparse.BooleanOptionalAction, help="fewer keys, or a key on every frame"
     )
     shot.add_argument("--fk", action="store_true", help="switch a generated Rigify rig to its FK controls")
-    outputs = parser.add_argument_group("what to make of it (each may also stand in an entry of --shots)")
+    outputs = parser.add_argument_group("what to write (each may also be set in an entry of --shots)")
     outputs.add_argument("--action", metavar="NAME", help="name of the Action (default: the shot's name)")
     outputs.add_argument("--save", metavar="FILE.blend", help="save the scene with the motion")
     outputs.add_argument(
@@ -137,11 +142,14 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
         "--render",
         action="append",
         metavar="FOLDER/|FILE.mp4",
-        help="numbered PNG files in a folder, or a film; may be repeated, frames are rendered once",
+        help="a folder that ends in / for numbered PNG files, or a .mp4 film; may be repeated, "
+        "frames are rendered once",
     )
     outputs.add_argument("--engine", help="workbench, cycles or eevee (default: the scene's)")
     outputs.add_argument(
-        "--resolution", metavar="WxH", help="of the pictures, such as 1280x720 (default: the scene's)"
+        "--resolution",
+        metavar="WxH",
+        help="width and height in pixels, such as 1280x720 (default: the scene's)",
     )
     run = parser.add_argument_group("the run")
     run.add_argument(
@@ -151,10 +159,13 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
         help="a batch: a JSON list, or a folder of timelines",
     )
     run.add_argument(
-        "--summary", type=path, metavar="FILE.json", help="write what was done, after every shot"
+        "--summary",
+        type=path,
+        metavar="FILE.json",
+        help="JSON file to write what was done to, after every shot",
     )
     run.add_argument(
-        "--backend-python", type=path, metavar="FILE", help="Python that has torch (default: the panel's)"
+        "--backend-python", type=path, metavar="FILE", help="Python that has PyTorch (default: the panel's)"
     )
     run.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where the model runs")
     run.add_argument("--model", type=absolute, metavar="NAME|FOLDER", help="starter, starter-nc or a folder")
@@ -163,7 +174,7 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
         type=float,
         default=600.0,
         metavar="S",
-        help="seconds a shot may take to generate (default 600)",
+        help="seconds that generating one shot may take (default 600)",
     )
     run.add_argument("--version", action="version", version=f"KMM {__version__}")
     return parser

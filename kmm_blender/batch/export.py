@@ -60,7 +60,7 @@ def export(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path, frame
                 raise KmmError(
                     "export_failed",
                     f"Blender's exporter wrote no {path.name} and gave no reason.",
-                    "Its messages stand above in the log.",
+                    "Its messages are above in the log.",
                 )
     except (RuntimeError, AttributeError, TypeError) as error:
         # What Blender's exporters raise, and what it raises without them. Of a traceback the last line is the reason.
@@ -134,7 +134,8 @@ def _selected(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[No
     if any(item.name not in layer.objects for item in character):
         raise KmmError(
             "export_failed",
-            f"{armature.name} or one of its meshes is in a collection that the view layer {layer.name} excludes.",
+            f"{armature.name} or one of its meshes is in a collection that the view layer "
+            f"{layer.name} excludes.",
             "Include the collection in the view layer.",
         )
     selected, active = [item for item in layer.objects if item.select_get()], layer.objects.active

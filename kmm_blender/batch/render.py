@@ -130,8 +130,8 @@ def _render_frames(
         raise KmmError(
             "render_failed",
             f"Blender rendered without an error, but {len(bad)} of {len(pictures)} frames are missing or cut off, "
-            f"first {bad[0]}.",
-            "Its messages stand above in the log; the disk may be full.",
+            f"the first is {bad[0]}.",
+            "Its messages are above in the log; the disk may be full.",
         )
     return pictures
 

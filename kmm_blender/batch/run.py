@@ -92,7 +92,7 @@ def _check_opened() -> None:
     named = [word for word in own if word.lower().endswith(".blend")]
     if named and not bpy.data.filepath:
         raise KmmError(
-            "cannot_open", f"Blender did not open {named[-1]}.", "Check the path; its message stands above."
+            "cannot_open", f"Blender did not open {named[-1]}.", "Check the path; its message is above."
         )
 
 
@@ -143,7 +143,7 @@ def _fail(report: ShotReport, label: str, error: BaseException) -> None:
         return
     traceback.print_exception(error)
     report.fail(1, KmmError("fault", f"{type(error).__name__}: {error}"))
-    _print(label, "FAILED: a fault in KMM, see the traceback above")
+    _print(label, "FAILED: a bug in KMM, see the traceback above")
 
 
 def _run_shot(
@@ -161,7 +161,7 @@ def _run_shot(
     with _step(report, exit_codes.RENDER_FAILED):
         check_can_render(shot.render)
     if not (shot.save or shot.export or shot.render):
-        _note(report, label, "Nothing of it is kept without --save, --export or --render.")
+        _note(report, label, "The motion is not kept: give --save, --export or --render.")
     with _step(report, exit_codes.BAD_ARGUMENTS):
         on_stage = _open(shot, opened, fresh)
         plan = _prepare(shot, options, on_stage, label)
@@ -241,7 +241,9 @@ def _prepare(shot: Shot, options: Options, on_stage: bool, label: str) -> Plan:
         settings.armature = _find_armature(scene, shot.armature)
     if takes.waiting(scene):
         _print(
-            label, "takes of earlier generations waited in the file and were rejected; its history has them"
+            label,
+            "takes of earlier generations were still waiting in the file and were rejected; the "
+            "history keeps them",
         )
         takes.reject(scene)
     if shot.fk and (changed := switch_to_fk(settings.armature)):

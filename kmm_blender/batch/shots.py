@@ -40,7 +40,7 @@ class Shot:
         guidance: how closely to follow the text.
         root: "BONE" or "OBJECT".
         start_from: "ORIGIN" or "POSE".
-        foot_cleanup: whether planted feet are held still.
+        foot_cleanup: whether to hold planted feet still.
         reduce_keys: whether to keep only the keys that are needed.
         fk: whether to switch a generated Rigify rig to its FK controls.
         action: name of the Action; with several takes a number follows.
@@ -158,8 +158,9 @@ def _folder(folder: Path) -> list[dict[str, Any]]:
     if not files:
         raise KmmError(
             "bad_shots",
-            f"The folder {folder} holds no timeline; expected files that end in {', '.join(TIMELINE_SUFFIXES)}.",
-            "Name the folder where the timelines are.",
+            f"The folder {folder} holds no timeline; expected files that end in "
+            f"{', '.join(TIMELINE_SUFFIXES)}.",
+            "Give the folder that holds the timelines.",
         )
     return [{"name": path.stem, "timeline": str(Path(folder.name, path.name))} for path in files]
 
@@ -232,7 +233,7 @@ def _text(name: str, value: object) -> str:
 def _name(name: str, value: object) -> str:
     text = _text(name, value)
     if not _can_name_a_file(text):
-        raise _bad(name, value, "a name that can be part of a file's name")
+        raise _bad(name, value, "a name that can be part of a file name")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Where the backend stands on disk, and which Python the worker runs in. No bpy; starts no process.
+"""Where the backend is on disk, and which Python the worker runs in. No bpy; starts no process.
 
 The backend is a Python with torch. Its folder, under the extension's own user folder, holds:
 
@@ -7,7 +7,7 @@ The backend is a Python with torch. Its folder, under the extension's own user f
                          the new one has passed its self-test, and one in which a worker runs stays until it has ended
     kmm_downloads/       wheels of an installation under way; what arrived stays for the next try
     install.log          what the installation did
-    user_python.json     what the Python that the user pointed at can do, once it was checked
+    user_python.json     what the Python that the user chose can do, once it was checked
     worker.log           what the worker prints
 """
 
@@ -37,7 +37,7 @@ class BackendRecord:
     """What a Python could do when it was last tested.
 
     Attributes:
-        python: the interpreter; relative to the backend's folder where it stands in it.
+        python: the interpreter; a path relative to the backend's folder if it is inside it.
         python_version: such as "3.11.7".
         torch: its version, with the build: "2.13.0+cpu".
         device: "cpu", "cuda" or "mps": where a small computation ran, and where "auto" generates.
@@ -65,7 +65,7 @@ class BackendRecord:
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """What would run the worker, as far as the disk can tell.
+    """Which Python would run the worker, as far as files on disk tell.
 
     Attributes:
         source: "variable" (KMM_PYTHON), "user" (the Python of the preferences), "installed" or "none".
@@ -102,8 +102,8 @@ def backend_status(folder: Path, user_python: str = "") -> BackendStatus:
             "none",
             error=KmmError(
                 "backend_missing",
-                "KMM has no backend yet: generating needs a Python with PyTorch beside Blender.",
-                "Press Install in KMM > Backend, or point the preferences of KMM at a Python that has it.",
+                "KMM has no backend yet: to generate, it needs a Python with PyTorch outside Blender.",
+                "Press Install in KMM > Backend, or point KMM's preferences at a Python that has PyTorch.",
             ),
         )
     python = folder / record.python
@@ -114,7 +114,8 @@ def backend_status(folder: Path, user_python: str = "") -> BackendStatus:
             record=record,
             error=KmmError(
                 "backend_broken",
-                f"The backend needs {gone}, which is gone, as after an update of Blender or a move of its folder.",
+                f"The backend needs {gone}, which is no longer there; Blender may have been updated "
+                "or moved.",
                 "Press Install in KMM > Backend to install it anew.",
             ),
         )
@@ -149,7 +150,7 @@ def base_pythons() -> list[str]:
 
 
 def read_record(path: Path) -> BackendRecord | None:
-    """A record as it was written; None where there is none or it can't be understood."""
+    """Reads a record; None if there is none or it is not valid."""
     try:
         return record_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -210,5 +211,5 @@ def _no_file(source: str, python: Path) -> KmmError:
     return KmmError(
         "python_missing",
         f"{where} names {python}, {what}; expected a Python such as python.exe or bin/python3.",
-        "Correct or clear it: without it the backend that KMM installs is used.",
+        "Correct it, or clear it to use the backend that KMM installs.",
     )

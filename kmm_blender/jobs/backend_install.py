@@ -65,7 +65,7 @@ class SetupProcess:
         return self.state != "running"
 
     def poll(self) -> None:
-        """Moves everything on. Takes at most a few milliseconds."""
+        """Does all pending work. Takes at most a few milliseconds."""
         if self.finished or self._process is None:
             return
         ended = self._process.poll() is not None
@@ -160,7 +160,8 @@ class BackendInstall(SetupProcess):
             self._fail(
                 KmmError(
                     "backend_no_python",
-                    "No Python to build the backend on was found, neither Blender's own nor one of the system.",
+                    "No Python to build the backend with was found, neither Blender's own nor one on "
+                    "this computer.",
                     "Install Python 3.13, or point KMM's preferences at a Python that has PyTorch.",
                 )
             )
@@ -221,7 +222,7 @@ class BackendInstall(SetupProcess):
             self.error
             or KmmError(
                 "backend_failed",
-                f"The installation ended with exit code {code} and told no reason ({_last_line(self.log)}).",
+                f"The installation ended with exit code {code} and gave no reason ({_last_line(self.log)}).",
                 "Press Install again; if it happens again, copy the report and open an issue with it.",
             )
         )
@@ -292,24 +293,26 @@ class BackendCheck(SetupProcess):
 
 
 def python_error(python: Path, found: Mapping[str, Any]) -> KmmError | None:
-    """What stands against a Python, from what ``backend_probe.py`` found; None where nothing does."""
+    """Why a Python cannot run the worker, from what ``backend_probe.py`` found; None if it can."""
     if not found["torch"] and not found["missing"] and not found["problem"]:
         return KmmError(
             "python_too_old",
-            f"{python} is a {found['bits']}-bit Python {found['python_version']}; expected 64 bits and 3.10 or newer.",
+            f"{python} is a {found['bits']}-bit Python {found['python_version']}; expected 64 bits "
+            "and 3.10 or newer.",
             "Choose another Python, or clear the setting and press Install.",
         )
     if found["missing"]:
         return KmmError(
             "python_incomplete",
             f"{python} has no {found['missing']}.",
-            f"Install it there ({python} -m pip install {found['missing'].replace(',', '')}), or clear the setting and press Install.",
+            f"Install it there ({python} -m pip install {found['missing'].replace(',', '')}), or "
+            "clear the setting and press Install.",
         )
     if found["problem"]:
         return KmmError(
             "python_broken",
-            f"{python} has PyTorch's packages, and they do not work: {found['problem'][:300]}",
-            "Repair them, choose another Python, or clear the setting and press Install.",
+            f"{python} has PyTorch's packages, but they do not work: {found['problem'][:300]}",
+            "Reinstall them, choose another Python, or clear the setting and press Install.",
         )
     return None
 

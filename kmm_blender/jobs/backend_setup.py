@@ -233,8 +233,10 @@ def make_environment(environment: Path, pythons: Sequence[str]) -> Path:
     lowest, highest = (".".join(map(str, version)) for version in PYTHONS)
     raise SetupError(
         "backend_no_python",
-        f"No Python {lowest} to {highest} that can make an environment was found ({'; '.join(reasons) or 'none at all'}).",
-        "Install Python 3.13 with venv (Debian: apt install python3-venv), or point KMM's preferences at a Python that has PyTorch.",
+        f"No Python {lowest} to {highest} that can create a virtual environment was found "
+        f"({'; '.join(reasons) or 'none at all'}).",
+        "Install Python 3.13 with venv (Debian: apt install python3-venv), or point KMM's "
+        "preferences at a Python that has PyTorch.",
     )
 
 
@@ -302,7 +304,8 @@ def choose_build(card: Card | None) -> Choice:
     needed = min(build.driver for build in fitting)
     return Choice(
         "cpu",
-        f"{card.name} has driver {card.driver}; PyTorch needs {needed} or newer: update it and install again. The CPU is used.",
+        f"{card.name} has driver {card.driver}; PyTorch needs {needed} or newer: update it and "
+        "install again. The CPU is used.",
     )
 
 
@@ -354,7 +357,7 @@ def _dry_run(python: Path, requirements: Sequence[str]) -> list[Wheel]:
         if not digest:
             raise SetupError(
                 "backend_no_checksum",
-                f"The package index gives no SHA-256 for {name}, so what it sends could not be checked.",
+                f"The package index gives no SHA-256 for {name}, so the download could not be checked.",
                 "Use an index that does, or point KMM's preferences at a Python that has PyTorch.",
             )
         wheels.append(Wheel(name, source["url"], digest))
@@ -422,10 +425,10 @@ def _pip(python: Path, *arguments: str) -> None:
     if "No matching distribution" in output or "Could not find a version" in output:
         raise SetupError(
             "backend_no_torch",
-            f"There is no build of a needed package for this computer: {last}",
+            f"A package that the backend needs has no build for this computer: {last}",
             "Point KMM's preferences at a Python that has PyTorch.",
         )
-    raise SetupError("backend_pip_failed", f"pip failed: {last}", "Open the log to see all that it said.")
+    raise SetupError("backend_pip_failed", f"pip failed: {last}", "Open the log to see all that pip printed.")
 
 
 # --- the download
@@ -461,7 +464,7 @@ def download_all(wheels: Sequence[Wheel], folder: Path, trust: ssl.SSLContext, r
 def download(
     wheel: Wheel, folder: Path, trust: ssl.SSLContext, progress: Callable[[int], None], pause: float = 1.0
 ) -> Path:
-    """One file, going on where an earlier try broke off; at most five tries in a row that bring nothing.
+    """One file, continuing where an earlier try stopped; gives up after five tries in a row without progress.
 
     Args:
         wheel: what to download.
@@ -503,8 +506,10 @@ def download(
         if damaged == 2:
             raise SetupError(
                 "download_damaged",
-                f"{wheel.name} arrived twice with another SHA-256 than the index says ({wheel.digest[:12]}...).",
-                "Something on the way changes downloads, such as a proxy or a virus scanner: ask who runs it, or try another network.",
+                f"{wheel.name} was downloaded twice, each time with a SHA-256 other than the one in "
+                f"the index ({wheel.digest[:12]}...).",
+                "A proxy or a virus scanner may be changing downloads: ask whoever runs it, or try "
+                "another network.",
             )
 
 
@@ -522,7 +527,7 @@ def _failed(wheel: Wheel, why: str) -> SetupError:
     return SetupError(
         "download_failed",
         f"{wheel.name} could not be downloaded: {why}.",
-        "Check the connection, and press Install again: it goes on where it broke off.",
+        "Check the connection, and press Install again: it continues where it stopped.",
     )
 
 
@@ -637,7 +642,8 @@ def check_paths(names: Sequence[str], site_packages: Path, limit: int | None = N
     if length > limit:
         raise SetupError(
             "backend_path_too_long",
-            f"A file of PyTorch would have a path of {length} characters in {site_packages}; Windows takes {limit}.",
+            f"A file of PyTorch would have a path of {length} characters in {site_packages}; Windows "
+            f"allows {limit}.",
             "Choose a Backend Folder with a shorter path, such as C:/kmm, in KMM's preferences.",
         )
 
@@ -669,7 +675,8 @@ def _no_space(folder: Path, needed: int) -> SetupError:
     return SetupError(
         "backend_disk_full",
         f"The disk of {folder} has {free / 1e9:.1f} GB left{wanted}.",
-        "Make room, or choose a Backend Folder on another disk in KMM's preferences, and press Install again.",
+        "Make room, or choose a Backend Folder on another disk in KMM's preferences, and press "
+        "Install again.",
     )
 
 
@@ -759,8 +766,10 @@ def probe(python: Path, script: Path) -> dict[str, Any]:
     if not table.get("torch") or problem:
         raise SetupError(
             "backend_test_failed",
-            f"The backend was installed and does not work: {problem or _last_line(output) or 'it said nothing'}.",
-            "Copy the report and open an issue with it; on Windows, Microsoft's Visual C++ Redistributable may be missing.",
+            "The backend was installed but does not work: "
+            f"{problem or _last_line(output) or 'it said nothing'}.",
+            "Copy the report and open an issue with it; on Windows, Microsoft's Visual C++ "
+            "Redistributable may be missing.",
         )
     return table
 

@@ -1,4 +1,4 @@
-"""TakeAssembly: takes arrive in pieces, so that none of them holds up Blender's main thread. No bpy."""
+"""TakeAssembly: puts takes together that arrive in pieces, so that none of them blocks Blender's main thread. No bpy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TakeAssembly:
             try:
                 self._clips.append(MotionClip(self._root, self._local, self._fps))
             except KmmError as error:
-                raise _wrong(f"a take that is none: {error.message}") from None
+                raise _wrong(f"an invalid take: {error.message}") from None
             self._received = 0
 
     def clips(self) -> list[MotionClip]:
@@ -73,5 +73,5 @@ def _wrong(what: str) -> KmmError:
     return KmmError(
         "worker_garbage",
         f"The worker sent {what.removesuffix('.')}.",
-        "Generate again; the worker is started anew.",
+        "Generate again; a new worker is started.",
     )

@@ -1,7 +1,7 @@
 """WorkerClient: keeps one worker process warm and feeds it jobs, without threads and without ever blocking. No bpy.
 
-One ``poll()`` after another moves everything on: call it from a timer while ``state`` is neither "stopped" nor "failed",
-or in a loop where timers never fire (``blender -b``, see ``session.wait``).
+All work is done in ``poll()``: call it from a timer while ``state`` is neither "stopped" nor "failed", or in a loop
+where timers never fire (``blender -b``, see ``session.wait``).
 """
 
 from __future__ import annotations
@@ -35,14 +35,12 @@ ClientState = Literal["stopped", "starting", "loading", "ready", "busy", "failed
 _POLL_SECONDS = 0.003
 # The end of a process may be seen this much later than the end of its connection. Seconds.
 _LEAVING_SECONDS = 5.0
-_AGAIN = (
-    "Generate again: the worker is started anew. The log and the report in KMM's Backend panel tell more."
-)
+_AGAIN = "Generate again: a new worker is started. The log and the report in KMM's Backend panel say more."
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """When a silent worker is given up, in seconds of polling.
+    """How long a worker may be silent before it is given up, in seconds of polling.
 
     Attributes:
         hello: from its start to its first message.
@@ -143,7 +141,7 @@ class WorkerClient:
             self._queue.remove(job)
 
     def poll(self) -> None:
-        """Moves everything on. Takes at most a few milliseconds."""
+        """Does all pending work. Takes at most a few milliseconds."""
         now = time.monotonic()
         # Not more than a moment for each poll, so that a laptop's sleep or a busy Blender is not held against the worker.
         passed, self._polled = min(now - self._polled, 1.0), now
@@ -207,7 +205,7 @@ class WorkerClient:
             self._silent = self._idle = 0.0
             _show(job, "loading", "loading the model")
             for other in self._queue:
-                _show(other, "waiting", "waiting for the job before")
+                _show(other, "waiting", "waiting for another job")
         connection.flush()
 
     def _receive(self) -> None:

@@ -25,8 +25,8 @@ _WINDOWS_ENDS = {
     0xC0000005: "crashed (access violation)",
     0xC0000017: "ran out of memory",
     0xC000001D: "used an instruction that this processor does not have",
-    0xC0000135: "did not find a DLL that it needs",
-    0xC000013A: "was ended from outside",
+    0xC0000135: "did not find a DLL it needs",
+    0xC000013A: "was ended by the user or by another program",
     0xC00000FD: "crashed (stack overflow)",
     0xC0000409: "crashed",
 }

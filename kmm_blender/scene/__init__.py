@@ -1,1 +1,1 @@
-"""What stands between a MotionClip and Blender's scene: rigs, retargeting, F-curves, takes."""
+"""Between a MotionClip and Blender's scene: rigs, retargeting, F-curves, takes."""

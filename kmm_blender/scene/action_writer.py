@@ -155,12 +155,12 @@ def write_action_steps(
 
 
 def tweaked(armature: bpy.types.Object) -> bool:
-    """Whether an NLA strip of it is being tweaked, so that Blender shows the strip's Action in place of the own one."""
+    """Whether an NLA strip of it is in tweak mode, when Blender shows the strip's Action instead of the object's own."""
     return bool(armature.animation_data and armature.animation_data.use_tweak_mode)
 
 
 def check_not_tweaked(armature: bpy.types.Object) -> None:
-    """Nothing may read or change an armature's Action then.
+    """Refuses to read or change an armature's Action in NLA tweak mode.
 
     Raises:
         KmmError: ``nla_tweak_mode`` while an NLA strip of the object is being tweaked.
@@ -223,7 +223,7 @@ def fcurves(action: bpy.types.Action, armature: bpy.types.Object) -> list[bpy.ty
 
 
 def keys_digest(action: bpy.types.Action, armature: bpy.types.Object) -> str:
-    """A digest of where all keys are with which ``action`` moves ``armature``: another one once a key was edited."""
+    """A digest of all keys with which ``action`` moves ``armature``; it changes when a key is edited."""
     digest = hashlib.sha256()
     # Sorted: moving channels up and down in an editor changes no key.
     for curve in sorted(fcurves(action, armature), key=lambda curve: (curve.data_path, curve.array_index)):

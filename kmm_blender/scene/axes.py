@@ -1,4 +1,4 @@
-"""The core's axes against Blender's: the only place that knows both. No bpy.
+"""Converts between the core's axes and Blender's: the only place that knows both. No bpy.
 
 Core: Y up, the person faces +Z, +X is the person's left. Blender: Z up, characters face -Y, +X is still the
 person's left. So a core (x, y, z) is a Blender (x, -z, y): a turn of 90 degrees about X.

@@ -1,4 +1,4 @@
-"""Which bone of a rig plays which of our joints, told by names and hierarchy. No bpy.
+"""Finds which bone of a rig corresponds to which of our joints, by names and hierarchy. No bpy.
 
 Limbs are found by name (``kmm_core.motion.bone_names``: Mixamo, Unreal, HumanIK, Rokoko, Biped, CMU, SMPL, Daz, VRM and
 Rigify); pelvis, spine and neck by how the bones hang together, so that their number and names don't matter.
@@ -89,7 +89,7 @@ def find_bone_map(rig: Rig) -> BoneMap:
 
 
 def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
-    """What would keep the motion from showing, a sentence each for the panel; empty where all is well."""
+    """What would keep the motion from showing, one sentence each for the panel; empty if nothing would."""
     result = []
     if rig.shows_rest:
         result.append(
@@ -98,8 +98,8 @@ def problems(rig: Rig, bone_map: BoneMap) -> list[str]:
     held = [name for name in bone_map.driven if rig.constrained[rig.index(name)]]
     if held:
         result.append(
-            f"Constraints or drivers move {_few(held)}, so keys on them may not show. Mute these, or choose the "
-            "armature whose bones are keyed."
+            f"Constraints or drivers move {_few(held)}, so keys on them may not show. Mute these, "
+            "or choose the armature whose bones are keyed."
         )
     lacking = [name for name in JOINT_NAMES if _OPTIONAL.search(name) and name not in bone_map.joints]
     if lacking:
@@ -119,7 +119,7 @@ def settings_to_change(rig: Rig) -> list[tuple[str, str, float]]:
 
 
 def rigify_settings(rig: Rig) -> list[tuple[str, str, float]]:
-    """What a generated Rigify rig needs so that its FK controls rule: (bone, custom property, value); else empty."""
+    """The settings with which FK controls move a generated Rigify rig: (bone, property, value); else empty."""
     if not _is_generated_rigify(rig):
         return []
     return [(bone, prop, _RIGIFY_FK[prop]) for bone, prop in rig.settings if prop in _RIGIFY_FK]
@@ -145,7 +145,7 @@ def _map_bones(rig: Rig, usable: list[int]) -> BoneMap:
     if not over_pelvis:
         raise KmmError(
             "unknown_rig",
-            f"Hips and head of '{rig.name}' do not hang from one bone.",
+            f"The hips and the head of '{rig.name}' have no common parent bone.",
             "Parent the legs and the spine to the pelvis bone.",
         )
     bones["pelvis"] = max(over_pelvis, key=lambda bone: len(rig.way_to_root(bone)))
@@ -204,8 +204,9 @@ def _find_named(rig: Rig, usable: list[int]) -> dict[str, int]:
     except KmmError as error:
         raise KmmError(
             "unknown_rig",
-            f"'{rig.name}' is no person that KMM knows: {error.message}",
-            "Rename its bones as Mixamo, Rigify or Unreal do (LeftUpLeg, thigh.L, thigh_l), or use a KMM Character.",
+            f"'{rig.name}' is not a human rig that KMM recognises: {error.message}",
+            "Rename its bones as Mixamo, Rigify or Unreal do (LeftUpLeg, thigh.L, thigh_l), or use a "
+            "KMM Character.",
         ) from None
     return {ours: order[place] for ours, place in limbs.items()}
 

@@ -43,7 +43,7 @@ class Reduction:
             if not value > 0:
                 raise KmmError(
                     "bad_reduction",
-                    f"Key reduction within {value} {name}; expected a number above 0.",
+                    f"Key reduction was set to {value} {name}; expected a number above 0.",
                     "Switch key reduction off to keep every frame.",
                 )
 

@@ -1,4 +1,4 @@
-"""PoseKeys: what retargeting ends with and the action writer takes. No bpy."""
+"""PoseKeys: the result of retargeting and the input of the action writer. No bpy."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def split(block: Block, frame: int) -> tuple[Block, Block]:
     if not block.start < frame < block.end:
         raise KmmError(
             "bad_split",
-            f"Frame {frame} is not inside of the prompt {block.label} (frames {block.start} to {block.end}).",
+            f"Frame {frame} is not inside the prompt {block.label} (frames {block.start} to {block.end}).",
             "Move the playhead between its first and its last frame.",
         )
     return replace(block, end=frame), replace(block, start=frame)
@@ -224,8 +224,8 @@ def fit(blocks: Sequence[Block], start: int, end: int) -> list[Block]:
         if after.end <= after.start:
             raise KmmError(
                 "bad_frames",
-                f"The prompt {before.label} has {before.num_frames} frames; fitted into the playback range of "
-                f"{end - start} frames none would be left.",
+                f"The prompt {before.label} has {before.num_frames} frames; fitted into the playback "
+                f"range of {end - start} frames, it would have none left.",
                 "Set a longer playback range, or remove prompts.",
             )
     return result
@@ -322,7 +322,7 @@ def from_markers(markers: Iterable[tuple[int, str]], end: int, fps: float) -> li
     if not blocks:
         raise KmmError(
             "no_markers",
-            f"The timeline has {len(frames)} markers and none is named after a motion.",
+            f"The timeline has {len(frames)} markers, but none is named after a motion.",
             'Add markers with M and rename them with F2, such as "a person walks forward".',
         )
     return blocks

@@ -1,4 +1,4 @@
-"""What the panel says, as a plan: the request to the worker, and what to make of its answer.
+"""Turns the panel's settings into a plan: the request to the worker, and how to use its answer.
 
 Where the motion starts from a pose, the request has a lead: that pose, held for a moment before the first frame and
 kept. So the model begins where the character stands, and the first generated frame is that pose exactly.
@@ -174,7 +174,8 @@ def _lead_in(pose: MotionClip, timeline: Timeline) -> tuple[Timeline, _Keep]:
     if timeline.num_frames < 2:
         raise KmmError(
             "bad_frames",
-            "One frame is to be generated, and it would be the pose to start from; expected at least 2 frames.",
+            "The prompts cover one frame, and that one is the pose to start from; expected at least "
+            "2 frames.",
             "Make the prompt longer, or start from the world's origin.",
         )
     lead = math.ceil(LEAD_SECONDS * timeline.fps)
@@ -195,15 +196,16 @@ def _take_to_change(scene: bpy.types.Scene, armature: bpy.types.Object) -> TakeR
     if not found:
         raise KmmError(
             "no_take",
-            f"{armature.name} plays no Action that KMM made, so there is nothing to pin the other prompts to.",
+            f"{armature.name} plays no Action that KMM made, so there is no motion to keep for the "
+            "other prompts.",
             "Generate all prompts first, or show the take to change.",
         )
     record = history.recall(scene, str(found.get("id")))
     if record is None:
         raise KmmError(
             "no_take",
-            f"The motion of {data.action.name} is not in this scene's history any more.",
-            "Generate all prompts again; the history keeps the latest takes.",
+            f"The motion of {data.action.name} is no longer in this scene's history.",
+            "Generate all prompts again; the history keeps only the latest takes.",
         )
     return record
 
@@ -213,7 +215,10 @@ def _hand_edits(armature: bpy.types.Object) -> str:
     action = armature.animation_data.action
     if not takes.edited(action, armature):
         return ""
-    return f"Keys of {action.name} were changed by hand: the new takes have its motion as it was generated, without them."
+    return (
+        f"Keys of {action.name} were changed by hand: the new takes keep the motion as it was generated, "
+        "without those changes."
+    )
 
 
 def _keep_others(
@@ -227,7 +232,8 @@ def _keep_others(
     if record.clip.fps != timeline.fps:
         raise KmmError(
             "other_fps",
-            f"The take was generated at {record.clip.fps:.6g} frames a second; the scene has {timeline.fps:.6g}.",
+            f"The take was generated at {record.clip.fps:.6g} frames a second; the scene has "
+            f"{timeline.fps:.6g}.",
             "Generate all prompts again.",
         )
     frames = np.arange(first_frame, first_frame + timeline.num_frames)
@@ -239,7 +245,7 @@ def _keep_others(
     if not kept[1:].any():
         raise KmmError(
             "nothing_to_keep",
-            f"The take has no frames outside of the prompt {block.label}.",
+            f"The take has no frames outside the prompt {block.label}.",
             "Press Generate: a new seed gives a new motion.",
         )
     clip = MotionClip(record.clip.root_positions[rows], record.clip.local_rotations[rows], timeline.fps)

@@ -110,7 +110,8 @@ def pose_to_clip(
     if abs(size - 1) > _STRETCHED:
         raise KmmError(
             "scaled_pose",
-            f"The legs of '{rig.name}' are {size:.2f} times as long in its pose as at rest: a bone is scaled or stretched.",
+            f"The legs of '{rig.name}' are {size:.2f} times as long in its pose as at rest: a bone is "
+            "scaled or stretched.",
             "Clear the bone's scale (Alt+S) and scale the object instead, or start from the world's origin.",
         )
     back = rotations.multiply(rotations.conjugate(_TO_BLENDER), rotation_of(pose.worlds))
@@ -154,7 +155,8 @@ def check_object_root(rig: Rig) -> None:
     if sides.max() > sides.min() * (1 + UNEVEN_SCALE) or np.linalg.det(turn) < 0:
         raise KmmError(
             "bad_scale",
-            f"What '{rig.name}' hangs from is stretched or mirrored, so its object cannot turn without being bent.",
+            f"The parent of '{rig.name}' is stretched or mirrored, so the object cannot be rotated "
+            "without distorting it.",
             "Set Root Motion to Pelvis Bone, or apply the parent's scale (Ctrl+A).",
         )
 
@@ -211,7 +213,7 @@ def _read_body(rig: Rig, bone_map: BoneMap) -> _Body:
         if np.linalg.norm(bone) < 1e-6 * np.linalg.norm(neck - at["left_ankle"]):
             raise KmmError(
                 "unknown_rig",
-                f"'{rig.name}' has {joints[name]} and the bone that follows at the same place.",
+                f"'{rig.name}' has {joints[name]} and the next bone at the same place.",
                 "Give the bone between them a length in Edit Mode.",
             )
     up = rotations.rotate(axes, np.array([0.0, 1.0, 0.0]))
@@ -271,7 +273,8 @@ def _body_axes(rig: Rig, at: dict[str, Array], neck: Array) -> Array:
     if min(rotations.normalize(part) @ up for part in (neck - hips, hips - ankles)) < _UPRIGHT:
         raise KmmError(
             "unknown_rig",
-            f"The rest pose of '{rig.name}' is not that of a person who stands: its hips are not between neck and feet.",
+            f"The rest pose of '{rig.name}' is not a standing person: its hips are not between its "
+            "neck and its feet.",
             "Pose it in a T-pose, then Pose > Apply > Apply Pose as Rest Pose.",
         )
     left = rotations.normalize(at["left_hip"] - at["right_hip"])
@@ -281,7 +284,8 @@ def _body_axes(rig: Rig, at: dict[str, Array], neck: Array) -> Array:
     if np.linalg.norm(up) == 0 or np.linalg.norm(left) == 0:
         raise KmmError(
             "unknown_rig",
-            f"The rest pose of '{rig.name}' is not that of a person who stands: its left and right are one.",
+            f"The rest pose of '{rig.name}' is not a standing person: its left and right sides are at "
+            "the same place.",
             "Check in Edit Mode that its legs and arms are apart.",
         )
     return rotations.from_matrix(np.stack([left, up, np.cross(left, up)], axis=-1))

@@ -162,7 +162,7 @@ def read_pose(armature: bpy.types.Object, rig: Rig, depsgraph: bpy.types.Depsgra
     if missing:
         raise KmmError(
             "changed_armature",
-            f"'{rig.name}' has no bone '{missing[0]}' any more; it had when the motion was asked for.",
+            f"'{rig.name}' has no bone '{missing[0]}' any more; it had one when the motion was requested.",
             "Undo the change of the armature, or generate again.",
         )
     matrices = np.array([bones[name].matrix for name in rig.bone_names], dtype=float)
@@ -205,8 +205,10 @@ def _check_usable(armature: bpy.types.Object) -> None:
         if linked.is_missing:
             raise KmmError(
                 "missing_library",
-                f"'{name}' is linked from {linked.library.filepath}, which was not found when this file was opened.",
-                "Put that file back, or relocate the library in the Outliner (Blender File), and open this one again.",
+                f"'{name}' is linked from {linked.library.filepath}, which was not found when this "
+                "file was opened.",
+                "Put that file back, or relocate the library in the Outliner (Blender File), and "
+                "open this one again.",
             )
     if armature.type != "ARMATURE":
         raise KmmError(

@@ -1,4 +1,4 @@
-"""An armature as Blender evaluates it, though it be hidden or the playhead elsewhere."""
+"""An armature as Blender evaluates it, even if it is hidden or the playhead is at another frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips become takes: retargeted, written as Actions, remembered, shown. In slices, for a timer."""
+"""Turns clips into takes: retargets them, writes Actions, adds them to the history, shows one. In slices, for a timer."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class TakeMaker:
         if math.isclose(clip.fps, fps, rel_tol=1e-6):
             return clip
         self.note = (
-            f"Generated at {clip.fps:.6g} frames a second, the scene now has {fps:.6g}: the keys are set so that "
-            "the motion is as fast as it was."
+            f"Generated at {clip.fps:.6g} frames a second, the scene now has {fps:.6g}: the keys are spaced "
+            "so that the motion keeps its speed."
         )
         return clip.resample(fps)

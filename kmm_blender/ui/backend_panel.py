@@ -1,6 +1,6 @@
 """The Backend panel: what runs, how it is installed or chosen, and what went wrong.
 
-kmm.install_backend          installs PyTorch beside Blender; asks first, and only with online access. Waits with -b
+kmm.install_backend          installs PyTorch outside Blender; asks first, and only with online access. Waits with -b
 kmm.use_python               tests the Python that the preferences (or KMM_PYTHON) name. Waits with -b
 kmm.cancel_backend           stops either; what was downloaded stays
 kmm.restart_worker           ends the worker, whatever it does
@@ -120,7 +120,7 @@ class _SetupOperator(bpy.types.Operator):
 
 
 class KMM_OT_install_backend(_SetupOperator):
-    """Download PyTorch and install it beside Blender; nothing is installed into Blender's own Python"""
+    """Download PyTorch and install it outside Blender; nothing is installed into Blender's own Python"""
 
     bl_idname = "kmm.install_backend"
     bl_label = "Install"
@@ -152,7 +152,7 @@ class KMM_OT_install_backend(_SetupOperator):
         column.label(text="and unpacks it to 0.9 GB or about 7 GB in")
         column.label(text=str(chosen.backend_path))
         if not chosen.backend_folder:
-            column.label(text="It goes when KMM is uninstalled. Blender's own Python stays as it is.")
+            column.label(text="Uninstalling KMM deletes it. Blender's own Python is not changed.")
         layout.prop(chosen, "torch_build")
 
     def execute(self, _context):
@@ -217,7 +217,7 @@ class KMM_OT_dismiss_backend(bpy.types.Operator):
 
 
 class KMM_OT_restart_worker(bpy.types.Operator):
-    """End the worker at once, whatever it does; the next generation starts a new one"""
+    """End the worker at once, even while it generates; the next generation starts a new one"""
 
     bl_idname = "kmm.restart_worker"
     bl_label = "Restart"
@@ -225,7 +225,7 @@ class KMM_OT_restart_worker(bpy.types.Operator):
     @classmethod
     def poll(cls, context):
         if _worker_state() == "stopped":
-            cls.poll_message_set("The worker does not run; Generate starts it")
+            cls.poll_message_set("The worker is not running; Generate starts it")
             return False
         return True
 
@@ -281,7 +281,7 @@ class KMM_OT_open_log(bpy.types.Operator):
 
 
 class KMM_OT_copy_report(bpy.types.Operator):
-    """Copy versions, what runs, the last error and the ends of the logs, for a bug report"""
+    """Copy versions, the backend's state, the last error and the ends of the logs, for a bug report"""
 
     bl_idname = "kmm.copy_report"
     bl_label = "Copy Report"
@@ -375,7 +375,7 @@ class KMM_PT_backend(bpy.types.Panel):
         if record is not None and record.note:
             draw_message(context, layout, record.note, "INFO")
         if record is None and info is None:
-            draw_message(context, layout, "This Python was not tested yet.", "INFO")
+            draw_message(context, layout, "This Python has not been tested yet.", "INFO")
             layout.operator("kmm.use_python", icon="CHECKMARK")
 
 

@@ -35,7 +35,7 @@ class KMM_OT_add_character(bpy.types.Operator):
 
 
 class KMM_OT_switch_to_fk(bpy.types.Operator):
-    """Let this Rigify rig follow its FK controls, which KMM keys: sets the rig's properties IK_FK, neck_follow and head_follow to 1 and FK_limb_follow to 0. Keys on IK controls stay, but no longer show. Ctrl-Z takes it back"""
+    """Let this Rigify rig follow its FK controls, which KMM keys: sets the rig's properties IK_FK, neck_follow and head_follow to 1 and FK_limb_follow to 0. Keys on IK controls stay, but have no effect. Ctrl-Z undoes it"""
 
     bl_idname = "kmm.switch_to_fk"
     bl_label = "Switch to FK"
@@ -56,9 +56,9 @@ class KMM_OT_switch_to_fk(bpy.types.Operator):
             return {"CANCELLED"}
         forget_rig_report()
         if not changed:
-            self.report({"INFO"}, "There is nothing to switch: no FK control of this rig is overruled")
+            self.report({"INFO"}, "There is nothing to switch: every FK control of this rig already moves it")
             return {"CANCELLED"}
-        self.report({"INFO"}, f"{changed} properties of the rig were set")
+        self.report({"INFO"}, f"{changed} properties of the rig were changed; it follows its FK controls now")
         return {"FINISHED"}
 
 

@@ -26,7 +26,7 @@ class _TakesOperator(ReportingOperator):
     @classmethod
     def poll(cls, context):
         if not takes.waiting(context.scene):
-            cls.poll_message_set("No take waits: generate some, or restore one from the history")
+            cls.poll_message_set("No takes are waiting: generate some, or restore one from the history")
             return False
         if reason := takes.locked(context.scene):
             cls.poll_message_set(reason)
@@ -35,7 +35,7 @@ class _TakesOperator(ReportingOperator):
 
 
 class KMM_OT_generate(ReportingOperator, bpy.types.Operator):
-    """Generate takes for all prompts that are switched on. Blender stays usable meanwhile; nothing changes before it is done"""
+    """Generate takes for all prompts that are switched on. Blender stays usable meanwhile; nothing changes until the takes are finished"""
 
     bl_idname = "kmm.generate"
     bl_label = "Generate"
@@ -50,7 +50,7 @@ class KMM_OT_generate(ReportingOperator, bpy.types.Operator):
 
 
 class KMM_OT_regenerate_block(ReportingOperator, bpy.types.Operator):
-    """Generate the selected prompt anew, with a new seed; all other frames of the take that is shown stay as they were generated"""
+    """Generate the selected prompt again, with a new seed; all other frames of the take that is shown stay as they were generated"""
 
     bl_idname = "kmm.regenerate_block"
     bl_label = "Regenerate Selected"
@@ -101,7 +101,7 @@ class KMM_OT_cancel(bpy.types.Operator):
 
 
 class KMM_OT_new_seed(bpy.types.Operator):
-    """Another seed: the same prompts give another motion"""
+    """Choose another seed, so that the same prompts give another motion"""
 
     bl_idname = "kmm.new_seed"
     bl_label = "New Seed"
@@ -125,7 +125,7 @@ class KMM_OT_show_take(_TakesOperator, bpy.types.Operator):
     @classmethod
     def description(cls, context, properties):
         if properties.index < 0:
-            return "Show the armature as it was before the takes; they go on waiting"
+            return "Show the armature as it was before the takes; the takes keep waiting"
         return cls.__doc__
 
     def run(self, context):
@@ -133,16 +133,16 @@ class KMM_OT_show_take(_TakesOperator, bpy.types.Operator):
 
 
 class KMM_OT_accept_take(_TakesOperator, bpy.types.Operator):
-    """Keep the take that is shown, with what you changed in it, and remove the others; the history remembers them. Your own Actions stay unchanged"""
+    """Keep the take that is shown, with what you changed in it, and remove the others; the history keeps them. Your own Actions stay unchanged"""
 
     bl_idname = "kmm.accept_take"
     bl_label = "Accept"
 
     accept_as: EnumProperty(
         name="As",
-        description="What becomes of the take",
+        description="What Accept makes of the take",
         items=(
-            ("SCENE", "As Chosen", "What the panel says"),
+            ("SCENE", "As Chosen", "As chosen in the panel"),
             ("ACTION", "Action", "Assign the take's Action"),
             ("NLA", "NLA Strip", "Put the take on an NLA track of its own"),
         ),
@@ -166,7 +166,7 @@ class KMM_OT_accept_take(_TakesOperator, bpy.types.Operator):
 
 
 class KMM_OT_reject_takes(_TakesOperator, bpy.types.Operator):
-    """Remove all takes, with keys that you set on them meanwhile, and put the armature back as it was. The history remembers the takes as generated"""
+    """Remove all takes, with any keys that you set on them, and put the armature back as it was. The history keeps the takes as they were generated"""
 
     bl_idname = "kmm.reject_takes"
     bl_label = "Reject"
@@ -187,7 +187,7 @@ class _HistoryOperator(ReportingOperator):
 
 
 class KMM_OT_restore_take(_HistoryOperator, bpy.types.Operator):
-    """Show this earlier take again, exactly as it was generated, on the armature chosen now"""
+    """Show this earlier take again, exactly as it was generated, on the armature that is chosen now"""
 
     bl_idname = "kmm.restore_take"
     bl_label = "Restore"
@@ -207,7 +207,7 @@ class KMM_OT_restore_take(_HistoryOperator, bpy.types.Operator):
 
 
 class KMM_OT_delete_history(_HistoryOperator, bpy.types.Operator):
-    """Forget this earlier take, which makes the file smaller; its Action, where it was accepted, stays"""
+    """Forget this earlier take, which makes the file smaller; if it was accepted, its Action stays"""
 
     bl_idname = "kmm.delete_history"
     bl_label = "Forget Earlier Take"

@@ -18,7 +18,7 @@ _MODELS = {"STARTER": "starter", "STARTER_NC": "starter-nc"}
 
 
 class KMM_AP_preferences(bpy.types.AddonPreferences):
-    """What holds for every file."""
+    """Settings that hold for every file."""
 
     bl_idname = PACKAGE
 
@@ -29,14 +29,15 @@ class KMM_AP_preferences(bpy.types.AddonPreferences):
             (
                 "STARTER",
                 "Starter",
-                "Trained on recordings with permissive licences. The motion it makes is yours, for commercial work too",
+                "Trained on recordings with permissive licences. The motion it makes is yours, for "
+                "commercial work too",
             ),
             (
                 "STARTER_NC",
                 "Starter NC (non-commercial)",
-                "Trained with a CC BY-NC 4.0 data set besides: more kinds of motion, not for commercial work",
+                "Also trained on a CC BY-NC 4.0 data set: more kinds of motion, but not for commercial work",
             ),
-            ("FOLDER", "Folder", "A model of your own or of someone else, as kmm-train exports it"),
+            ("FOLDER", "Folder", "A model exported by kmm-train, your own or someone else's"),
         ),
         default="STARTER",
     )
@@ -56,7 +57,8 @@ class KMM_AP_preferences(bpy.types.AddonPreferences):
     )
     idle_minutes: IntProperty(
         name="Free Memory After",
-        description="Minutes without a generation after which the model is unloaded; 0 keeps it for as long as Blender runs",
+        description="Minutes without a generation after which the model is unloaded; 0 keeps it for "
+        "as long as Blender runs",
         min=0,
         soft_max=120,
         default=10,
@@ -81,12 +83,14 @@ class KMM_AP_preferences(bpy.types.AddonPreferences):
     )
     python_path: StringProperty(
         name="Python",
-        description="A Python that has PyTorch, used as it is instead of the backend that KMM installs. Empty: KMM's own",
+        description="A Python that has PyTorch, to use instead of the backend that KMM installs. "
+        "Empty: use KMM's own",
         subtype="FILE_PATH",
     )
     backend_folder: StringProperty(
         name="Backend Folder",
-        description="Where the backend is installed, up to 8 GB. Empty: in the extension's folder, which goes when KMM is uninstalled",
+        description="Where the backend is installed, up to 8 GB. Empty: in the extension's folder, "
+        "which is deleted when KMM is uninstalled",
         subtype="DIR_PATH",
     )
 

@@ -100,7 +100,7 @@ class _PromptOperator:
 
 
 class KMM_OT_add_prompt(bpy.types.Operator):
-    """Add a prompt of four seconds after the selected one, or after all where there is no room"""
+    """Add a prompt of four seconds after the selected one, or after all prompts if there is no room"""
 
     bl_idname = "kmm.add_prompt"
     bl_label = "Add Prompt"
@@ -153,7 +153,7 @@ class KMM_OT_clear_prompts(_PromptOperator, bpy.types.Operator):
 
 
 class KMM_OT_move_prompt(_PromptOperator, bpy.types.Operator):
-    """Let the selected prompt change places in time with the one before or after it"""
+    """Swap the selected prompt in time with the one before or after it"""
 
     bl_idname = "kmm.move_prompt"
     bl_label = "Move Prompt"
@@ -162,14 +162,14 @@ class KMM_OT_move_prompt(_PromptOperator, bpy.types.Operator):
         name="Direction",
         description="Where the prompt goes",
         items=(
-            ("EARLIER", "Earlier", "Change places with the prompt before"),
-            ("LATER", "Later", "Change places with the prompt after"),
+            ("EARLIER", "Earlier", "Swap places with the prompt before"),
+            ("LATER", "Later", "Swap places with the prompt after"),
         ),
     )
 
     @classmethod
     def description(cls, context, properties):
-        return f"Act the selected prompt {properties.direction.lower()}: it changes places in time with its neighbor"
+        return f"Play the selected prompt {properties.direction.lower()}: it swaps places in time with its neighbor"
 
     def execute(self, context):
         settings = context.scene.kmm
@@ -179,7 +179,7 @@ class KMM_OT_move_prompt(_PromptOperator, bpy.types.Operator):
 
 
 class KMM_OT_duplicate_prompt(_PromptOperator, bpy.types.Operator):
-    """Copy the selected prompt into the first place after it that has room"""
+    """Copy the selected prompt to the first free place after it that is long enough"""
 
     bl_idname = "kmm.duplicate_prompt"
     bl_label = "Duplicate Prompt"
@@ -231,7 +231,7 @@ class KMM_OT_fit_prompts(_PromptOperator, bpy.types.Operator):
 
 
 class KMM_MT_prompts(bpy.types.Menu):
-    """What else can be done with prompts"""
+    """More actions for prompts"""
 
     bl_idname = "KMM_MT_prompts"
     bl_label = "Prompts"

@@ -104,7 +104,7 @@ class KMM_PG_prompt(bpy.types.PropertyGroup):
     )
     enabled: BoolProperty(
         name="Enabled",
-        description="Generate this prompt; switched off, its frames are a gap that is filled smoothly",
+        description="Generate this prompt. If off, its frames are a gap that is filled smoothly",
         default=True,
         update=_redraw,
     )
@@ -116,7 +116,7 @@ class KMM_PG_take(bpy.types.PropertyGroup):
     action: PointerProperty(type=bpy.types.Action, name="Action", description="The take's own Action")
     seed: IntProperty(name="Seed", description="The seed that generated this take")
     place: StringProperty(
-        name="Place", description="Where the object stood that the keys are made for, as JSON"
+        name="Place", description="The object's placement that the keys were made for, as JSON"
     )
 
 
@@ -174,7 +174,7 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     quality: EnumProperty(
         name="Quality",
-        description="How many decoding steps the motion gets",
+        description="How many decoding steps to spend on the motion",
         items=(
             ("DRAFT", "Draft", "Fewest decoding steps, for trying prompts quickly"),
             ("STANDARD", "Standard", "As many decoding steps as the model was tuned for"),
@@ -184,7 +184,8 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     set_guidance: BoolProperty(
         name="Set Guidance",
-        description="Follow the words as closely as said here; otherwise each model does as it was tuned for, and fastest",
+        description="Follow the words as closely as set below. If off, each model uses the value it "
+        "was tuned for, which is also the fastest",
         default=False,
     )
     guidance: FloatProperty(
@@ -219,7 +220,11 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
         description="What carries the character through the scene",
         items=(
             ("BONE", "Pelvis Bone", "The pelvis bone moves; the object stays where it is"),
-            ("OBJECT", "Object", "The armature object moves over the ground; the pelvis bone only sways"),
+            (
+                "OBJECT",
+                "Object",
+                "The armature object moves over the ground; the pelvis bone only moves relative to it",
+            ),
         ),
         default="BONE",
     )
@@ -229,7 +234,8 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_degrees: FloatProperty(
         name="Angle",
-        description="How many degrees a bone may turn away from the generated motion; the stricter of angle and distance counts",
+        description="How many degrees a bone may deviate from the generated motion; the stricter of "
+        "angle and distance counts",
         min=0.01,
         soft_max=10,
         max=45,
@@ -238,7 +244,8 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_millimetres: FloatProperty(
         name="Distance",
-        description="How many millimetres the root, or a limb's end, may be off because of one bone; bones of a limb add up",
+        description="How many millimetres one bone's reduction may move the root or the end of a "
+        "limb; the bones of a limb add up",
         min=0.1,
         soft_max=50,
         max=1000,

@@ -60,7 +60,7 @@ def _read(armature) -> RigReport:
     notes = ()
     if found.unmapped:
         names = ", ".join(found.unmapped[:_MAX_NAMES]) + (", …" if len(found.unmapped) > _MAX_NAMES else "")
-        notes = (f"{len(found.unmapped)} other bones stay as posed: {names}",)
+        notes = (f"{len(found.unmapped)} other bones keep their pose: {names}",)
     return RigReport(
         f"{len(found.driven)} bones follow the motion",
         notes,

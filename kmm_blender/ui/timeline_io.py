@@ -76,14 +76,16 @@ class KMM_OT_import_prompts(ReportingOperator, bpy.types.Operator, ImportHelper)
     )
     filter_glob: StringProperty(default=";".join(f"*{suffix}" for suffix in SUFFIXES), options={"HIDDEN"})
     use_scene_start: BoolProperty(
-        name="At the Scene's Start", description="The file begins at the first frame that plays", default=True
+        name="At the Scene's Start",
+        description="The file's time begins at the first frame of the playback range",
+        default=True,
     )
     first_frame: IntProperty(
-        name="First Frame", description="The scene frame where the file begins", default=1
+        name="First Frame", description="The scene frame at which the file's time begins", default=1
     )
     replace: BoolProperty(
         name="Replace",
-        description="Remove the prompts that are there; otherwise the new ones are added",
+        description="Remove the existing prompts first. If off, the new ones are added to them",
         default=True,
     )
 
@@ -104,7 +106,7 @@ class KMM_OT_import_prompts(ReportingOperator, bpy.types.Operator, ImportHelper)
     def run(self, context):
         first = playback_range(context.scene)[0] if self.use_scene_start else self.first_frame
         number = import_prompts(context.scene, self.filepath, first, self.replace)
-        self.report({"INFO"}, f"{number} prompts read from {Path(self.filepath).name}")
+        self.report({"INFO"}, f"{number} prompts imported from {Path(self.filepath).name}")
 
 
 class KMM_OT_export_prompts(ReportingOperator, bpy.types.Operator, ExportHelper):
@@ -121,7 +123,7 @@ class KMM_OT_export_prompts(ReportingOperator, bpy.types.Operator, ExportHelper)
             ("JSON", "JSON", "Frames and frame rate; exact"),
             ("SRT", "SRT", "Subtitles, as video editors read and write them; times in milliseconds"),
             ("CSV", "CSV", "A table for spreadsheets, with frames and frame rate; exact"),
-            ("TXT", "Plain Text", "One prompt a line with its length in seconds"),
+            ("TXT", "Plain Text", "One prompt per line with its length in seconds"),
         ),
     )
 
@@ -139,11 +141,11 @@ class KMM_OT_export_prompts(ReportingOperator, bpy.types.Operator, ExportHelper)
 
     def run(self, context):
         timeline = export_prompts(context.scene, self.filepath, playback_range(context.scene)[0])
-        self.report({"INFO"}, f"{len(timeline.prompts)} prompts written to {Path(self.filepath).name}")
+        self.report({"INFO"}, f"{len(timeline.prompts)} prompts exported to {Path(self.filepath).name}")
 
 
 class KMM_OT_prompts_from_markers(ReportingOperator, bpy.types.Operator):
-    """Make a prompt of each named timeline marker, until the next marker. A marker named "end" leaves a gap"""
+    """Make a prompt from each named timeline marker; it lasts until the next marker. A marker named "end" leaves a gap"""
 
     bl_idname = "kmm.prompts_from_markers"
     bl_label = "Prompts from Markers"
@@ -151,7 +153,7 @@ class KMM_OT_prompts_from_markers(ReportingOperator, bpy.types.Operator):
 
     replace: BoolProperty(
         name="Replace",
-        description="Remove the prompts that are there; otherwise the new ones are added",
+        description="Remove the existing prompts first. If off, the new ones are added to them",
         default=True,
     )
 
@@ -168,11 +170,11 @@ class KMM_OT_prompts_from_markers(ReportingOperator, bpy.types.Operator):
         markers = [(marker.frame, marker.name) for marker in scene.timeline_markers if marker.camera is None]
         blocks = prompt_blocks.from_markers(markers, playback_range(scene)[1], true_fps(scene))
         _add(scene.kmm, blocks, self.replace)
-        self.report({"INFO"}, f"{len(blocks)} prompts made of {len(markers)} markers")
+        self.report({"INFO"}, f"{len(blocks)} prompts made from {len(markers)} markers")
 
 
 class KMM_OT_prompts_to_markers(ReportingOperator, bpy.types.Operator):
-    """Add a timeline marker for each prompt that is switched on; markers that are there stay"""
+    """Add a timeline marker for each prompt that is switched on; existing markers stay"""
 
     bl_idname = "kmm.prompts_to_markers"
     bl_label = "Markers from Prompts"

@@ -22,9 +22,9 @@ class AlignerSettings:
 
     Attributes:
         level: ``none``, ``sentence`` (whole rows), or ``segment`` (whole rows and each prompt; v2).
-        weight: lambda of Eq 14 is 0.5; how much this loss counts beside the token loss.
+        weight: how much this loss counts beside the token loss; lambda in Eq 14, there 0.5.
         width: A.
-        start_temperature: of the softmax; learned.
+        start_temperature: the softmax temperature to start from; it is learned.
 
     Raises:
         KmmError: ``bad_settings`` out of range.
@@ -40,7 +40,7 @@ class AlignerSettings:
 
 
 class TextMotionAligner(nn.Module):
-    """Brings each prompt's embedding close to that of its restored motion, and away from the others'.
+    """Brings each prompt's embedding close to that of its restored motion, and away from those of other motions.
 
     The motion side reads restored latents (masked tokens by their expected code vectors), not the generator's
     hidden states: those have seen the text token, so matching them with the text would prove nothing (ours).
@@ -65,7 +65,7 @@ class TextMotionAligner(nn.Module):
         return functional.normalize(self.text(text), dim=-1)
 
     def embed_motion(self, latents: Tensor, owner: Tensor, count: int) -> Tensor:
-        """Restored latents to one unit vector a group.
+        """Turns restored latents into one unit vector per group.
 
         Args:
             latents: [R, T, C].
@@ -77,7 +77,7 @@ class TextMotionAligner(nn.Module):
         """
         owned = (owner < count)[:, None]
         x = latents.mT
-        for layer in self.motion:  # each reads zeros in padding, as at a row's end
+        for layer in self.motion:  # each convolution reads zeros in padding, as beyond the end of a row
             x = layer(x * owned)
         x = x.mT
         flat, index = x.reshape(-1, x.shape[-1]).float(), owner.reshape(-1)
@@ -94,7 +94,8 @@ class TextMotionAligner(nn.Module):
         Args:
             text: [S, A].
             motion: [S, A].
-            meaning: texts say the same where any of their N numbers is equal, [S, N]; such pairs are not counted as errors.
+            meaning: N numbers for each text, [S, N]. Two texts that share any of them mean the same, and such pairs
+                don't count as errors.
         """
         similarity = (text @ motion.T).float() * torch.exp(-self.log_temperature).clamp(max=100)
         same = (meaning[:, None] == meaning[None]).any(-1)

@@ -1,1 +1,1 @@
-"""Evaluation: geometric checks that need no network."""
+"""Evaluation: the evaluator network, its metrics, and geometric checks that need no network."""

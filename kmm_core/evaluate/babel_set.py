@@ -50,8 +50,8 @@ def babel_set(
         folder: see ``formats.babel``.
         split: "val" or "train".
         tagger: turns a caption into tagged words, for the released evaluator; see ``spacy_tagger``.
-        sequence_labels: whether recordings with labels of the whole alone count as well, each as one clip of all its
-            labels. The published protocol leaves them out.
+        sequence_labels: whether to include recordings that only have labels of the whole recording, each as one clip
+            with all its labels. The published protocol leaves them out.
 
     Raises:
         KmmError: ``bad_babel``; ``no_clips`` where none can be used. Recordings whose AMASS file is missing or broken

@@ -1,6 +1,6 @@
-"""Does the model copy? How far its samples are from the nearest training clip, beside how far new recordings are.
+"""Does the model copy? Compares how far its samples are from the nearest training clip with how far new recordings are.
 
-Twice: in the evaluator's space, and in joint positions, where a copy is a copy whatever a network thinks of it.
+Measured twice: in the evaluator's space, and in joint positions, which depend on no network.
 Ours. Shapes: N clips, M training clips, C embedding width, F frames, J joints, R rows of a window.
 """
 
@@ -131,7 +131,8 @@ def nearest_window(
     if not middles or not usable:
         raise KmmError(
             "too_few_clips",
-            f"Copying is looked for in clips of at least {WINDOW_SECONDS:g} s; there are {len(middles)} samples "
+            f"The search for copies needs clips of at least {WINDOW_SECONDS:g} s; there are "
+            f"{len(middles)} samples "
             f"and {len(usable)} training clips of that length.",
             "Evaluate on longer clips.",
         )

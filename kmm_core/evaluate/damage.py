@@ -1,8 +1,8 @@
-"""Recordings, spoiled in known ways: what the evaluator makes of them shows what its figures notice.
+"""Recordings damaged in known ways: how the evaluator scores them shows what its figures can detect.
 
-FID has no unit. Beside that of the model stands that of recordings that tremble, hardly move, drag or slide: a model whose FID is
-above is worse than that, for this evaluator, and damage with a small FID is damage that it does not see.
-Shapes: F frames, J joints.
+FID has no unit. So the model's FID is shown beside that of recordings that tremble, hardly move, drag or slide. A model
+with a higher FID is worse than such damage, for this evaluator; and damage with a small FID is damage that it does not
+detect. Shapes: F frames, J joints.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ ORDERS = 10  # of the pools of R-precision
 
 @dataclass(frozen=True)
 class Asked:
-    """Prompts: what is asked for, what the evaluator reads, what it means, and the recordings, each of ``frames``."""
+    """Prompts: the text for the model, the text for the evaluator, their meanings, and the recordings of ``frames`` each."""
 
     texts: tuple[str, ...]
     tagged: tuple[str, ...]
@@ -70,7 +70,7 @@ class DecayPlan:
         count: sub-sequences in each bin; every bin's number of places must divide it.
         repetitions: each with other prompts and seeds.
         bins: see ``BINS``.
-        seed: of every draw.
+        seed: of all random draws.
     """
 
     count: int = 192

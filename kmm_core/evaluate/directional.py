@@ -58,7 +58,7 @@ def directions(caption: str) -> frozenset[Direction]:
 
 
 def directional_captions(clip: EvaluationClip) -> tuple[int, ...]:
-    """Numbers of the clip's captions that name a side or a turn."""
+    """Indices of the clip's captions that name a side or a turn."""
     return tuple(number for number, caption in enumerate(clip.captions) if directions(caption))
 
 

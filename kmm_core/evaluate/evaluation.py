@@ -52,15 +52,15 @@ class EvaluationPlan:
     """How much is measured.
 
     Attributes:
-        repetitions: each generates everything anew (the published protocol has 20, and 10 for sequences).
-        clips: at most so many held-out clips, drawn at random; all where None.
-        directional: at most so many clips whose captions name a side or a turn.
-        compositions: at most so many sequences of 32 prompts in each repetition.
-        samples: of each prompt, for MultiModality (published: 30).
-        prompts: that many samples are made of (published: 100).
-        copies: at most so many samples, and recordings, that copies are looked for among.
-        geometry: at most so many clips of each row are looked at by geometry.
-        seed: of every draw.
+        repetitions: how often everything is generated and measured (published: 20, and 10 for sequences).
+        clips: largest number of held-out clips, drawn at random; None takes all.
+        directional: largest number of clips whose captions name a side or a turn.
+        compositions: largest number of sequences of 32 prompts in each repetition.
+        samples: number of samples of each prompt, for MultiModality (published: 30).
+        prompts: number of prompts sampled for MultiModality (published: 100).
+        copies: largest number of samples, and of recordings, in the search for copies.
+        geometry: largest number of clips of each row that geometry judges.
+        seed: of all random draws.
     """
 
     repetitions: int = 3
@@ -105,8 +105,10 @@ class Evaluation:
         data: what it was measured on: kind, clips, frames a second, clips left out.
         plan: how much was measured.
         text: row -> figure -> interval, on single clips.
-        sampling_fid: what the number of clips alone costs motion that is made anew, see ``metrics.fid_of_sampling``.
-        damaged: as ``text`` for the held-out clips, spoiled: see ``damage``; empty for features that don't hold the whole motion.
+        sampling_fid: FID that newly generated motion gets from the number of clips alone, see
+            ``metrics.fid_of_sampling``.
+        damaged: as ``text``, for damaged held-out clips, see ``damage``; empty for features that don't hold the whole
+            motion.
         directional: the same on captions that name a side or a turn; empty where there are too few.
         subsequences: the same on parts of sequences.
         transitions: the same on windows around the boundaries.
@@ -114,7 +116,7 @@ class Evaluation:
         geometry: row -> figure -> number.
         actions: action -> row -> mean distance of text and motion.
         nearest: space -> distances to the nearest training clip.
-        seconds: by stage; what the baselines took stands under BASELINES.
+        seconds: by stage; the baselines' time is under BASELINES.
         notes: what could not be measured, and why.
     """
 
@@ -202,7 +204,7 @@ class Measurement:
 
     @property
     def train_embeddings(self) -> Array:
-        """Of the training clips, [M, C]."""
+        """Embeddings of the training clips, [M, C]."""
         if self._train_embeddings is None:
             self._train_embeddings = self.evaluator.embed_motions([clip.features for clip in self.data.train])
         return self._train_embeddings
@@ -283,7 +285,7 @@ class Measurement:
         ]
 
     def repeated(self, motion: Array, number: int) -> dict[str, Interval]:
-        """Scores of motion that is always the same; only pools and pairs are drawn anew."""
+        """Scores of motion that is the same in every repetition; only pools and pairs are drawn again."""
         return scores.intervals(
             [
                 self.prompted.scored(motion, self.rng(number, repetition))

@@ -1,6 +1,6 @@
-"""Writes down an ``Evaluation``: the figures to reach, a Markdown page with plots, and JSON.
+"""Writes an ``Evaluation`` to files: the targets, a Markdown page with plots, and JSON.
 
-``results_page`` appends the page to docs/results.md. Nothing in it is typed; no caption of the data is in it.
+``results_page`` appends the page to docs/results.md. No number in it is typed by hand; no caption of the data is in it.
 """
 
 from __future__ import annotations

@@ -118,8 +118,8 @@ class EvaluationSet:
         if not clips:
             raise KmmError(
                 "no_clips",
-                f"The {self.kind} data hold no training clip that can be used: copies are looked for among them, and "
-                "they are what real motion's FID is measured against.",
+                f"The {self.kind} data hold no usable training clip; the search for copies and the "
+                "FID of real motion need some.",
                 "Give the training split too.",
             )
         return clips

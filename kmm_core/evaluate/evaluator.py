@@ -1,7 +1,7 @@
 """The evaluator: one encoder for text and one for motion, trained to meet in one Euclidean space, then frozen.
 
 Shape, parameter names and sizes of the published text-motion matching network (Guo et al. 2022, Generating Diverse and
-Natural 3D Human Motions from Text, section 6), so that its released weights load. Written anew.
+Natural 3D Human Motions from Text, section 6), so that its released weights load. The code is our own.
 Shapes: B clips, F frames, D features, L words of a text, W word width, P word classes, C embedding width.
 """
 

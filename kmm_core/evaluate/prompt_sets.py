@@ -72,7 +72,7 @@ def _lines(block: str) -> list[str]:
 
 
 def side_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
-    """The 200 prompts that name a side, left and right by turns."""
+    """The 200 prompts that name a side, alternately left and right."""
     families = (
         (words.RAISE_HAND, "raises hand", 3.0, EVERY_BUNDLE),
         # The permissive recordings hold hardly any waving.
@@ -98,7 +98,7 @@ def action_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
 
 
 def arm_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
-    """Sentences that say how high the named arm goes, or that it punches; left and right by turns."""
+    """Sentences that say how high the named arm goes, or that it punches; alternately left and right."""
     return tuple(
         PromptSpec(line.format(side=side), judge, 3.0, side)
         for judge, block in words.ARMS.items()
@@ -108,7 +108,7 @@ def arm_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
 
 
 def together_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
-    """Sentences with two actions, one after the other: the same text with the judge of each; left and right by turns."""
+    """Sentences with two actions, one after the other: the same text with the judge of each; alternately left and right."""
     return _pairs(words.TOGETHER, 6.0)
 
 

@@ -110,7 +110,8 @@ def _weights(path: Path) -> dict[str, Tensor]:
     ) as error:
         raise KmmError(
             "bad_evaluator",
-            f"{path} is not a checkpoint with {', '.join(PARTS)} ({type(error).__name__}: {str(error)[:200]}).",
+            f"{path} is not a checkpoint with {', '.join(PARTS)} ({type(error).__name__}: "
+            f"{str(error)[:200]}).",
             "Download it again.",
         ) from error
 
@@ -146,6 +147,6 @@ def _statistics(path: Path, count: int) -> Tensor:
         )
     if path.name == "std.npy" and not (values > 0).all():
         raise KmmError(
-            "bad_evaluator", f"{path} holds deviations that are not above 0.", "Name another folder."
+            "bad_evaluator", f"{path} holds standard deviations that are not above 0.", "Name another folder."
         )
     return torch.from_numpy(values.astype(np.float32))

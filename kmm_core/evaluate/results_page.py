@@ -142,7 +142,9 @@ def _as_section(page: Path, folder: Path) -> str:
 
 
 def link_from(folder: Path, file: Path) -> str:
-    """How a page in ``folder`` names a file: relative, or the whole address where it stands on another drive of Windows."""
+    """How a page in ``folder`` refers to a file: by a relative path, or an absolute one if it is on another Windows
+    drive.
+    """
     try:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:

@@ -73,14 +73,14 @@ def compositions(
     prompts: int = COMPOSITION,
     spans: Spans = Spans(),
 ) -> list[Composition]:
-    """Held-out clips in a random order, ``prompts`` a composition; no clip stands in two of them.
+    """Held-out clips in a random order, ``prompts`` per composition; no clip is in two of them.
 
     Args:
         clips: held-out ones.
         fps: of their features.
-        count: at most so many compositions.
+        count: largest number of compositions.
         rng: draws the clips and the caption of each.
-        prompts: of each composition; less where there are not so many clips.
+        prompts: number per composition; fewer if there are not enough clips.
         spans: how long clips must be, and are asked for at most.
 
     Raises:

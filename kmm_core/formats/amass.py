@@ -106,7 +106,7 @@ def read_amass(path: str | Path, body_models: str | Path | None = None) -> Motio
 
 
 def read_smpl_motion(path: str | Path) -> SmplMotion:
-    """The parameters of an AMASS file as they stand in it, for whoever computes with SMPL's own rotations.
+    """The parameters of an AMASS file unchanged, for code that works with SMPL's own rotations.
 
     Args:
         path: as ``read_amass``.
@@ -181,7 +181,7 @@ def read_rest_body(folder: str | Path, model: str, gender: str, betas: Array) ->
             f"The body model {file.name} needs the Python package {error.name or 'smplx'}, which is missing.",
             "Run: pip install smplx torch; or leave the body model out to read with mean proportions.",
         ) from None
-    # Read here and handed over: smplx itself would unpickle, and wants hand data that AMASS's files lack.
+    # Read here and handed over: smplx itself would unpickle the file, and needs hand data that AMASS's files lack.
     needed = ("v_template", "shapedirs", "J_regressor", "posedirs", "kintree_table", "weights", "f")
     arrays = read_arrays(file, "bad_body_model", needed)
     missing = [key for key in needed if key not in arrays]
@@ -220,7 +220,7 @@ def _find_model(folder: Path, model: str, gender: str) -> Path:
 
 
 def _read(path: Path) -> tuple[str, SmplMotion, dict[str, np.ndarray]]:
-    """The model's name, its parameters, and everything that was read."""
+    """Returns the model's name, its parameters, and all arrays of the file."""
     arrays = read_arrays(path, "bad_amass", _KEYS)
     for key in ("poses", "root_orient", "pose_body", "trans", "betas"):
         if key in arrays and arrays[key].dtype.kind not in "fiu":

@@ -1,4 +1,4 @@
-"""Arrays from strangers' ``.npy`` and ``.npz`` files: sizes capped, no pickle run. Light zone: no torch."""
+"""Reads untrusted ``.npy`` and ``.npz`` files: sizes are capped, pickles are refused. Light zone: no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import KmmError
 
-# An hour of AMASS at 120 fps is 600 MB; more is no motion file, or one made to fill the memory.
+# An hour of AMASS at 120 fps is 600 MB; a larger file is no motion file, or is made to fill the memory.
 MAX_BYTES = 1_000_000_000
 _BROKEN = (
     OSError,
@@ -42,7 +42,7 @@ def read_array(path: str | Path, code: str) -> np.ndarray:
     path = Path(path)
     _check_file(path, code)
     try:
-        # The header is read first, so that a false shape cannot ask for more memory than the file has.
+        # The header is read first, so that a false shape cannot claim more memory than the file has data.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             array.close()
@@ -100,7 +100,7 @@ def _unreadable(path: Path, code: str, error: Exception) -> KmmError:
             "it holds Python objects (a pickle), which could run code and are never loaded",
             "Save plain number arrays with numpy.save or numpy.savez.",
         )
-    return _bad(path, code, "it is broken, cut short or no NumPy file", "Get it again.")
+    return _bad(path, code, "it is broken, cut short or not a NumPy file", "Get it again.")
 
 
 def _bad(path: Path, code: str, reason: str, hint: str) -> KmmError:

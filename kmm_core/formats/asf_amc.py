@@ -35,7 +35,7 @@ def read_asf_amc(amc: str | os.PathLike, asf: str | os.PathLike) -> SourceMotion
     return _assemble(Path(amc), skeleton, values)
 
 
-def _fail(code: str, path: Path, what: str, hint: str = "Fetch the file again, or leave it out."):
+def _fail(code: str, path: Path, what: str, hint: str = "Download the file again, or leave it out."):
     return KmmError(code, f"{path.name}: {what}", hint)
 
 
@@ -140,7 +140,7 @@ def _parents_first(path: Path, names: list[str], parents: dict[str, str]) -> lis
     while waiting:
         ready = [name for name in waiting if parents[name] in ordered]
         if not ready:
-            raise _fail("bad_asf", path, f"bone {waiting[0]!r} does not hang from the root.")
+            raise _fail("bad_asf", path, f"bone {waiting[0]!r} is not connected to the root.")
         ordered += ready
         waiting = [name for name in waiting if name not in ready]
     return ordered
@@ -161,7 +161,9 @@ def _parse_amc(path: Path, dof: dict[str, list[str]]) -> dict:
             rows, frames = {name: [] for name in rows}, 0
         elif frames and not key.startswith((":", ">>>>>")):
             raise _fail(
-                "bad_amc", path, f"frame {frames} has the line {line[:40]!r}, which is no bone of the ASF."
+                "bad_amc",
+                path,
+                f"frame {frames} has the line {line[:40]!r}, which names no bone of the ASF file.",
             )
     if not frames:
         raise _fail("bad_amc", path, "has no frames; expected an Acclaim motion file.")

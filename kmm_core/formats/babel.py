@@ -1,4 +1,4 @@
-"""BABEL's labels and the AMASS files that they are about (Punnakkal et al. 2021). Light zone: no torch.
+"""BABEL's labels and the AMASS files that they describe (Punnakkal et al. 2021). Light zone: no torch.
 
 FOLDER/babel-teach/train.json, val.json     the labels; as TEACH lays them out. FOLDER/train.json and so on will do as well
 FOLDER/amass/KIT/KIT/3/kick_poses.npz       AMASS's SMPL-H files; a label file names each as "feat_p"
@@ -47,10 +47,10 @@ class BabelRecording:
 
     Attributes:
         id: BABEL's number.
-        motion: the AMASS file; None where it is not there.
+        motion: the AMASS file; None if it was not found.
         named: that file as BABEL names it.
         labels: actions, by their start.
-        whole: whether they are about the whole recording, because nobody said when what is done.
+        whole: whether they describe the whole recording, because the annotators gave no times.
     """
 
     id: str
@@ -61,7 +61,7 @@ class BabelRecording:
 
 
 def label_file(folder: Path, split: str) -> Path | None:
-    """Where the labels of a split lie in ``folder``; None where they don't."""
+    """The label file of a split in ``folder``; None if there is none."""
     places = [folder / below / f"{split}.json" for below in ("babel-teach", "")]
     return next((place for place in places if place.is_file()), None)
 
@@ -98,9 +98,9 @@ def read_babel(folder: str | Path, split: str, amass: str | Path | None = None) 
     try:
         rows = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise KmmError("bad_babel", f"{file} is no readable JSON ({error}).", "Fetch it again.") from None
+        raise KmmError("bad_babel", f"{file} is not readable JSON ({error}).", "Download it again.") from None
     if not isinstance(rows, dict) or not rows:
-        raise KmmError("bad_babel", f"{file} is no table of recordings.", _SOURCE)
+        raise KmmError("bad_babel", f"{file} is not a table of recordings.", _SOURCE)
     roots = [folder] if amass is None else [folder, Path(amass)]
     recordings = []
     for key, row in rows.items():
@@ -110,7 +110,7 @@ def read_babel(folder: str | Path, split: str, amass: str | Path | None = None) 
             raise KmmError(
                 "bad_babel",
                 f"{file}: recording {key} can't be read ({type(error).__name__}: {error}).",
-                "Fetch it again.",
+                "Download it again.",
             ) from None
     return [recording for recording in recordings if recording.labels]
 

@@ -114,7 +114,7 @@ def _parse_hierarchy(path: Path, header: str):
             pending = None
         elif key == "}":
             if not stack:
-                raise _fail(path, "has a '}' too many in its HIERARCHY.")
+                raise _fail(path, "has one '}' too many in its HIERARCHY.")
             stack.pop()
         elif key == "OFFSET" and stack:
             try:
@@ -136,7 +136,7 @@ def _parse_hierarchy(path: Path, header: str):
             if not count.isdigit() or int(count) != len(kinds) or not set(kinds) <= _CHANNELS:
                 raise _fail(
                     path,
-                    f"has the line 'CHANNELS {rest[:60]}'; expected a count and as many channels.",
+                    f"has the line 'CHANNELS {rest[:60]}'; expected a count and that many channels.",
                 )
             channels[stack[-1]] = kinds
         else:
@@ -170,13 +170,13 @@ def _parse_motion(path: Path, motion: str, num_channels: int) -> tuple[Array, fl
     frames = int(found["Frames:"])
     if num_channels == 0:
         raise _fail(path, "has no CHANNELS, so it holds no motion.")
-    # Some files hold many frames a line; but a line that is a little longer would shift all that follows.
+    # Some files hold many frames per line; but a line that is a little too long would shift all that follows.
     width = len(numbers.lstrip().partition("\n")[0].split())
     if width > num_channels and width % num_channels:
         raise _fail(path, f"has {width} numbers in its first frame; its CHANNELS name {num_channels}.")
     try:
         with warnings.catch_warnings():
-            # At a word that is no number, NumPy stops: older ones warn, newer ones raise.
+            # NumPy stops at a word that is not a number: older versions warn, newer ones raise.
             warnings.simplefilter("error")
             values = np.fromstring(numbers, sep=" ")
     except (ValueError, DeprecationWarning) as error:
@@ -256,7 +256,7 @@ def write_bvh(path: str | os.PathLike, clip: MotionClip, *, unit: str = "m") -> 
     lines = ["HIERARCHY"]
     order: list[int] = []
     _write_joint(lines, order, 0, scale)
-    # Unwrapped, so that curves drawn through the frames do not jump by a full turn.
+    # Unwrapped, so that curves through the frames do not jump by a full turn.
     angles = np.rad2deg(np.unwrap(rotations.to_euler(clip.local_rotations[:, order], "ZXY"), axis=0))
     values = np.concatenate([clip.root_positions * scale, angles.reshape(clip.num_frames, -1)], axis=1)
     lines += ["MOTION", f"Frames: {clip.num_frames}", f"Frame Time: {1 / clip.fps:.8f}"]
@@ -274,8 +274,8 @@ def _write_joint(lines: list[str], order: list[int], joint: int, scale: float, d
     # The root stands at zero, so readers that add OFFSET to its position agree with those that do not.
     offset = REST_OFFSETS[joint] * scale
     if name == "neck":
-        # Blender joins a bone to its parent's tail where it takes the two for the same place, and it compares
-        # points of different frames, which agree here by chance: a micrometre keeps them apart.
+        # Blender connects a bone to its parent's tail if both seem to be at the same place. It compares points in
+        # different coordinate frames, which would agree here by chance: a micrometre keeps them apart.
         offset = offset + np.array([0.0, 1e-6, 0.0]) * scale
     position = "6 Xposition Yposition Zposition" if depth == 0 else "3"
     lines += [

@@ -130,7 +130,7 @@ class HumanML3DFolder:
         try:
             return file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise _bad(file, f"it is no readable UTF-8 text ({error})") from None
+            raise _bad(file, f"it is not readable UTF-8 text ({error})") from None
 
     def _require(self, file: Path) -> None:
         if not file.is_file():

@@ -18,7 +18,7 @@ from .array_file import read_array, read_arrays
 POSITION_KEYS = ("joint_positions", "positions", "joints", "motion", "joints3d", "arr_0")
 # SMPL's 24 joints, SMPL-H's 52 and SMPL-X's 55 begin with our 22.
 _JOINT_COUNTS = (22, 24, 52, 55)
-# No person is taller or smaller, lying or standing, in metres; a file in millimetres or inches is.
+# Range of a person's largest extent, lying or standing, in metres; a file in millimetres or inches is outside it.
 _SIZES_M = (0.3, 4.0)
 _LAYOUTS = "[F, 22, 3] or [F, 66] (or SMPL's 24, SMPL-H's 52, SMPL-X's 55 joints)"
 
@@ -58,7 +58,9 @@ def read_joints(path: str | Path) -> Array:
         )
     size = float(np.median(np.ptp(positions, axis=1).max(axis=1)))
     if not _SIZES_M[0] <= size <= _SIZES_M[1]:
-        raise _bad(path, f"the person measures {size:.3g}; expected metres", "Scale the positions to metres.")
+        raise _bad(
+            path, f"the person is {size:.3g} units tall; expected metres", "Scale the positions to metres."
+        )
     return positions
 
 

@@ -1,8 +1,8 @@
 """Masked Transformer block: the baseline generator's, after MMM (Pinyoanuntapong et al., "MMM", arXiv 2312.03596, 3.2).
 
-Every place attends to every other, padding to nothing. Ours: rotary positions (Su et al., "RoFormer", Section 3.2.2)
-instead of learned ones, so that timelines may be longer than any row in training; norms come first, as in the trunks
-that it is compared with. Shapes: B batch, L places, M d_model, H heads, P head width.
+Every place attends to every other one; padding is left out. Ours: rotary positions (Su et al., "RoFormer", Section
+3.2.2) instead of learned ones, so that timelines may be longer than any row in training; norms come first, as in the
+trunks that it is compared with. Shapes: B batch, L places, M d_model, H heads, P head width.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST = 10_000.0
 
 
 class TransformerBlock(nn.Module):
-    """[B, L, M] -> [B, L, M]: attention, then two linear layers, each beside a way straight through.
+    """[B, L, M] -> [B, L, M]: attention, then two linear layers, each with a residual connection.
 
     Args:
         d_model: M.

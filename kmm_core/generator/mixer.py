@@ -1,6 +1,6 @@
-"""Bidirectional Mamba-2 mixer: one selective scan each way, the big projections shared (Vision Mamba's layout).
+"""Bidirectional Mamba-2 mixer: one selective scan each way, with shared projections (Vision Mamba's layout).
 
-Ours: the short convolution is centred and shared by both ways too, which halves the work outside of the matrix
+Ours: the short convolution is centred and shared by both directions too, which halves the work outside the matrix
 products. Shapes: B batch, L places, M d_model, I inner width, H heads, P head width (I / H), N state size.
 """
 

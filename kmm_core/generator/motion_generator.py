@@ -1,6 +1,6 @@
 """The masked motion generator: 4 bidirectional Mamba blocks over motion and text tokens (KMM section 3.3).
 
-The blocks may be others, to compare with: see ``settings``.
+Other kinds of block can take their place, for comparison: see ``settings``.
 
 Shapes: B batch, L places, T motion tokens, S prompts, K codebooks, V codes, C code width, E text width, M d_model.
 """
@@ -35,7 +35,7 @@ class MotionGenerator(nn.Module):
         self.settings = settings
         _, codebook_size, code_width = codes.shape
         width = settings.d_model
-        # The tokenizer owns the codes: bundles store them once, there.
+        # The codes belong to the tokenizer, so bundles store them once, with the tokenizer.
         self.register_buffer("codes", codes.clone(), persistent=False)
         self.code_projection = nn.Linear(code_width, width)
         self.text_projection = nn.Linear(text_width, width)

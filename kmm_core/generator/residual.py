@@ -20,8 +20,8 @@ from .trunk import make_trunk
 class ResidualPredictor(nn.Module):
     """Predicts codebook ``level`` of every token from all tokens' codebooks before it, and the prompts.
 
-    A token's residual is hardly known from its own base code, but from how the motion goes on: the same few blocks
-    read the sum of the codes so far, once a level.
+    A token's own base code says little about its residual; the motion around it says more. So a few blocks, the same
+    for every level, read the sum of the codes so far.
 
     Args:
         codes: the tokenizer's code vectors, [K, V, C].
@@ -42,7 +42,7 @@ class ResidualPredictor(nn.Module):
         self.level_embedding = nn.Parameter(torch.randn(levels - 1, width) * 0.02)
         self.blocks = make_trunk(replace(settings, layers=settings.residual_layers))
         self.norm = RMSNorm(width)
-        # A head for each level. Logits by likeness with the code vectors learned much more slowly (decisions/0002).
+        # One head per level: logits from the similarity to the code vectors learned much more slowly (decisions/0002).
         self.heads = nn.Parameter(torch.randn(levels - 1, width, codebook_size) * 0.5 * width**-0.5)
         self.biases = nn.Parameter(torch.zeros(levels - 1, codebook_size))
 
@@ -65,7 +65,7 @@ class ResidualPredictor(nn.Module):
             total = total + self.codes[level][tokens[..., level]] * known
         vectors = self.base_projection(base) + self.sum_projection(total)
         prompts = places.of_prompts(self.text_projection(text))
-        # Each motion token sees its prompt directly; a few blocks need not carry it there.
+        # Each motion token gets its prompt directly, so that the few blocks need not carry it there.
         x = places.place(vectors, 0) + prompts + self.level_embedding[levels - 1][:, None]
         valid = places.valid
         for block in self.blocks:

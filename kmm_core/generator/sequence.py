@@ -1,4 +1,4 @@
-"""The layout of the generator's input: each prompt's motion tokens, then its text token. Ids are defined here, once.
+"""The generator's input: each prompt's motion tokens, then its text token. Defines the mask and padding ids.
 
 ``[walk walk walk TEXT(walk) wave wave TEXT(wave)]``: the text token is last, as in KMM's Figure 2, so that the
 backward scan reads a prompt before the motion it describes. A timeline is one such sequence.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 MASK_ID = -1  # a motion token to be predicted
-PAD_ID = -2  # nothing: the rest of a batch's row
+PAD_ID = -2  # padding: the unused end of a row of the batch
 
 
 @dataclass
@@ -44,7 +44,7 @@ class SequenceLayout:
         return placed
 
     def of_prompts(self, values: Tensor) -> Tensor:
-        """What belongs to each prompt [B, S, M], at all its places [B, L, M]."""
+        """Copies one vector per prompt [B, S, M] to all places of that prompt [B, L, M]."""
         return values.gather(1, self.prompt[..., None].expand(-1, -1, values.shape[-1]))
 
     def pick(self, values: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class SequenceLayout:
         return picked
 
     def first(self, count: int) -> SequenceLayout:
-        """That of the first rows; L stays."""
+        """The layout of the first rows alone; L does not change."""
         return SequenceLayout(self.is_motion[:count], self.is_text[:count], self.prompt[:count])
 
     def to(self, device: torch.device) -> SequenceLayout:

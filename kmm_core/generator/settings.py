@@ -1,4 +1,4 @@
-"""Sizes of the generator, and which trunk it has. No modules here."""
+"""Sizes of the generator and the kind of its trunk. Defines no modules."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..setting_ranges import check_ranges
 class GeneratorSettings:
     """Sizes of the generator. 4 layers are the paper's; the rest is ours.
 
-    The trunks have equal parameter counts for equal settings: ``mamba2`` sets the size of a block, the inner width
-    of the others follows (see ``trunk``).
+    Equal settings give all trunks the same number of parameters: ``mamba2`` sets the size of a block, and the inner
+    width of the others is chosen to match (see ``trunk``).
 
     Attributes:
         d_model: width M.
         layers: stacked blocks.
         residual_layers: stacked blocks of the residual codebooks' own trunk.
         d_state: state size N of each scan.
-        expand: inner width over d_model.
-        head_width: channels that share one decay; ``mamba2`` alone.
+        expand: inner width divided by d_model.
+        head_width: channels that share one decay; ``mamba2`` only.
         d_conv: taps of the convolution before the scans.
         dropout: of each block's output, in training.
-        condition_dropout: share of prompts replaced by "no prompt" in training, for guidance.
-        scan: which scan runs.
-        trunk: ``mamba2`` has one decay a head; ``mamba1`` one a channel and state; ``transformer`` is MMM's masked
+        condition_dropout: share of prompts replaced by "no prompt" in training, which guidance needs.
+        scan: which implementation of the scan to use, see ``scan.SCANS``.
+        trunk: ``mamba2`` has one decay per head, ``mamba1`` one per channel and state; ``transformer`` is MMM's masked
             Transformer, the baseline.
-        attention_heads: of ``transformer``.
+        attention_heads: ``transformer`` only.
 
     Raises:
         KmmError: ``bad_settings`` out of range or where head_width does not divide ``mamba2``'s inner width, ``bad_generator``
@@ -57,10 +57,11 @@ class GeneratorSettings:
             raise KmmError("bad_settings", f"head_width={self.head_width} does not divide expand * d_model.")
         if self.trunk != "transformer":
             return
-        # Rotary positions turn pairs of numbers, so a head's width is even.
+        # Rotary positions rotate pairs of numbers, so the width of a head must be even.
         if self.attention_heads < 1 or self.d_model % (2 * self.attention_heads):
             raise KmmError(
                 "bad_generator",
-                f"d_model={self.d_model} can't be shared by attention_heads={self.attention_heads} of even width.",
+                f"d_model={self.d_model} cannot be split into attention_heads={self.attention_heads} "
+                "heads of even width.",
                 f"Choose a d_model that is a multiple of {2 * max(1, self.attention_heads)}.",
             )

@@ -1,4 +1,4 @@
-"""The trunk by name: residual blocks ``block(x [B, L, M], valid [B, L]) -> [B, L, M]``, of equal size whatever the name."""
+"""Makes the trunk by name: residual blocks ``block(x [B, L, M], valid [B, L]) -> [B, L, M]``, all of one size."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class MixerBlock(nn.Module):
 
 
 def make_trunk(settings: GeneratorSettings) -> nn.ModuleList:
-    """The blocks that the settings name."""
+    """The trunk's blocks, of the kind and size that the settings give."""
     make = {"mamba2": _mamba2, "mamba1": _mamba1, "transformer": _transformer}[settings.trunk]
     return nn.ModuleList(make(settings) for _ in range(settings.layers))
 
 
 def count(module: nn.Module) -> int:
-    """Parameters of a module."""
+    """Number of parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 

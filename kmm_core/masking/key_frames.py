@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def key_frame_scores(latents: Tensor, valid: Tensor) -> Tensor:
-    """Gamma = density x distance to the nearest denser token: the higher, the more of a key frame.
+    """Gamma = density x distance to the nearest denser token; the highest scores are the key frames.
 
     Args:
         latents: latents before quantization (repeated codes would tie), [B, T, C].
@@ -36,7 +36,7 @@ def key_frame_scores(latents: Tensor, valid: Tensor) -> Tensor:
 
 
 def _median_distance(distance: Tensor, pairs: Tensor) -> Tensor:
-    """Median over the pairs of different real tokens, [B, 1, 1]; 1 where there is none or all coincide."""
+    """Median distance over pairs of different real tokens, [B, 1, 1]; 1 if there is no such pair or all coincide."""
     different = pairs & ~torch.eye(distance.shape[-1], dtype=torch.bool, device=distance.device)
     values = distance.masked_fill(~different, torch.nan).flatten(1)
     median = values.nanmedian(dim=1).values

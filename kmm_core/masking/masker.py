@@ -18,10 +18,10 @@ class MaskingSettings:
     """How tokens are hidden in training.
 
     Attributes:
-        strategy: ``key_frame`` is the paper's; ``random`` and ``confidence`` are its ablations. ``confidence`` hides what
-            the model itself is least sure of, see ``train.confidence``.
-        ratio: hides the same share of every sample, and key frames alone; the paper's is 0.3. At 0 each sample's share is
-            drawn from the mask schedule.
+        strategy: ``key_frame`` is the paper's; ``random`` and ``confidence`` are its ablations. ``confidence`` hides
+            the tokens that the model itself is least sure of, see ``train.confidence``.
+        ratio: above 0, this share of every sample is hidden, all of it key frames; the paper's is 0.3. At 0, each
+            sample's share is drawn from the mask schedule.
 
     Raises:
         KmmError: ``bad_settings`` where the ratio is not a share.
@@ -42,9 +42,10 @@ class MaskingSettings:
 class KeyFrameMasker:
     """Masks the key frames themselves, at a ratio drawn from the mask schedule.
 
-    Ours: generation starts from everything masked, which a fixed ratio of 30 % never shows. So the ratio r of each
-    sample follows the schedule, and of the masked tokens the share ``1 - r^2`` are the highest-scoring key frames;
-    the others are picked at random, so that at high ratios the visible rest is not always the dullest tokens.
+    Ours: generation starts with all tokens masked, which training at a fixed ratio of 30 % never shows. So the ratio r
+    of each sample is drawn from the schedule. Of the masked tokens, the share ``1 - r^2`` are the highest-scoring key
+    frames and the others are picked at random, so that at high ratios the visible tokens are not always the least
+    important ones.
     """
 
     def __init__(self, settings: MaskingSettings):
@@ -54,7 +55,7 @@ class KeyFrameMasker:
         """Which tokens to hide.
 
         Args:
-            latents: latents before quantization, [B, T, C]; for ``confidence`` the model's doubt, [B, T, 1].
+            latents: latents before quantization, [B, T, C]; for ``confidence`` the model's uncertainty, [B, T, 1].
             valid: which tokens are real, [B, T] bool.
             rng: CPU generator.
 
@@ -62,7 +63,7 @@ class KeyFrameMasker:
             [B, T] bool; at least one real token of every sample, never padding.
 
         Raises:
-            KmmError: ``no_confidence`` where ``confidence`` is given latents.
+            KmmError: ``no_confidence`` if ``confidence`` is given latents.
         """
         batch, length = valid.shape
         fixed = self.settings.ratio
@@ -75,18 +76,19 @@ class KeyFrameMasker:
             share = (torch.ones(batch) if fixed else 1 - ratio.square()).to(valid.device)
             rank = _rank(self._scores(latents, valid))
             is_key = rank < (share * masked).round()[:, None]
-            priority = noise + is_key  # key frames outrank every random pick
+            priority = noise + is_key  # key frames rank above all random picks
         rank = _rank(priority.masked_fill(~valid, -torch.inf))
         return (rank < masked[:, None]) & valid
 
     def _scores(self, latents: Tensor, valid: Tensor) -> Tensor:
-        """What is hidden first has the highest score. [B, T]."""
+        """How early to hide each token: the highest score first. [B, T]."""
         if self.settings.strategy == "key_frame":
             return key_frame_scores(latents, valid)
         if latents.shape[-1] != 1:
             raise KmmError(
                 "no_confidence",
-                f'strategy="confidence" got latents of {latents.shape[-1]} numbers; expected one, the model\'s doubt.',
+                f'strategy="confidence" got latents of {latents.shape[-1]} numbers; expected 1, '
+                "the model's uncertainty.",
                 "Call mask_by_confidence on the objective.",
             )
         return latents[..., 0].masked_fill(~valid, -torch.inf)

@@ -1,4 +1,4 @@
-"""Which joint of a foreign skeleton is which of ours, told by the joints' names. Light zone: no torch."""
+"""Finds which joint of a foreign skeleton is which of ours, by the joints' names. Light zone: no torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def split_side(name: str) -> tuple[str, str]:
 
 
 def _bare(names: Sequence[str]) -> Sequence[str]:
-    """The names without what all but one begin and end with: "Robot_", "ValveBiped.Bip01_", "_JNT"."""
+    """The names without a beginning and end that all but one of them share: "Robot_", "ValveBiped.Bip01_", "_JNT"."""
     for end in (r"^[^_\-. ]*[_\-. ]+", r"[_\-. ]+[^_\-. ]*$"):
         while names:
             shared, times = Counter("".join(re.findall(end, name)) for name in names).most_common(1)[0]
@@ -84,7 +84,7 @@ def find_bone_map(joint_names: Sequence[str], file_name: str = "") -> dict[str, 
         KmmError: ``unknown_skeleton`` where the head or a joint of an arm or leg is not found.
     """
     by_name: dict[tuple[str, str], int] = {}
-    # As they are first: of "J_Bip_L_Foot" and "J_Sec_Hair" all that is shared is "J_".
+    # The names as they are come first: "J_Bip_L_Foot" and "J_Sec_Hair" share nothing but "J_".
     for names in (joint_names, _bare(joint_names)):
         for index, name in enumerate(names):
             by_name.setdefault(split_side(name), index)

@@ -1,4 +1,4 @@
-"""Splices generated motion between frames that were kept, so that kept frames are untouched and nothing jumps."""
+"""Fits generated motion between kept frames: the kept frames do not change, and nothing jumps at the seams."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..clip import MotionClip
 from . import rotations
 from .representation_272 import headings
 
-# The misfit of pose and place at a seam fades out over this time, at most up to the next seam. Seconds.
+# The difference of pose and place at a seam fades out over this time, or up to the next seam if that is nearer. Seconds.
 _FADE = 0.4
 
 
 def splice(generated: MotionClip, original: MotionClip, kept: NDArray[np.bool_]) -> MotionClip:
-    """``generated``, with the frames ``kept`` [F] taken from ``original`` and the rest fitted to them.
+    """``generated``, with the frames in ``kept`` [F] replaced by those of ``original`` and the rest fitted to them.
 
-    Each generated stretch is turned and moved as a whole to start where the kept frame before it ends; what is then
-    missing to the kept frame after it is spread evenly over the stretch; differences of pose and speed fade out near
-    the seams (inertialization, after Bollo 2018).
+    Each generated stretch is turned and moved as a whole so that it starts at the kept frame before it. The gap that
+    then remains to the kept frame after it is spread evenly over the stretch. Differences of pose and speed fade out
+    near the seams (inertialization, after Bollo 2018).
     """
     frames = generated.num_frames
     root, local = generated.root_positions.copy(), generated.local_rotations.copy()
@@ -28,7 +28,7 @@ def splice(generated: MotionClip, original: MotionClip, kept: NDArray[np.bool_])
     root[shown], local[shown] = original.root_positions[shown], original.local_rotations[shown]
     edges = np.flatnonzero(np.diff(np.concatenate([[True], kept, [True]]).astype(int)))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        # With two frames on each side: one to meet, and one that tells its speed.
+        # Two frames on each side: one to meet, and one more to know its speed.
         first, last = max(0, start - 2), min(frames, stop + 2)
         piece = _fit(
             generated.slice(first, last),
@@ -45,7 +45,7 @@ def splice(generated: MotionClip, original: MotionClip, kept: NDArray[np.bool_])
 def _fit(
     piece: MotionClip, original: MotionClip, kept: NDArray[np.bool_], start: int, stop: int
 ) -> MotionClip:
-    """A stretch, start to stop, and the frames around it, brought to meet those of them that are kept."""
+    """The frames start to stop and their neighbours, fitted to the neighbours that are kept."""
     before = start - 1 if start > 0 else None
     after = stop if stop < len(kept) else None
     if before is not None:
@@ -57,7 +57,7 @@ def _fit(
         fade = min(fade, after - before)
         share = (np.arange(piece.num_frames) - before) / (after - before)
         turn = _wrap(_heading(original, after) - _heading(piece, after))
-        # Turning about the start first, then what is left of the way, both spread evenly.
+        # First a turn about the start, then the remaining distance; both are spread evenly.
         spread = rotations.from_yaw(share * turn)
         origin = piece.root_positions[before]
         path = origin + rotations.rotate(spread, piece.root_positions - origin)
@@ -81,7 +81,7 @@ def _place(piece: MotionClip, original: MotionClip, frame: int) -> MotionClip:
 def _fade_misfit(
     piece: MotionClip, original: MotionClip, kept: NDArray[np.bool_], frame: int, outwards: int, fade: float
 ) -> MotionClip:
-    """Adds the difference to the kept ``frame``, gone ``fade`` frames inwards of it.
+    """Adds the difference to the kept ``frame``, fading to nothing ``fade`` frames inwards of it.
 
     Its speed is matched where the next frame ``outwards`` (-1 or 1) is kept too; the quintic starts and ends without
     acceleration.

@@ -1,4 +1,4 @@
-"""Checks of feature rows, the same for every representation. Light zone: no torch."""
+"""Checks of feature rows, shared by all representations. Light zone: no torch."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ _MAX_TURN = 0.35
 _MAX_SHIFT = 0.18
 _MAX_RAISE = 0.06
 _MAX_DROP = 0.06
-# Pause in seconds that is long enough to carry a foot from one correction to the next.
+# A pause between plants this long is enough to carry a foot from one correction to the next. Seconds.
 _PAUSE = 0.25
-# A leg is stretched to this part of its length at most, unless it was longer already.
+# A leg is stretched to at most this share of its length, unless it was stretched further already.
 _REACH = 0.998
 # Half width in seconds of the envelope over raises and drops.
 _ENVELOPE = 0.1
@@ -155,7 +155,7 @@ def _contacts(legs: _Legs, fps: float) -> Mask:
 
 
 def _stretches(mask: Mask) -> NDArray[np.intp]:
-    """Numbers the stretches of true along time from 1; 0 where false. [F, 2, 2] -> the same shape."""
+    """Numbers the runs of True along time, from 1; 0 where False. [F, 2, 2] -> the same shape."""
     by_joint = mask.reshape(len(mask), -1).T
     begins = by_joint.copy()
     begins[:, 1:] &= ~by_joint[:, :-1]
@@ -310,7 +310,7 @@ def _bend(legs: _Legs, hip: Array, ankle: Array) -> tuple[Array, Array]:
     old_along, old_length = rotations.normalize(old_leg), np.linalg.norm(old_leg, axis=-1, keepdims=True)
     leg = ankle - hip
     along = rotations.normalize(leg)
-    # What a leg is short of straight may grow, but shrinks ever more slowly: no knee snaps straight.
+    # A leg may bend further, but straightens ever more slowly the straighter it is: no knee snaps straight.
     old_slack = np.maximum(_THIGH + _SHIN - old_length, 1e-9)
     growth = _THIGH + _SHIN - np.linalg.norm(leg, axis=-1, keepdims=True) - old_slack
     slack = np.where(growth > 0, old_slack + growth, old_slack**2 / (old_slack - np.minimum(growth, 0)))
@@ -323,7 +323,7 @@ def _bend(legs: _Legs, hip: Array, ankle: Array) -> tuple[Array, Array]:
     old_height = np.linalg.norm(aside, axis=-1, keepdims=True)
     cosine = (_THIGH**2 + length**2 - _SHIN**2) / (2 * _THIGH * length)
     height = _THIGH * np.sqrt(np.maximum(1 - cosine**2, 0))
-    # A straight leg does not show where its knee points: then it is where the thigh's front points.
+    # A straight leg does not show where its knee points; then the front of the thigh decides.
     front = rotations.rotate(rotations.multiply(turn, legs.thigh), np.array([0.0, 0.0, 1.0]))
     front -= np.sum(front * along, axis=-1, keepdims=True) * along
     pointing = rotations.normalize(aside / _THIGH + 0.2 * front)

@@ -61,7 +61,9 @@ def clip_from_positions(positions: ArrayLike, fps: float) -> MotionClip:
     """
     positions = _checked(positions)
     if not (np.isfinite(fps) and fps > 0):
-        raise KmmError("bad_positions", f"fps={fps} is not a positive number.", "Give frames a second.")
+        raise KmmError(
+            "bad_positions", f"fps={fps} is not a positive number.", "Give the frame rate, such as 30."
+        )
     lengths = np.median(np.linalg.norm(_bones(positions), axis=-1), axis=0)
     positions = positions * _scale(lengths)
     rest_offsets = _recognised_rest(lengths)

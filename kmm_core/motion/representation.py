@@ -1,4 +1,4 @@
-"""The motion representations by name, so that the tokenizer, training and the pipeline need not know which."""
+"""The motion representations by name, so that the tokenizer, training and the pipeline work with any of them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Representation:
         decode: (features, fps) -> clip.
         mirror: features -> features of the mirrored clip.
         groups: columns that share one scale when features are normalised.
-        weights: how much each column counts where few numbers must stand for many, [D] (ours): the root's are few but
-            their errors add up along the way; velocities are noisy and follow from the rest; of joint rotations, those
-            count most that move most of the body.
+        weights: how much each column counts when features are compressed, [D] (ours). The root has few columns, but
+            their errors add up along the path. Velocities are noisy and follow from the rest. Of the joint rotations,
+            those that move most of the body count most.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _weights_272() -> Array:
         (form.VELOCITIES, 0.15),
     )
     arms = lever_arms()
-    # The wrists, the feet and the head move nothing but themselves, and yet a hand should not be left to chance.
+    # The wrists, the feet and the head move no other joint, but how a hand is held still matters a little.
     weights[form.ROTATIONS] = np.repeat(np.maximum(arms / np.sqrt(np.mean(arms**2)), 0.2), 6)
     return weights
 

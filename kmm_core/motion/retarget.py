@@ -25,7 +25,7 @@ from .rotations import Array
 
 SIDES = ("left", "right")
 _LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
-# Mean speed of the eight fastest joints, radians a second: what no body does, and what counts as calm again.
+# Mean speed of the eight fastest joints, radians a second: more than any body reaches, and calm again.
 _IMPOSSIBLE_SPEED, _CALM_SPEED = np.deg2rad(1000.0), np.deg2rad(300.0)
 _LONGEST_LEAD = 16
 # Both ends of a foot that rests on the floor move slower than this, leg lengths a second.
@@ -114,7 +114,7 @@ def to_canonical(source: SourceMotion, *, place: bool = True) -> MotionClip:
             name = f"{side}_{part}"
             if name in bones:
                 ours[:, JOINT_INDEX[name]] = corrected(bones[name])
-            elif part == "collar":  # a joint that the file lacks keeps still against its parent
+            elif part == "collar":  # a joint that is missing in the file does not move against its parent
                 ours[:, JOINT_INDEX[name]] = torso[-1]
             else:
                 ours[:, JOINT_INDEX[name]] = ours[:, JOINT_INDEX[f"{side}_ankle"]]
@@ -130,9 +130,9 @@ def to_canonical(source: SourceMotion, *, place: bool = True) -> MotionClip:
 
 
 def as_it_is(source: SourceMotion) -> MotionClip | None:
-    """The very motion where the skeleton is the canonical one, in whatever unit; None for any other skeleton.
+    """The motion unchanged if the skeleton is the canonical one, in any unit; None for any other skeleton.
 
-    What KMM wrote comes back where it was and as it was, up to the file's digits; ``to_canonical`` moves and corrects it.
+    A file that KMM wrote is read back exactly, up to the file's digits; ``to_canonical`` would move and correct it.
     """
     names = source.joint_names
     if sorted(names) != sorted(JOINT_NAMES):
@@ -151,9 +151,9 @@ def as_it_is(source: SourceMotion) -> MotionClip | None:
 
 
 def _leading_rest_frames(source: SourceMotion, skeleton: _Skeleton) -> int:
-    """How many frames at the start are a rest pose, and the way from it, that exporters put before motion.
+    """How many frames at the start are a rest pose, and the jump from it, that exporters put before the motion.
 
-    The first frame is a person standing upright, and the body leaves it faster than anybody moves.
+    Such a first frame is a person standing upright, and the body leaves it faster than anybody moves.
     """
     first = source.slice(0, _LONGEST_LEAD + 1)
     steps = rotations.angle_between(first.local_rotations[1:], first.local_rotations[:-1]) * source.fps
@@ -167,7 +167,7 @@ def _leading_rest_frames(source: SourceMotion, skeleton: _Skeleton) -> int:
 
 
 def _canonical_spans() -> dict[str, tuple[float, float]]:
-    """Which part of the way from pelvis (0) to neck (1) the bones of spine1 and spine2 take."""
+    """Where the bones of spine1 and spine2 begin and end, on the way from pelvis (0) to neck (1)."""
     names = ("spine1", "spine2", "spine3", "neck")
     heights = np.cumsum([REST_OFFSETS[JOINT_INDEX[name], 1] for name in names])
     starts = [float(height / heights[-1]) for height in heights]
@@ -204,8 +204,8 @@ def _find_skeleton(source: SourceMotion) -> _Skeleton:
     if chest not in spine:
         raise KmmError(
             "unknown_skeleton",
-            f"{source.name or 'The skeleton'} has no joint between hips and arms that bends as a spine.",
-            "Check that its joints hang together as a person's do.",
+            f"{source.name or 'The skeleton'} has no joint between hips and arms that can serve as a spine.",
+            "Check that its joints are connected as a person's are.",
         )
     zero_pose = source.zero_pose()
     for side in SIDES:
@@ -337,7 +337,7 @@ def _from_pose(skeleton: _Skeleton, world: Array, positions: Array) -> _Correcti
 
 
 def _refine_from_motion(skeleton: _Skeleton, found: _Corrections, world: Array, positions: Array) -> None:
-    """What a rest pose leaves open: the twist of the arms about their bones, and the height of the heels.
+    """Corrects what a rest pose does not show: the twist of the arms about their bones, and the height of the heels.
 
     Elbows bend about one axis, which in our rest pose is vertical; rest poses of the same look differ in it
     by 30 degrees. And feet stand flat, though not every skeleton was fitted so that its rest pose shows it.
@@ -367,7 +367,7 @@ def _refine_from_motion(skeleton: _Skeleton, found: _Corrections, world: Array, 
             pitches.append(np.arcsin(rotations.rotate(foot, np.array([0.0, 0.0, 1.0]))[:, 1]))
     if sum(map(len, pitches)) <= _ENOUGH_STILL * skeleton.source.fps:
         return
-    # One correction for both feet: a foot alone may be on tiptoe throughout.
+    # One correction for both feet: one foot alone may be on tiptoe throughout.
     pitch = np.percentile(np.concatenate(pitches), _HEELS_DOWN)
     if _FLAT < abs(pitch) < _MAX_PITCH:
         tilt = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), pitch)

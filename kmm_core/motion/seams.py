@@ -1,4 +1,4 @@
-"""Prompts meet in a timeline: the motion is made a little smoother there, as a person changes over, and nowhere else.
+"""Smooths the motion a little where one prompt of a timeline ends and the next begins, and nowhere else.
 
 Shapes: F frames, D features.
 """
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 # Seconds each way from the boundary in which the smoothing fades out (docs/decisions/0013).
 REACH_SECONDS = 0.27
-# Width of its bell, for models that don't say otherwise (docs/decisions/0019).
+# Default width of the bell curve that weighs the average, in seconds (docs/decisions/0019).
 BELL_SECONDS = 0.022
 
 
 def soften_seams(
     features: NDArray[np.floating], boundaries: Iterable[int], fps: float, bell_seconds: float = BELL_SECONDS
 ) -> NDArray[np.floating]:
-    """Features with the jolts at prompt boundaries taken out (ours).
+    """The features with the jolts at prompt boundaries smoothed out (ours).
 
     Args:
         features: [F, D], of a representation whose columns may be averaged over time.
         boundaries: first frames of all prompts but the first.
         fps: of the features.
-        bell_seconds: how widely is averaged at the boundary itself; 0 leaves everything as it is.
+        bell_seconds: width of the average at the boundary itself; 0 changes nothing.
 
     Returns:
         [F, D]; frames farther than REACH_SECONDS from every boundary are as they were.

@@ -14,11 +14,11 @@ from .smpl_rest import SMPL_REST_OFFSETS, SMPL_REST_PELVIS
 
 @dataclass(frozen=True)
 class SmplMotion:
-    """Rotations against SMPL's rest pose and the translation of the body, which is not the pelvis.
+    """Rotations against SMPL's rest pose and the body's translation (which is not the pelvis's position).
 
     Attributes:
         rotations: every joint against its parent (the root against the world), [F, 22, 4] wxyz.
-        translation: [F, 3] m, Z up; the pelvis is where it stands at rest plus this.
+        translation: [F, 3] m, Z up; the pelvis is at its rest position plus this.
         fps: frames a second.
     """
 

@@ -1,7 +1,7 @@
 """The rest pose of SMPL-shaped data, and what it looks like on the canonical skeleton. Light zone: no torch.
 
-SMPL's rest pose is not quite ours: its spine is curved, its legs are spread, its toes point outward. Whoever
-reads rotations or positions made on SMPL needs that difference. The numbers are the joint locations of the
+SMPL's rest pose is not quite ours: its spine is curved, its legs are spread, its toes point outward. That difference
+is needed to read rotations or positions made on SMPL. The numbers are the joint locations of the
 neutral body with mean shape, rounded to 5 mm and made symmetric; an exact body model takes precedence where
 the user has one (``kmm_core.formats.amass``).
 """

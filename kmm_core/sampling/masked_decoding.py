@@ -19,7 +19,7 @@ from ..masking.schedule import mask_ratio
 from ..motion.seams import BELL_SECONDS
 from ..setting_ranges import check_ranges
 
-# Tokens beyond these are never drawn: a full sort of the codebook would cost as much as the model.
+# Only this many likeliest tokens can be drawn: sorting the full codebook would cost as much as the model.
 MOST_CANDIDATES = 64
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
@@ -31,17 +31,17 @@ class SamplingSettings:
 
     Attributes:
         steps: decoding steps of the first codebook, up to 100.
-        guidance_scale: 1 follows the model as it is; more follows the prompt more closely, at twice the work;
-            up to 20.
+        guidance_scale: 0 to 20. 1 adds no guidance; more follows the prompt more closely, at twice the work.
         temperature: of the token choice; 0 always takes the likeliest.
         top_p: only the likeliest tokens that together hold this probability are drawn.
-        choice_noise: noise in which tokens are settled first, fading over the steps.
+        choice_noise: noise in the order in which tokens are settled; it fades over the steps.
         residual_temperature: as ``temperature``, for the residual codebooks.
-        codebooks: so many are decoded, the first one among them; 0 for all. The last ones hold millimetres that are
-            hardly to be predicted, and cost a pass each.
-        seam_seconds: width of the bell that smooths prompt boundaries afterwards; 0 for none. Models of recordings that
-            jerk more need less of it.
-        split_steps: "A, then B" is decoded as two prompts, see ``text.steps``: for models whose captions tell one action.
+        codebooks: how many are decoded, counting the first; 0 for all. The last ones add millimetres that can hardly be
+            predicted, and each costs a pass through the network.
+        seam_seconds: width of the bell curve that smooths the motion at prompt boundaries, in seconds; 0 for none.
+            Models trained on jerkier recordings need less of it.
+        split_steps: decode "A, then B" as two prompts, see ``text.steps``: for models whose captions tell one action
+            each.
 
     Raises:
         KmmError: ``bad_settings`` out of range.
@@ -79,7 +79,7 @@ def decode(
     progress: Callable[[int, int], None] = lambda done, total: None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> Tensor:
-    """Motion tokens for rows of prompts.
+    """Decodes the motion tokens of rows of prompts.
 
     Args:
         generator: in evaluation mode.
@@ -89,7 +89,7 @@ def decode(
         rng: CPU generator; the same seed gives the same tokens.
         known: first-codebook tokens to keep, MASK_ID where to generate, [B, T]; by default generate all.
         progress: called after each step with (steps done, steps in all).
-        cancel: asked before each step and each residual codebook.
+        cancel: called before each step and each residual codebook; True raises ``cancelled``.
 
     Returns:
         [B, T, k] in [0, V), zero in padding; k is ``settings.codebooks``, or K.
@@ -128,7 +128,7 @@ def _check(cancel: Callable[[], bool]) -> None:
 def _guided_logits(
     generator: MotionGenerator, tokens: Tensor, text: Tensor, places: SequenceLayout, scale: float
 ) -> Tensor:
-    """Logits of the masked tokens in order, [M, V]; with guidance, moved away from those without prompts."""
+    """Logits of the masked tokens in order, [masked, V]; guidance moves them away from the logits without a prompt."""
     placed = places.place(tokens)
     masked = placed == MASK_ID
     if scale == 1:
@@ -150,7 +150,7 @@ def _draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator
         best = log_probabilities.max(-1)
         return best.indices, best.values
     ordered = (logits / temperature).topk(min(MOST_CANDIDATES, logits.shape[-1]), dim=-1)
-    # A token stays if those before it hold less than top_p; so the first always does.
+    # A token can be drawn if the likelier ones hold less than top_p together; so the likeliest always can.
     probabilities = (ordered.values - (logits / temperature).logsumexp(-1, keepdim=True)).exp()
     outside = probabilities.cumsum(-1) - probabilities >= top_p
     noisy = ordered.values.masked_fill(outside, -torch.inf) + _gumbel(ordered.values.shape, rng).to(logits)
@@ -164,10 +164,10 @@ def _gumbel(shape: torch.Size, rng: torch.Generator) -> Tensor:
 
 
 def _least_sure(confidence: Tensor, masked: Tensor, prompt: Tensor, ratio: float) -> Tensor:
-    """Which tokens go back to being masked: of each prompt's tokens the share ``ratio`` with the least confidence.
+    """Which tokens to mask again: in each prompt, the share ``ratio`` of its tokens with the least confidence.
 
-    Ranked prompt by prompt, so that a prompt is settled at the same pace alone and in a long timeline. Tokens that
-    were known before this step are never masked again. All [B, T]; ``prompt`` is -1 in padding.
+    Tokens are ranked within their prompt, so that a prompt is settled at the same pace alone and in a long timeline.
+    Tokens known before this step are never masked again. All [B, T]; ``prompt`` is -1 in padding.
     """
     confidence = confidence.masked_fill(~masked, torch.inf)  # settled tokens rank last
     order = confidence.argsort(dim=-1)

@@ -26,7 +26,7 @@ class ClipText:
         """Loads from a folder, or from the Hugging Face cache or hub by name.
 
         Raises:
-            KmmError: ``text_encoder_missing`` where transformers or the weights are not there.
+            KmmError: ``text_encoder_missing`` if transformers or the weights are missing.
         """
         try:
             from transformers import AutoTokenizer, CLIPTextModel

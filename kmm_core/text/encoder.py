@@ -1,4 +1,4 @@
-"""What every text encoder offers: outputs for each token of each prompt, never trained here.
+"""The interface of all text encoders: outputs for each token of each prompt. They are never trained here.
 
 The learned part on top of it is ``PromptHead``.
 """
@@ -52,7 +52,7 @@ class TokenOutputs:
     Attributes:
         vectors: [B, L, W].
         mask: [B, L] bool, True at real tokens.
-        cut: the prompts whose end the encoder could not read, by number.
+        cut: indices of the prompts that were longer than the encoder's limit, so that their end was ignored.
     """
 
     vectors: Tensor
@@ -76,7 +76,7 @@ def load_text_encoder(settings: TextSettings) -> TextEncoder:
     """The encoder that the settings name.
 
     Raises:
-        KmmError: ``text_encoder_missing`` where its weights or packages are not there.
+        KmmError: ``text_encoder_missing`` if its weights or packages are missing.
     """
     if settings.encoder == "minilm":
         from .minilm import MiniLM, packaged_folder

@@ -1,8 +1,9 @@
-"""Whether anything like a prompt was said of the recordings that a model learned from (ours).
+"""Tells whether a model's training captions hold anything like a prompt (ours).
 
-A generator answers every prompt: asked to swim, one that saw nobody swim makes something near it, and gives no sign. The
-frozen encoder can mostly tell: the sentence vectors of the captions have centres, and what was never recorded lies far from them
-(docs/decisions/0030). Shapes: N sentences, K centres, B prompts, W encoder width.
+A generator answers every prompt: asked to swim, a model that never saw swimming makes some other motion and gives no
+sign of it. The frozen text encoder can mostly tell: the captions' sentence vectors are clustered, and a prompt for
+something never recorded lies far from all cluster centres (docs/decisions/0030). Shapes: N sentences, K centres, B
+prompts, W encoder width.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..timeline import in_quotes
 from .encoder import TokenOutputs
 
 NUM_CENTRES = 1024
-# Cosine to the nearest centre, from which on a prompt counts as familiar: chosen on the tuning prompts for MiniLM.
+# A prompt counts as familiar from this cosine to the nearest centre on. Chosen on the tuning prompts, for MiniLM.
 FAMILIAR = 0.6
 _PASSES = 8
 _MOST_NAMED, _LONGEST_NAME = 3, 60
@@ -31,12 +32,12 @@ def sentence_vectors(outputs: TokenOutputs) -> Tensor:
 
 
 def spread_out(said: Iterable[tuple[str, Sequence[str]]], most: int, rng: torch.Generator) -> list[str]:
-    """Sentences to find centres of: the meanings take turns, so that rare actions are not lost among common ones.
+    """Draws sentences to cluster. The meanings take turns, so that rare actions are not lost among common ones.
 
     Args:
-        said: meanings with sentences; a meaning may come more than once.
+        said: meanings, each with sentences that express it; a meaning may occur more than once.
         most: how many sentences.
-        rng: draws which of a meaning.
+        rng: draws the sentences of each meaning.
     """
     by_meaning: dict[str, dict[str, None]] = {}
     for meaning, sentences in said:
@@ -58,10 +59,12 @@ def centres_of(sentences: Tensor, rng: torch.Generator, count: int = NUM_CENTRES
         sentences: of length 1, [N, W].
         rng: draws the sentences to begin with.
         count: K.
-        fewest: a centre that fewer sentences are nearest to becomes zero: it would be as good as the sentence itself.
+        fewest: a centre becomes zero if it is the nearest one to fewer sentences than this: it would give such
+            sentences away.
 
     Returns:
-        Of length 1, [K, W]. Of fewer sentences than that each is a centre, and the rest is zero: no prompt is like it.
+        Unit vectors, [K, W]. Given fewer sentences than K, each is a centre; the other rows are zero, which no prompt
+        is near.
     """
     if len(sentences) <= count:
         return functional.pad(sentences, (0, 0, 0, count - len(sentences)))
@@ -69,31 +72,29 @@ def centres_of(sentences: Tensor, rng: torch.Generator, count: int = NUM_CENTRES
     for _ in range(_PASSES):
         nearest = (sentences @ centres.T).argmax(-1)
         sums = torch.zeros_like(centres).index_add_(0, nearest, sentences)
-        # A centre that nothing is nearest to stays.
+        # A centre that is nearest to no sentence stays where it is.
         centres = functional.normalize(torch.where(sums.any(-1, keepdim=True), sums, centres), dim=-1)
     sizes = torch.bincount((sentences @ centres.T).argmax(-1), minlength=count)
     return centres * (sizes >= fewest)[:, None]
 
 
 def is_familiar(outputs: TokenOutputs, centres: Tensor) -> Tensor:
-    """Whether each prompt is like something that was said of the recordings. ``centres`` [K, W] -> [B] bool."""
+    """Whether each prompt is like some training caption. ``centres`` [K, W] -> [B] bool."""
     return (sentence_vectors(outputs) @ centres.T).amax(-1) >= FAMILIAR
 
 
 def unfamiliar_note(prompts: Sequence[str]) -> str:
-    """What the user should know of prompts that are not; "" where there is none."""
+    """A note to the user about unfamiliar prompts; "" if there are none."""
     if not prompts:
         return ""
-    return (
-        f"The model saw nothing like {_named(prompts)}: expect some other motion, or say it in other words."
-    )
+    return f"The model was trained on nothing like {_named(prompts)}: expect some other motion, or reword it."
 
 
 def cut_note(prompts: Sequence[str]) -> str:
-    """What the user should know of prompts of which the text encoder could not read the end; "" where there is none."""
+    """A note to the user about prompts too long for the text encoder; "" if there are none."""
     if not prompts:
         return ""
-    return f"The end of {_named(prompts)} was not read, it is too long: describe one action a prompt."
+    return f"The end of {_named(prompts)} was ignored because it is too long: describe one action per prompt."
 
 
 def _named(prompts: Sequence[str]) -> str:

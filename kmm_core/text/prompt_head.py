@@ -1,8 +1,8 @@
-"""The learned text layers: token outputs of a frozen encoder to one embedding a prompt.
+"""The learned text layers: they turn a frozen encoder's token outputs into one embedding per prompt.
 
-KMM learns its text encoding by the alignment loss. A frozen sentence vector hardly tells left from right (cosine
-0.98), but the token outputs do; these layers find it. With ``layers = 0`` there are none: the embedding is the frozen
-encoder's own sentence vector, to compare with. Shapes: B prompts, L text length, W encoder width, E width.
+KMM learns its text encoding by the alignment loss. A frozen sentence vector hardly tells left from right (cosine 0.98),
+but the token outputs do, and these layers learn to use that. With ``layers = 0`` nothing is learned: the embedding is
+the frozen encoder's own sentence vector, as a baseline. Shapes: B prompts, L text length, W encoder width, E width.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class PromptHead(nn.Module):
     """[B, L, W] -> [B, E]: a few transformer layers, then attention pooling by a learned query.
 
     Raises:
-        KmmError: ``text_width`` where nothing is learned and E differs from W.
+        KmmError: ``text_width`` if ``layers`` is 0 and E differs from W.
     """
 
     def __init__(self, encoder_width: int, settings: TextSettings):

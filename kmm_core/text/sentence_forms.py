@@ -1,4 +1,4 @@
-"""In which form a caption tells its action: with a subject, or as one verb form or another."""
+"""The grammatical form of a caption: a sentence with a subject, or only a verb in one of three forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 _SUBJECT = re.compile(
     r"(an?|the|this|that|some|one|two|both|his|her|their|your|he|she|they|it|i|you|someone|somebody|people|with)\b"
 )
-# A subject that can be left out behind another sentence about the same person, and a verb that fits without it.
+# A subject that can be left out after another sentence about the same person, and a verb that still fits without it.
 _LEFT_OUT = re.compile(
     r"(?:(?:an?|the|this) (?:person|man|woman|boy|girl|guy|human|figure|character|actor|performer)|someone|somebody|he|she) "
     r"(?!is |was |has )(?=\w+s\b)"
@@ -26,5 +26,5 @@ def form_of(sentence: str) -> str:
 
 
 def without_subject(sentence: str) -> str:
-    """ "a man walks" -> "walks"; sentences of another kind stay whole."""
+    """ "a man walks" -> "walks"; other kinds of sentence stay as they are."""
     return _LEFT_OUT.sub("", sentence, count=1) if _LEFT_OUT.match(sentence) else sentence

@@ -1,8 +1,8 @@
-"""One sentence of several steps as a prompt for each: "walks forward, then waves" is "walks forward" and "waves" (ours).
+"""Splits a sentence of several steps into a prompt per step, such as "walks forward, then waves" into two (ours).
 
-The starters' recordings show one action each, so their model knows no sentence of two. As two prompts it does both
-(docs/decisions/0028). A step that takes back or goes on with the one before ("then lowers it", "then stands up again",
-"then left") stays with it: alone it would say nothing, and recordings hold such pairs.
+The recordings of the shipped models show one action each, so those models know no sentence with two steps. Given two
+prompts, they do both (docs/decisions/0028). A step that undoes or continues the one before ("then lowers it", "then
+stands up again", "then left") stays with it: alone it would mean nothing, and recordings hold such pairs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ..timeline import Prompt
 
-SHORTEST_SECONDS = 1.0  # of a step; where they would be shorter the sentence stays whole
+SHORTEST_SECONDS = 1.0  # shortest step; a sentence whose steps would be shorter is not split
 
 _THEN = re.compile(
     r"""(
@@ -40,7 +40,7 @@ def steps_of(sentence: str) -> list[str]:
     first, *rest = _THEN.split(sentence)
     steps = [first]
     for between, step in zip(rest[::2], rest[1::2], strict=True):
-        # Nor is what holds no word a step: an empty prompt would be a gap.
+        # A part without any word is no step either: as an empty prompt it would become a gap.
         if _SAME_STEP.search(step) or not all(re.search(r"\w", part) for part in (steps[-1], step)):
             steps[-1] += between + step
         else:
@@ -49,7 +49,7 @@ def steps_of(sentence: str) -> list[str]:
 
 
 def in_steps(segments: Iterable[Prompt], fps: float) -> list[Prompt]:
-    """The same segments, sentences of several steps as a prompt for each, equally long."""
+    """The segments with every sentence of several steps split into its steps, each equally long."""
     result = []
     for segment in segments:
         steps = steps_of(segment.text)

@@ -1,8 +1,8 @@
 """The encoder and decoder around the quantizer: 4 frames a token. Shapes: [B, channels, time].
 
-Each is a linear map of one token's frames plus a convolutional network over its surroundings, which begins at zero. The
-linear map starts from the principal components of the training motion (ours): it carries motion that training has never
-seen, which a network alone does badly, and it saves most of the training time (docs/decisions/0010).
+Each is a linear map of one token's frames plus a convolutional network over the frames around it, which starts at zero.
+The linear map starts from the principal components of the training motion (ours). It represents motion that was not in
+the training data, which a network alone does badly, and saves most of the training time (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def start_from_components(
     code_width, features, frames = down.shape
     rows = (windows * weight).mT.reshape(len(windows), features * frames).double()
     _, vectors = torch.linalg.eigh(rows.T @ rows)
-    # Ascending eigenvalues: the last are the principal ones. Features may be fewer than the code is wide.
+    # Eigenvalues ascend: the last are the principal ones. There may be fewer of them than the code is wide.
     count = min(code_width, vectors.shape[1])
     components = torch.zeros(code_width, features, frames)
     components[:count] = vectors.flip(1)[:, :count].T.unflatten(1, (features, frames))

@@ -1,4 +1,4 @@
-"""Motion tokenizer: a residual VQ-VAE (KMM section 3.1; 6 quantizers as stated, widths ours).
+"""Motion tokenizer: a residual VQ-VAE (KMM section 3.1; 6 quantizers as in the paper, widths ours).
 
 Shapes: B batch, F frames, T tokens (F / 4), K codebooks, V codes, C code width, D features.
 """
@@ -29,9 +29,10 @@ class TokenizerSettings:
         codebook_size: V.
         halvings: convolutions that halve the rate; a token is 2^halvings frames.
         dilations: of the residual layers at each rate.
-        codebook_decay: of the average that moves the codes; 1 leaves them where they are.
-        restart_below: vectors a batch; a code that on average is chosen for fewer starts anew on one of them. 0 for never.
-        quantizer_dropout: share of samples that train with the first few codebooks alone.
+        codebook_decay: decay of the moving average that updates the codes; at 1 they stay as they are.
+        restart_below: a code that is chosen for fewer vectors per batch than this, on average, restarts on one of them.
+            0: never.
+        quantizer_dropout: share of samples that train with only the first few codebooks.
 
     Raises:
         KmmError: ``bad_settings`` out of range.
@@ -50,7 +51,7 @@ class TokenizerSettings:
     def __post_init__(self):
         sizes = dict.fromkeys(("width", "code_width", "codebook_size", "dilations"), (1, inf))
         shares = dict.fromkeys(("codebook_decay", "quantizer_dropout"), (0, 1))
-        # The generator predicts the residual codebooks apart from the first one.
+        # The generator predicts the first codebook and the residual ones separately, so there must be some of both.
         check_ranges(self, num_codebooks=(2, inf), halvings=(0, 8), restart_below=(0, inf), **sizes, **shares)
 
     @property
@@ -76,7 +77,7 @@ class MotionTokenizer(nn.Module):
         self.num_features = num_features
         sizes = (num_features, settings.width, settings.code_width, settings.halvings)
         self.encoder = encoder(*sizes, settings.dilations)
-        # The decoder meets the dilations in the opposite order, wide context last in the encoder and first here.
+        # The decoder mirrors the encoder: the widest context comes last there and first here.
         self.decoder = decoder(*sizes, settings.dilations)
         self.quantizer = ResidualQuantizer(
             num_codebooks=settings.num_codebooks,
@@ -101,7 +102,7 @@ class MotionTokenizer(nn.Module):
             raise KmmError(
                 "too_short",
                 f"frames={frames} is not a positive multiple of {step}, the frames in one token.",
-                "Cut or hold the last frame.",
+                "Cut the clip, or repeat its last frame.",
             )
         return self.encoder(((features - self.mean) / self.std).mT).mT
 
@@ -120,7 +121,7 @@ class MotionTokenizer(nn.Module):
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T, k] of the first k codebooks -> features [B, F, D], without the steps from token to token."""
+        """Tokens [B, T, k] of the first k codebooks -> features [B, F, D], the jumps between tokens filtered out."""
         features = self.decode_latents(self.quantizer.lookup(tokens)).mT
         reach = len(self.smoothing) // 2
         if not reach:
@@ -131,11 +132,11 @@ class MotionTokenizer(nn.Module):
 
 
 def low_pass(rate: float, taps: int = 13) -> Tensor:
-    """A filter that takes away what repeats ``rate`` times a frame or faster, and leaves slower motion (ours).
+    """A low-pass filter that removes what repeats ``rate`` times per frame or faster, and keeps slower motion (ours).
 
-    Every token decodes to a few frames, and where the next begins there is a small step: real motion of people has next
-    to nothing at that rate (7.5 Hz for 4 frames at 30 fps), decoded motion shook at it. A windowed sinc; [taps], sum 1.
-    A rate of one a frame leaves nothing to take away: [1].
+    Every token decodes to a few frames, with a small jump where the next token begins. Decoded motion shook at that
+    rate (7.5 Hz for 4 frames at 30 fps), where real human motion has next to nothing. A windowed sinc, [taps], of sum
+    1; [1], which changes nothing, for a rate of 1.
     """
     if rate >= 1:
         return torch.ones(1)

@@ -12,9 +12,10 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Choices of codes that are followed at once (``ResidualQuantizer.search``).
+# Width of the beam search (``ResidualQuantizer.search``).
 BEAM = 32
-SEARCHED_AT_ONCE = 64  # vectors: their distances to all codes for a beam of 32 fill 4 MB, which caches hold
+# Vectors: their distances to all codes, for a beam of 32, fill 4 MB, which fits into caches.
+SEARCHED_AT_ONCE = 64
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Quantized:
 
 
 class Codebook(nn.Module):
-    """One codebook of V vectors, moved by an exponential moving average; unused codes restart on live vectors."""
+    """One codebook of V vectors, moved by an exponential moving average; unused codes restart on vectors in the batch."""
 
     def __init__(self, codebook_size: int, code_width: int, *, decay: float, restart_below: float):
         super().__init__()
@@ -90,7 +91,7 @@ class Codebook(nn.Module):
             self.codes.copy_(
                 torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], self.codes)
             )
-            # The last passes only settle.
+            # The last passes restart nothing, so that the codes settle.
             if remaining > 1:
                 moved = (counts < rare * counts.mean()).nonzero()[:, 0]
                 self.codes[moved] = vectors[torch.randint(len(vectors), (len(moved),), generator=rng)]
@@ -98,7 +99,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def go_on(self) -> None:
-        """Lets the averages begin where the codes are: for codes from a bundle, which has no averages, or fitted anew."""
+        """Restarts the moving averages at the present codes: those of a bundle, which has no averages, or of a refit."""
         self.sums.copy_(self.codes)
         self.usage.fill_(1.0)
         self.ready.fill_(True)
@@ -123,13 +124,13 @@ class ResidualQuantizer(nn.Module):
             Codebook(codebook_size, code_width, decay=decay, restart_below=restart_below)
             for _ in range(num_codebooks)
         )
-        # The codes that were searched last, with their inner products: for a short clip these take as long as its search.
+        # The codes of the last search and their inner products: for a short clip those take as long as the search.
         self._products: tuple[Tensor, list[list[Tensor]]] = torch.empty(0), []
 
     def forward(self, latents: Tensor, rng: torch.Generator | None = None) -> Quantized:
         """Quantizes latents [B, T, C]. With ``rng`` the codebooks learn, each from the nearest codes, and quantizer dropout
         is on; without it the codes are searched for, which restores unseen motion better and takes longer."""
-        # Nearest-code search loses codes to rounding in half precision, so it never runs under autocast.
+        # In half precision, rounding can pick the wrong nearest code, so the search never runs under autocast.
         with torch.autocast(latents.device.type, enabled=False):
             return self._quantize(latents.float(), rng)
 
@@ -161,10 +162,10 @@ class ResidualQuantizer(nn.Module):
 
     @torch.no_grad()
     def search(self, vectors: Tensor, beam: int = BEAM) -> Tensor:
-        """Codes whose sum comes near each vector, by beam search. [M, C] -> [M, K].
+        """Finds codes whose sum is close to each vector, by beam search. [M, C] -> [M, K].
 
-        The nearest code of a residual codebook is not always the one from which the next codebooks get nearest. The first
-        codebook's is taken as it is: it has to stand for the motion alone while the others are not known yet.
+        The nearest code of a residual codebook is not always the one from which the next codebooks get closest. In the
+        first codebook the nearest code is always taken: while decoding, it has to represent the motion alone at first.
         """
         codes = self.codes()
         known, products = self._products
@@ -177,7 +178,7 @@ class ResidualQuantizer(nn.Module):
         return torch.cat([_search(part, codes, products, beam) for part in parts])
 
     def _codebooks_kept(self, batch: int, rng: torch.Generator | None) -> Tensor:
-        """How many codebooks each sample uses, [B]: all, or by quantizer dropout 1 to K."""
+        """How many codebooks each sample uses, [B]: all K, or 1 to K where quantizer dropout strikes."""
         count = len(self.codebooks)
         keep = torch.full((batch,), count)
         if rng is None or self.quantizer_dropout == 0:
@@ -189,7 +190,7 @@ class ResidualQuantizer(nn.Module):
     def refit(self, latents: Tensor, rng: torch.Generator, *, passes: int = 12, rare: float = 0.3) -> None:
         """Fits all codebooks anew to latents [M, C] on the CPU, so that each code stands for a fair share of them.
 
-        While the encoder still moves, codes wander into corners that motion rarely visits; this brings them back.
+        While the encoder is still changing, codes drift to places that motion rarely visits; this brings them back.
         """
         residual = latents
         for codebook in self.codebooks:

@@ -1,1 +1,1 @@
-"""Training: one loop for all stages, one step function a stage."""
+"""Training: one loop for all stages, and one module per stage."""

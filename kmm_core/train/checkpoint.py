@@ -129,7 +129,7 @@ def start_with(module: torch.nn.Module, given: Mapping[str, torch.Tensor], sourc
         raise KmmError(
             "checkpoint_mismatch",
             f"None of the {len(given)} weights in {source} fits this model of {len(own)}.",
-            "Use a checkpoint of the same stage and of about the same settings.",
+            "Use a checkpoint of the same stage with similar settings.",
         )
     module.load_state_dict(fitting, strict=False)
     return len(fitting)

@@ -1,4 +1,4 @@
-"""Timelines for training: clips joined by cross-fades, since few recordings hold several captions in a row (ours).
+"""Timelines for training: clips joined by cross-fades, because few recordings show several captions in a row (ours).
 
 Shapes: F frames, D features.
 """
@@ -27,11 +27,11 @@ Features = NDArray[np.float32]
 
 
 def join(first: Features, second: Features, form: Representation) -> tuple[Features, int, int]:
-    """Two motions as one, and how many frames of the end of the first and of the start of the second the fade has eaten.
+    """Joins two motions, and tells how many frames the fade took from the end of the first and the start of the second.
 
-    A body that stands at that end comes to rest in its half of the fade, and the motion is shown whole: an arm that was
-    recorded to go up after half a second does so in a timeline, too. One that moves on, a walk, cannot stop there and loses
-    its half.
+    If the body stands still at that end, frames in which it comes to rest are added for its half of the fade, so that
+    the whole motion is shown: an arm raised half a second after the start is raised in a timeline, too. A body in
+    motion, such as a walk, cannot stop there and loses its half.
 
     Args:
         first: [Fa, D], at least OVERLAP_FRAMES.

@@ -1,4 +1,4 @@
-"""Confidence masking: training hides what the model itself restores least surely. An ablation of key-frame masking.
+"""Confidence masking hides the tokens that the model itself is least sure of. An ablation of key-frame masking.
 
 The counterpart in training of MMM's confidence-based decoding (ours; no paper defines it for training): the model first
 restores the whole row from its prompts alone, without a gradient, and the tokens that it finds least likely are hidden.
@@ -21,13 +21,13 @@ if TYPE_CHECKING:  # generator_stage imports this module
 
 
 def mask_by_confidence(objective: GeneratorObjective) -> None:
-    """Makes the masker of ``objective`` and of its copies see the model's doubt instead of latents."""
+    """Gives the masker of ``objective``, and of its copies, the model's uncertainty instead of latents."""
     objective.register_forward_pre_hook(_show_doubt)
 
 
 def _show_doubt(objective: GeneratorObjective, inputs: tuple[TokenBatch, torch.Generator]):
     batch, rng = inputs
-    # The masker is all that reads the latents.
+    # Nothing but the masker reads the latents.
     return replace(batch, latents=doubt(objective, batch)[..., None]), rng
 
 

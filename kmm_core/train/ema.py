@@ -1,4 +1,6 @@
-"""A running average of a model's weights: steadier than the last step's, so validated and exported."""
+"""A running average of a model's weights. It is steadier than the latest weights, so it is what is validated and
+exported.
+"""
 
 from __future__ import annotations
 

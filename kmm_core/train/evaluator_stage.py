@@ -1,10 +1,10 @@
-"""The evaluator's stage: texts and motion of one clip are drawn together, those of different clips apart.
+"""The evaluator's stage: pulls the embeddings of a clip's text and motion together, and those of other clips apart.
 
-The network is Guo et al.'s; the loss is not: with their margin the space of our data collapsed to three dimensions, in which
-motion could lose two fifths of its movement nearly unnoticed (docs/decisions/0031). Here each text picks its motion out of the
-batch, and each motion its text (InfoNCE; van den Oord et al. 2018), by squared distance. Pairs that mean the same are no
-mismatch. A batch holds every clip mirrored as well, so that the other side is always among the mismatches.
-Shapes: B clips, F frames, D features, C embedding width.
+The network is Guo et al.'s, the loss is not: with their margin loss, the embeddings of our data collapsed to three
+dimensions, in which motion could lose two fifths of its movement nearly unnoticed (docs/decisions/0031). Here each text
+has to pick its motion out of the batch, and each motion its text, by squared distance (InfoNCE; van den Oord et al.
+2018). Pairs that mean the same don't count as mismatches. Every clip is in the batch mirrored as well, so that the
+other side is always among the mismatches. Shapes: B clips, F frames, D features, C embedding width.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def build(
 
     Args:
         data: clips; trained on the training split alone.
-        encoder: frozen text encoder, whose token outputs stand in the place of word vectors.
+        encoder: frozen text encoder; its token outputs take the place of word vectors.
         settings: of the evaluator.
-        captions: at most so many sentences a clip, drawn from all it has.
+        captions: largest number of sentences per clip, drawn from all it has.
         seed: of that draw.
 
     Raises:

@@ -1,6 +1,6 @@
 """The generator with the learned text layers and the alignment loss, on a frozen tokenizer; then its residual codebooks alone.
 
-A trained one can also be taught its own guidance: ``LearningSettings.distil_guidance``.
+Guidance can also be distilled into a trained generator: ``LearningSettings.distil_guidance``.
 
 Shapes: B rows, T tokens, L places, K codebooks, V codes, P prompts of the batch, S prompts of a row, E text width.
 """
@@ -42,7 +42,7 @@ from .token_data import (
 )
 from .variants import variants
 
-# Visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
+# Share of visible tokens replaced by random codes, so that the model learns to doubt its own earlier choices.
 CORRUPTED = 0.05
 VALIDATION_ROWS = 256
 FAMILIAR_SENTENCES, FEWEST_SENTENCES = 40_000, 5  # in all, and of one centre
@@ -51,7 +51,7 @@ MAX_DISTILLED = 10.0
 
 @dataclass(frozen=True)
 class LearningSettings:
-    """What the generator learns from.
+    """What the generator is trained to predict.
 
     Attributes:
         residual_share: share of a batch's rows that also train the residual codebooks, a third of a step's work; 0 leaves
@@ -72,10 +72,11 @@ class LearningSettings:
 
 
 def heads_for_codes(weights: dict[str, Tensor], old: Tensor, new: Tensor) -> dict[str, Tensor]:
-    """The heads of a generator of ``old`` codes [K, V, C] as a start for ``new`` ones: each has what the nearest old code of
-    its codebook had, shared where it is the nearest of several (ours).
+    """Heads for ``new`` codes [K, V, C], made from those of a generator of ``old`` codes (ours).
 
-    A tokenizer that is trained further keeps its space, but hardly a code keeps its number (docs/decisions/0033).
+    Each new code gets what the nearest old code of its codebook had; codes with the same nearest old code share it.
+
+    A tokenizer that is trained further keeps its latent space, but few codes keep their number (docs/decisions/0033).
 
     Returns:
         ``head`` and ``residual.heads`` among ``weights``, with their biases; nothing for codebooks of another size.
@@ -101,7 +102,7 @@ def heads_for_codes(weights: dict[str, Tensor], old: Tensor, new: Tensor) -> dic
 class GeneratorObjective(nn.Module):
     """Generator, text layers and aligner with their losses: forward(TokenBatch, rng) -> named losses.
 
-    ``residual_only`` leaves all but the residual codebooks' predictor as it is; such a step costs less than half.
+    ``residual_only`` trains only the residual codebooks' predictor; such a step costs less than half.
     """
 
     residual_only = False

@@ -1,6 +1,6 @@
-"""The one training loop: any Stage, one or several processes, resumable to the bit.
+"""The training loop of all stages: one or several processes, and a resumed run repeats an unbroken one bit for bit.
 
-Everything random in step n comes from (seed, n, process), so a checkpoint needs no generator or loader state,
+All randomness in step n comes from (seed, n, process), so a checkpoint holds no state of random generators or loaders,
 and a run that was killed and resumed takes the same steps as an unbroken one.
 """
 
@@ -41,7 +41,7 @@ class TrainResult:
 
     Attributes:
         step: steps done.
-        finished: False where it was asked to stop early.
+        finished: False if it was stopped early.
         metrics: of the last validation; empty before the first.
         best_value: lowest value of the stage's best metric so far.
         last: full checkpoint, to resume from.
@@ -72,8 +72,8 @@ def train(
         stage: what to train.
         settings: how.
         folder: of this stage in this run.
-        resume: go on from ``last.safetensors``, if there is one.
-        stop: asked after every step; True ends the training as Ctrl-C does.
+        resume: continue from ``last.safetensors``, if there is one.
+        stop: called after every step; True ends the training as Ctrl-C does.
 
     Raises:
         KmmError: ``run_exists`` for a folder with a checkpoint and no ``resume``; ``diverged`` where the loss
@@ -108,8 +108,9 @@ def train(
         if "model" not in state.groups:
             raise KmmError(
                 "run_exists",
-                f"{folder} holds the weights of a finished model, copied there, with which no training can go on.",
-                "Name that model again (--set tokenizer_run=...), choose another run folder, or delete that one.",
+                f"{folder} holds a copy of a finished model's weights, from which training cannot continue.",
+                "Name that model again (--set tokenizer_run=...), choose another run folder, or "
+                "delete that one.",
             )
         checkpoint.load_into(objective, state.groups["model"], last)
         checkpoint.load_into(average.module, state.groups["ema"], last)

@@ -1,8 +1,8 @@
-"""Windows of motion whose body parts come from several recordings (ours).
+"""Windows of motion put together from the body parts of several recordings (ours).
 
-Two hours of recordings show few of the ways in which legs, trunk and arms can go together, and a tokenizer trained on them alone
-learns those few by heart. So it also sees legs of one recording under the upper body or the arms of others, poses between two
-recordings, and motion at other speeds (docs/decisions/0016). Shapes: N windows, F frames, D features.
+Two hours of recordings show few of the ways in which legs, trunk and arms can move together, and a tokenizer trained on
+them alone overfits to those few. So it also sees the legs of one recording under the upper body or the arms of others,
+blends of two poses, and motion at other speeds (docs/decisions/0016). Shapes: N windows, F frames, D features.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..skeleton import ARM_JOINTS, JOINT_INDEX, NUM_JOINTS, PARENTS
 
 
 def _with_descendants(joint: int) -> list[int]:
-    """The joint and all that hang on it."""
+    """The joint and all its descendants."""
     return [joint] + [
         other for child, parent in enumerate(PARENTS) if parent == joint for other in _with_descendants(child)
     ]
@@ -55,7 +55,7 @@ def mixed_windows(
         pick: which of them each window is made of, [N, 3]; its legs come from the first.
         form: of the features.
         frames: F.
-        seed: of every draw.
+        seed: of all random draws.
 
     Returns:
         [N, F, D] in half precision: a pool of thousands should fit into memory.

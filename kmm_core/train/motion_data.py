@@ -110,7 +110,7 @@ class MotionData:
 
 
 def data_key(settings: DataSettings) -> str:
-    """Names what these settings select as it lies there now: for what is computed of it and kept.
+    """A key for the data that these settings select, as they are on disk now. Caches of results are stored under it.
 
     Raises:
         KmmError: ``no_manifest``.
@@ -176,7 +176,7 @@ def clip_features(clip: MotionClip, form: Representation) -> NDArray[np.float32]
         clip = clip.resample(form.fps)
     features = form.encode(clip).astype(np.float32)
     if form.name == "272" and len(features) > 1:
-        # Row 0 has no row before it and says "at rest"; in a window that would be a lie, so it repeats row 1.
+        # Row 0 has no row before it, so its velocities are zero. In a window that is wrong: it repeats row 1.
         features[0, _MOTION_COLUMNS] = features[1, _MOTION_COLUMNS]
     return features
 

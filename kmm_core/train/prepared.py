@@ -43,7 +43,7 @@ class PreparedClip:
         captions: sentences that describe it.
         mirrored_captions: the same sentences for the mirrored clip.
         labels: "action", "side" (left, right, both, none), "turn" (left, right, none), "style".
-        weight: how often to draw it against the others.
+        weight: how often to draw it, relative to the others.
     """
 
     id: str

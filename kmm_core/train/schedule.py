@@ -1,4 +1,6 @@
-"""The learning rate over time: warm-up, then cosine decay. A function of the step: nothing to save."""
+"""The learning rate over time: warm-up, then cosine decay. Computed from the step alone, so a checkpoint need not hold
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: what the training loop knows about the thing it trains."""
+"""Stage: what the training loop needs to know of the model that it trains."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ class RowSettings:
 
     Attributes:
         compositions: timelines joined from training clips, beside the single clips.
-        captions: at most so many sentences a clip, drawn from all it has: each is encoded and held in memory.
-        seed: of all draws.
+        captions: largest number of sentences per clip, drawn from all it has; each is encoded and held in memory.
+        seed: of all random draws.
         balance: evens out how often actions are drawn: an action's share s of the draws becomes proportional to
             s^(1 - balance). 0 leaves the shares as prepared, 1 draws all actions equally often.
         variants: also clips made out of the training clips, see ``variants``.
@@ -267,7 +267,7 @@ class CaptionOutputs:
 
     Args:
         captions: each once.
-        vectors: outputs of all captions' words, one caption after the other, [N, W].
+        vectors: encoder outputs of the words of all captions, one caption after the other, [N, W].
         lengths: words of each caption; N in all.
     """
 
@@ -412,4 +412,4 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | Non
     """Written whole or not at all; two processes may do it at once."""
     make_folder_of(path)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata))  # save_file's errors are no OSErrors
+        temporary.write_bytes(save(tensors, metadata))  # the errors that save_file raises are not OSErrors

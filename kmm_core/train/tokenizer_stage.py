@@ -1,7 +1,7 @@
 """Stage 1: the motion tokenizer, then its decoder alone.
 
-The codes settle long before the decoder has made the best of them, and the generator needs only the codes. So a stage
-of its own goes on with the decoder while tokens stay as they are (ours): most of the joint error is the decoder's.
+The codes settle long before the decoder is fully trained, and the generator needs only the codes. So a separate stage
+trains the decoder further while the tokens stay as they are (ours): most of the joint error is the decoder's.
 
 Loss (ours): smooth L1 on normalised features; joint positions through forward kinematics, their velocities, and the
 root's path and heading, in metres and radians, because those are what an animator sees; commitment.
@@ -86,7 +86,7 @@ def joints_in_heading(features: Tensor) -> Tensor:
 
 
 def root_path(features: Tensor) -> Tensor:
-    """Where the pelvis goes on the floor within a window and where it faces. [B, F, 272] -> [B, F - 1, 3] (m, m, rad)."""
+    """The pelvis's path on the floor within a window, and its heading. [B, F, 272] -> [B, F - 1, 3] (m, m, rad)."""
     turn = features[..., columns.HEADING_CHANGE]
     # The first column of a rotation about +Y by a is (cos a, 0, -sin a).
     heading = torch.atan2(-turn[..., 2], turn[..., 0])[:, 1:].cumsum(1)
@@ -111,8 +111,8 @@ def build(settings: TokenizerSettings, data: MotionData) -> Stage:
 def build_further(tokenizer: MotionTokenizer, data: MotionData, *, codebook_decay: float) -> Stage:
     """The tokenizer stage from trained weights: fine-tuning. Features stay normalised as they were.
 
-    At a decay of 1 the codes stay as well, and only which of them stand for a motion changes: generators trained on them go
-    on working.
+    At a codebook decay of 1 the codes do not change either, only the choice of codes for a motion: generators trained
+    on the codes keep working.
 
     Raises:
         KmmError: ``bad_settings`` where the tokenizer was trained on another representation.
@@ -138,7 +138,7 @@ def build_further(tokenizer: MotionTokenizer, data: MotionData, *, codebook_deca
 def build_decoder(tokenizer: MotionTokenizer, data: MotionData, *, refit: bool = True) -> Stage:
     """The decoder stage: ``tokenizer`` with its codes, fitted once more to the training motion if ``refit``, and then frozen.
 
-    Without that every token stays what it was, so generators trained on them go on working.
+    Without that no token changes, so generators trained on the tokens keep working.
     """
     windows = _windows(data, tokenizer.settings.frames_per_token)
     if refit:

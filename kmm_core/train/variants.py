@@ -184,7 +184,7 @@ def _without(clip: FeatureClip, untrue: re.Pattern[str]) -> dict[str, tuple[str,
 def looped(
     features: Features, form: Representation, seconds: float, *, travels: bool = True
 ) -> Features | None:
-    """A clip of an action that goes on, joined to itself where two of its moments are most alike.
+    """A longer clip of a continuing action: the clip joined to itself where two of its moments are most alike.
 
     Args:
         features: [F, D].
@@ -272,7 +272,7 @@ def _loops(
 
 
 def to_and_fro(features: Features, form: Representation, seconds: float) -> Features | None:
-    """A wave that goes on: forward, backward and forward again between two moments at which the raised hand turns around.
+    """A longer wave: played forward, backward and forward again between two moments at which the raised hand reverses.
 
     There it rests, so nothing jumps; and a hand on its way back looks like one that goes. (Short waves seldom come back to a
     pose, so ``looped`` does not find where.)
@@ -520,7 +520,7 @@ _NOT_WALKING = re.compile(r"\b(stand\w*|still|spot|place|then|before|after|sit\w
 
 
 def with_arm_of(walk: Features, arm: Features, side: str, form: Representation) -> Features | None:
-    """Somebody who walks as in the one clip and does with this arm what is done in the other, from the start.
+    """The walk of one clip with the arm motion of the other, from its start.
 
     Args:
         walk: [F, D].

@@ -142,9 +142,9 @@ def test_what_runs_is_named(monkeypatch):
 def test_a_python_that_runs_the_worker_needs_no_test(monkeypatch):
     status = backend.BackendStatus("user", "/usr/bin/python3")
     show(monkeypatch, status)
-    assert "was not tested yet" in drawn()
+    assert "has not been tested yet" in drawn()
     show(monkeypatch, status, SimpleNamespace(state="ready", info=INFO))
-    assert "was not tested yet" not in drawn()
+    assert "has not been tested yet" not in drawn()
 
 
 def test_before_the_first_generation_the_tested_backend_is_named(monkeypatch):
@@ -174,11 +174,14 @@ def test_a_chosen_python_is_tested_and_remembered(fresh_backend, tmp_path, monke
     fresh_backend.python_path = fake_python(
         tmp_path, device="cuda", device_name="NVIDIA T4", device_memory=16 << 30
     )
-    assert "was not tested yet" in drawn()
+    assert "has not been tested yet" in drawn()
     assert bpy.ops.kmm.use_python() == {"FINISHED"}
     assert preferences().backend_status.record.device_name == "NVIDIA T4"
     text = drawn()
-    assert "Tested: torch 2.13.0 on NVIDIA T4 (16 GB), Python 3.12.1" in text and "was not tested" not in text
+    assert (
+        "Tested: torch 2.13.0 on NVIDIA T4 (16 GB), Python 3.12.1" in text
+        and "has not been tested" not in text
+    )
     assert not bpy.ops.kmm.install_backend.poll()
 
 

@@ -475,7 +475,7 @@ def test_what_stops_a_render_is_exit_code_5(made_up, prompts, char_blend, tmp_pa
 def test_frames_that_blender_left_out_are_noticed(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(render_module, "_render", lambda scene, what, **how: None)
     assert run.main(["--timeline", str(prompts), "--render", f"{tmp_path}/frames/"]) == 5
-    said = f"24 of 24 frames are missing or cut off, first {tmp_path / 'frames' / '0011.png'}"
+    said = f"24 of 24 frames are missing or cut off, the first is {tmp_path / 'frames' / '0011.png'}"
     assert said in capfd.readouterr().err
 
 
@@ -521,7 +521,7 @@ def test_frames_and_films_that_a_full_disk_cut_off_are_noticed(
 
     monkeypatch.setattr(render_module, "_render", cut_off)
     assert run.main([*words, f"{tmp_path}/frames/"]) == 5
-    assert "1 of 2 frames are missing or cut off, first" in capfd.readouterr().err
+    assert "1 of 2 frames are missing or cut off, the first is" in capfd.readouterr().err
 
 
 def test_frames_that_cannot_be_copied_or_replaced_are_no_fault_of_ours(
@@ -555,9 +555,9 @@ def test_bad_arguments_are_exit_code_2(made_up, prompts, char_blend, tmp_path, c
 
 def test_a_shot_that_leaves_no_file_says_so(made_up, prompts, char_blend, tmp_path, capfd):
     assert run.main(["--timeline", str(prompts)]) == 0
-    assert "note: Nothing of it is kept without --save, --export or --render." in capfd.readouterr().out
+    assert "note: The motion is not kept: give --save, --export or --render." in capfd.readouterr().out
     assert run.main(["--timeline", str(prompts), "--save", str(tmp_path / "out.blend")]) == 0
-    assert "Nothing of it is kept" not in capfd.readouterr().out
+    assert "The motion is not kept" not in capfd.readouterr().out
 
 
 def test_a_blend_that_blender_could_not_open_is_no_empty_stage(

@@ -103,7 +103,7 @@ def test_fit_fills_the_playback_range(settings, fresh_scene):
 def test_fit_says_why_it_cannot(settings, fresh_scene):
     fresh_scene.frame_start = fresh_scene.frame_end = 1
     before = listed(settings)
-    assert "none would be left" in refusal(bpy.ops.kmm.fit_prompts)
+    assert "it would have none left" in refusal(bpy.ops.kmm.fit_prompts)
     assert listed(settings) == before
 
 

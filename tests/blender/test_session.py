@@ -312,10 +312,10 @@ def test_regenerate_says_what_is_missing(character, worker):
     scene.render.fps = 24
     scene.kmm.prompts.remove(1)
     scene.kmm.prompts[0].end = 50
-    with pytest.raises(KmmError, match="no frames outside of the prompt"):
+    with pytest.raises(KmmError, match="no frames outside the prompt"):
         build_plan(bpy.context, block=0)
     bpy.ops.kmm.delete_history(index=-1)
-    with pytest.raises(KmmError, match="not in this scene's history any more"):
+    with pytest.raises(KmmError, match="no longer in this scene's history"):
         build_plan(bpy.context, block=0)
 
 

@@ -68,7 +68,7 @@ def test_installed_backend_is_found_where_it_was_moved_to(folder):
 
 def test_backend_whose_python_is_gone_is_broken(folder):
     install(folder).unlink()
-    with pytest.raises(KmmError, match="is gone") as caught:
+    with pytest.raises(KmmError, match="is no longer there") as caught:
         find_python(folder)
     assert caught.value.code == "backend_broken" and "Install" in caught.value.hint
 

@@ -218,8 +218,8 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
         ("resolution", "640x361", "even numbers"),
         ("resolution", "0x360", "a whole number from 16"),
         ("armature", "  ", "a text"),
-        ("name", "a/b", "part of a file's name"),
-        ("name", "..", "part of a file's name"),
+        ("name", "a/b", "part of a file name"),
+        ("name", "..", "part of a file name"),
         ("sead", 1, "is not a setting of a shot"),
     ],
 )

@@ -75,7 +75,7 @@ def test_clips_of_a_few_frames(frames):
 @pytest.mark.parametrize("name", ["degrees", "millimetres"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
 def test_a_tolerance_of_nothing_is_refused(name, value):
-    with pytest.raises(KmmError, match=f"within {value} {name}; expected a number above 0") as caught:
+    with pytest.raises(KmmError, match=f"set to {value} {name}; expected a number above 0") as caught:
         Reduction(**{name: value})
     assert caught.value.code == "bad_reduction"
     assert "Switch key reduction off" in caught.value.hint

@@ -407,7 +407,7 @@ def test_where_the_card_fails_the_cpu_does_it_and_says_so(monkeypatch, error, re
     request = GenerateRequest("a", TIMELINE)
     result = worker._answer(request)
     assert asked == ["auto", "cpu"] and result.takes == 1
-    assert result.note == f"The graphics card {reason}, so the CPU did it."
+    assert result.note == f"The graphics card {reason}, so the CPU was used."
     monkeypatch.setattr(_FakePipeline, "unfamiliar", ("clap",))
     note = worker._answer(request).note
     assert note.startswith(result.note + " ") and 'nothing like "clap"' in note
@@ -436,7 +436,9 @@ def test_a_card_too_full_to_load_the_model_is_left_for_the_cpu(monkeypatch):
     monkeypatch.setattr("kmm_core.worker._import_pipeline", lambda: Pipeline)
     monkeypatch.setattr("kmm_core.pipeline.choose_device", lambda name: torch.device("cuda"))
     request = GenerateRequest("a", TIMELINE)
-    assert worker._answer(request).note == "The graphics card has too little free memory, so the CPU did it."
+    assert (
+        worker._answer(request).note == "The graphics card has too little free memory, so the CPU was used."
+    )
     with pytest.raises(KmmError, match="too little free graphics memory"):
         worker._answer(replace(request, device="cuda"))
 

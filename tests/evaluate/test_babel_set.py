@@ -258,8 +258,8 @@ def test_bad_folders(tmp_path):
     fails(tmp_path, "no_clips", "1 recordings without their AMASS file")
     file = tmp_path / "babel-teach" / "val.json"
     for content, message in (
-        ("{", "no readable JSON"),
-        ("[1, 2]", "no table of recordings"),
+        ("{", "not readable JSON"),
+        ("[1, 2]", "not a table of recordings"),
         ('{"5": {"dur": 3}}', "recording 5 can't be read"),
         ('{"5": 3}', "recording 5 can't be read"),
         (json.dumps({"5": row(5, [label("walk", 0, float("nan"))])}), "recording 5 can't be read"),
@@ -268,7 +268,7 @@ def test_bad_folders(tmp_path):
         file.write_text(content)
         fails(tmp_path, "bad_babel", message)
     file.write_bytes(b"\xff\xfe\x00")
-    fails(tmp_path, "bad_babel", "no readable JSON")
+    fails(tmp_path, "bad_babel", "not readable JSON")
 
 
 def test_the_files_own_parameters_are_read(folder):
@@ -282,5 +282,5 @@ def test_the_files_own_parameters_are_read(folder):
 def test_no_training_clip_is_told(folder):
     write_labels(folder, row(7, [label("walk", 1.0, 3.0)]))
     write_labels(folder, row(8, [label("walk", 1.0, 1.5)]), split="train")
-    with pytest.raises(KmmError, match="The babel data hold no training clip that can be used"):
+    with pytest.raises(KmmError, match="The babel data hold no usable training clip"):
         _ = babel_set(folder).train

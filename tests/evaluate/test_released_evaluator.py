@@ -206,7 +206,10 @@ def without(path: Path) -> None:
             lambda f: np.save(f / "std.npy", np.ones(251)),
             r"std.npy holds \(251,\); expected 263 finite numbers",
         ),
-        (lambda f: np.save(f / "std.npy", np.zeros(263)), "std.npy holds deviations that are not above 0"),
+        (
+            lambda f: np.save(f / "std.npy", np.zeros(263)),
+            "std.npy holds standard deviations that are not above 0",
+        ),
         (lambda f: without(f / "glove" / "our_vab_idx.pkl"), "our_vab_idx.pkl does not exist"),
         (lambda f: (f / "glove" / "our_vab_words.pkl").write_bytes(pickle.dumps(["a"])), "no sos, eos, unk"),
         (

@@ -124,7 +124,7 @@ BROKEN = {
     "another skeleton": (AMC.replace("lfemur", "thigh"), ASF, "bad_amc", "no bone of the ASF"),
     "no bones": (AMC, ASF[: ASF.index(":bonedata")], "bad_asf", "no bones"),
     "no hierarchy": (AMC, ASF[: ASF.index(":hierarchy")], "bad_asf", "'lfemur' lacks"),
-    "a loop": (AMC, ASF.replace("root lfemur", "ltibia lfemur"), "bad_asf", "does not hang from the root"),
+    "a loop": (AMC, ASF.replace("root lfemur", "ltibia lfemur"), "bad_asf", "is not connected to the root"),
     "no length": (AMC, ASF.replace("length 6", ""), "bad_asf", "'ltibia' lacks"),
     "a bad number": (AMC, ASF.replace("length 6", "length six"), "bad_asf", "does not parse"),
     "a length that is none": (AMC, ASF.replace("length 6", "length nan"), "bad_asf", "expected 1 numbers"),

@@ -94,7 +94,7 @@ def test_bad_files(folder):
     (folder / "val.txt").write_text("\n")
     fails(lambda: data.ids("val"), "val.txt in .* lists no clip")
     (folder / "texts" / "000001.txt").write_bytes(b"\xff\xfe#a#0#0")
-    fails(lambda: data.captions("000001"), "no readable UTF-8")
+    fails(lambda: data.captions("000001"), "not readable UTF-8")
     np.save(folder / "new_joint_vecs" / "000001.npy", np.zeros((10, 262)))
     fails(lambda: data.vectors("000001"), r"expected \[F, 263\]")
     np.save(folder / "new_joint_vecs" / "000001.npy", np.where(np.eye(10, 263), np.nan, 0))

@@ -132,7 +132,7 @@ def test_rotary_turns_keep_lengths():
 
 
 def test_heads_that_do_not_fit_are_an_error():
-    with pytest.raises(KmmError, match="d_model=100 can't be shared by attention_heads=3") as caught:
+    with pytest.raises(KmmError, match="d_model=100 cannot be split into attention_heads=3") as caught:
         GeneratorSettings(d_model=100, trunk="transformer", attention_heads=3)
     assert caught.value.code == "bad_generator"
     GeneratorSettings(d_model=96, attention_heads=5)  # Mamba has no such heads

@@ -108,7 +108,7 @@ def test_a_fixed_ratio_hides_that_share_of_every_sample(strategy):
 
 
 def test_latents_are_not_taken_for_doubt():
-    with pytest.raises(KmmError, match="got latents of 8 numbers; expected one") as caught:
+    with pytest.raises(KmmError, match="got latents of 8 numbers; expected 1") as caught:
         KeyFrameMasker(MaskingSettings("confidence"))(
             torch.zeros(1, 5, 8), torch.ones(1, 5, dtype=torch.bool), torch.Generator()
         )

@@ -225,7 +225,7 @@ def test_seeds_that_are_none_are_named(seeds, capsys):
         cli.main(
             ["ablate", "tiny", "--tokenizer-from", "x", "--evaluator", "x", "--run", "x", f"--seeds={seeds}"]
         )
-    assert ended.value.code == 1 and "is no list of numbers" in capsys.readouterr().err
+    assert ended.value.code == 1 and "is not a list of whole numbers" in capsys.readouterr().err
 
 
 def test_a_missing_evaluator_is_named_before_any_training(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Recipes: one module a data set, each with a ``RECIPE``. Found by name, or by the path of a user's own module."""
+"""Recipes: one module per data set, each with a ``RECIPE``. Found by name, or by the path of a user's own module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe is: where a data set's takes lie, how one is read, and how it is cut into captioned clips."""
+"""What a recipe is: where a data set's takes are, how a take is read, and how it is cut into captioned clips."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Take:
 
     Attributes:
         id: unique in its source, without slashes; part of the clips' names.
-        files: what is read; a change of any of them prepares the take anew.
+        files: the files that are read; if any of them changes, the take is prepared again.
         recording: the clips of one recording go to the same split; by default the take itself.
         split: the data set's own, "train", "val" or "test"; by default a hash of the recording decides.
         details: what the recipe needs to know about it (labels, rows of an index).
@@ -39,10 +39,10 @@ class Cut:
         captions: sentences.
         labels: "action", "side", "turn", "style".
         stretch: plays slower by this factor; 1 leaves the motion as recorded.
-        change: makes another motion of it; its name ends the clip's id.
+        change: turns it into another motion; the function's name ends the clip's id.
 
     Raises:
-        TypeError: ``captions`` is one text, whose letters would be taken for sentences.
+        TypeError: ``captions`` is a single string, whose letters would be taken for sentences.
     """
 
     start: int
@@ -80,7 +80,7 @@ class Recipe(Protocol):
         version: raised when the recipe changes what it makes, so that everything is prepared anew.
         licence, noncommercial, credit: what the source asks for.
         archives: names of folders, or of ``.tar.*`` archives without the suffix, that hold it.
-        share: how much of the training samples this source deserves against the others. A recipe may have
+        share: how large a share of the training samples this source gets, relative to the others. A recipe may have
             ``emphasis`` too: factors for actions that matter more or less than their number says; and
             ``keeps_every_caption``, where sentences that the shipped models are measured with are not left out.
     """
@@ -94,7 +94,7 @@ class Recipe(Protocol):
     share: float
 
     def takes(self, folder: Path, data: Path) -> list[Take]:
-        """The takes found below ``folder``; none where it holds something else. ``data`` is what the user gave."""
+        """The takes found below ``folder``; none if it holds something else. ``data`` is the folder that the user gave."""
         ...
 
     def read(self, take: Take) -> MotionClip:

@@ -75,7 +75,7 @@ class UiPrmd:
             positions = np.load(take.files[0], allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise KmmError(
-                "bad_joints", f"{take.files[0]} can't be read ({error}).", "Fetch it again."
+                "bad_joints", f"{take.files[0]} can't be read ({error}).", "Download it again."
             ) from None
         return clip_from_positions(positions, fps=30.0)
 
