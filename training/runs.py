@@ -422,7 +422,7 @@ def _train(
     with processes().main_process_first():
         torch.manual_seed(how.seed)  # of the first weights
         stage = make_stage()
-    stage.metadata = {**stage.metadata, "settings": asdict(settings)}
+    stage.metadata = {**stage.metadata, "settings": asdict(settings), "data_key": _data_now(settings)}
     return train(stage, how, folder, resume=resume)
 
 
@@ -442,13 +442,23 @@ def _changes(folder: Path, settings: RunSettings) -> list[str]:
     stored = checkpoint.load(folder / "last.safetensors", groups=()).info["metadata"]["settings"]
     before, now = (dict(_flat(table)) for table in (stored, json.loads(json.dumps(asdict(settings)))))
     parts = (*_WEIGHTS_COME_FROM.get(folder.name, ()), f"train.{folder.name}")
-    return [
+    clips = _noted(folder, "data_key")
+    others = clips and "data" in parts and _data_now(settings) not in ("", clips)
+    return ["data.prepared, whose clips are others by now"] * bool(others) + [
         f"{name}={before[name]}, now {value}"
         for name, value in now.items()
         if any(f"{name}.".startswith(f"{part}.") for part in parts)
         and not name.endswith(_OF_REPORTS)
         and before.get(name, value) != value  # a setting that is newer than the checkpoint is no change
     ]
+
+
+def _data_now(settings: RunSettings) -> str:
+    """Names the clips as they lie there; "" where they are gone, as on another machine."""
+    try:
+        return data_key(settings.data)
+    except KmmError:
+        return ""
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -135,6 +135,21 @@ def test_a_finished_stage_is_not_built_again(trained, prepared, monkeypatch):
     assert again == results["tokenizer"]
 
 
+def test_a_finished_stage_of_other_clips_says_so(trained, prepared, capsys):
+    """Somebody corrects captions, prepares again, and runs the same command."""
+    assert train_stage("generator", prepared, trained[0]).finished and not capsys.readouterr().err
+    manifest = prepared / "synthetic" / "manifest.jsonl"
+    before = manifest.read_bytes()
+    manifest.write_bytes(before.replace(b"a person does", b"somebody does"))
+    try:
+        assert train_stage("generator", prepared, trained[0]).finished
+        assert "data.prepared, whose clips are others by now. Delete it" in capsys.readouterr().err
+        manifest.unlink()  # trained on another machine: nothing to compare
+        assert train_stage("generator", prepared, trained[0]).finished and not capsys.readouterr().err
+    finally:
+        manifest.write_bytes(before)
+
+
 def test_a_finished_stage_that_was_trained_with_other_settings_says_so(
     trained, prepared, monkeypatch, capsys
 ):
