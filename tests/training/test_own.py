@@ -118,13 +118,13 @@ def test_parts_of_a_file_and_long_files(folder):
     head = "file,caption,start_seconds,end_seconds\n"
     summary, _ = prepared(
         folder,
-        f'{head}long,walks,0,"1,5"\nlong,strolls,0,1.5\nlong,stops,2,3.5\nslow,walks\nwalk,runs,1,99\n',
+        f'{head}long,walks,0,"1,5"\nlong,strolls,0,1.5\nlong,stops,2,3.5\nslow,walks\nslow,ambles,0,5.47\nwalk,runs,1,99\n',
     )
     rows = [(row.id, row.frames, row.captions) for row in read_manifest(summary.folder)]
     assert rows == [
         ("long_00000_00045", 45, ("walks", "strolls")),
         ("long_00060_00105", 45, ("stops",)),
-        ("slow_00000_00164", 164, ("walks",)),
+        ("slow_00000_00164", 164, ("walks", "ambles")),
         ("slow_00164_00327", 163, ("walks",)),
     ]
     assert any(
@@ -138,6 +138,10 @@ def test_the_pose_that_blender_exports_again_and_again_is_cut(folder):
     write_bvh(folder / "held.bvh", held(moving, 250))
     _, clips = prepared(folder, "file,caption\nheld,raises the left arm\n")
     assert clips["held"].frames == 60
+    head = "file,caption,start_seconds,end_seconds\n"
+    prepared(folder, f"{head}held,raises the left arm,0,2\nheld,stands,2,8\n")  # as asked for
+    frames = sorted(clip.frames for clip in read_manifest(folder / "prepared" / "own"))
+    assert frames == [60, 180]
 
 
 def held(clip, frames):

@@ -67,7 +67,7 @@ class Own:
         ]
 
     def read(self, take: Take) -> MotionClip:
-        """The BVH on the canonical skeleton, without the frames at the end that are all the same.
+        """The BVH on the canonical skeleton; where no times are named, without the frames at the end that are all the same.
 
         Raises:
             KmmError: ``no_caption`` where nothing is said of it; as ``read_bvh`` and ``to_canonical``.
@@ -77,6 +77,8 @@ class Own:
                 "no_caption", f"{take.files[0].name} has no caption.", f"Add a line to {CAPTIONS[0]}."
             )
         clip = read_skeletal(take.files[0])
+        if any(len(sentence) > 1 for sentence in take.details["said"]):
+            return clip
         # Blender exports the scene's frames: after an Action's last key its last pose, again and again.
         pose = np.concatenate(
             [clip.root_positions, clip.local_rotations.reshape(clip.num_frames, -1)], axis=1
@@ -98,10 +100,10 @@ class Own:
                     f"which lasts {clip.num_frames / PREPARED_FPS:.2f} s.",
                     "Correct the times.",
                 )
-            spans.setdefault((start, min(stop, clip.num_frames)), []).append(caption)
+            for first, last in windows(min(stop, clip.num_frames) - start, _LONGEST, 1):
+                spans.setdefault((start + first, start + last), []).append(caption)
         for (start, stop), captions in spans.items():
-            for first, last in windows(stop - start, _LONGEST, 1):
-                yield Cut(start + first, start + last, tuple(captions), {})
+            yield Cut(start, stop, tuple(captions), {})
 
 
 def _read_captions(folder: Path, names: list[str]) -> Iterator[tuple]:
