@@ -21,6 +21,7 @@ from bl_ext.user_default.kmm import session
 from bl_ext.user_default.kmm.batch import export as export_module
 from bl_ext.user_default.kmm.batch import render as render_module
 from bl_ext.user_default.kmm.batch import run, stop_signals
+from bl_ext.user_default.kmm.batch.stage import make_stage
 from bl_ext.user_default.kmm.scene import action_writer, takes
 from bl_ext.user_default.kmm.scene.character import add_character
 from bpy_extras.object_utils import world_to_camera_view
@@ -207,17 +208,12 @@ def test_without_a_blend_there_is_a_stage_at_the_timelines_frame_rate(made_up, t
     assert_camera_sees_all(scene, range(1, 13))
 
 
-def test_the_stage_is_in_metres_whatever_the_startup_file_measures_in(made_up, prompts, tmp_path):
+def test_the_stage_is_in_metres_whatever_the_startup_file_measures_in(made_up):
     """Or a character of 170 units walked off its floor, and stood as tall in a glTF file."""
-    bpy.context.scene.unit_settings.scale_length = 0.01
-    startup = Path(bpy.utils.user_resource("CONFIG", create=True)) / "startup.blend"
-    bpy.ops.wm.save_homefile()
-    try:
-        assert run.main(["--timeline", str(prompts), "--save", str(tmp_path / "stage.blend")]) == 0
-    finally:
-        startup.unlink()
-    character = bpy.context.scene.kmm.armature
-    assert tuple(character.scale) == (1, 1, 1) and bpy.context.scene.unit_settings.scale_length == 1
+    scene = bpy.context.scene
+    scene.unit_settings.scale_length = 0.01
+    make_stage(scene)
+    assert tuple(add_character(bpy.context).scale) == (1, 1, 1) and scene.unit_settings.scale_length == 1
 
 
 @pytest.mark.parametrize("blend", [False, True])
