@@ -43,6 +43,9 @@ TOKEN_VARIABLE = "KMM_TOKEN"
 # A file in environments that KMM installed (kmm_blender/jobs/backend_setup.py has the same name).
 IN_USE = "kmm_in_use"
 _ALIVE_SECONDS = 1.0
+# Of motion, all takes together. With so few numbers, waking sleeping threads for every operation costs more than they
+# save, and far more beside other work (docs/benchmarks/worker_threads.md).
+ONE_THREAD_SECONDS = 30
 _INSTALL = "Press Install in KMM's Backend panel, or choose a Python there that has it."
 
 
@@ -72,6 +75,7 @@ class Worker:
         self._cancelled: set[str] = set()
         self._pipeline: TextToMotion | None = None
         self._loaded: tuple[str, str, int] | None = None
+        self._threads = 0  # of torch, known once it is loaded
         # What a job takes after its tokens, over what the tokens take: learned from the job before.
         self._rest_share = 0.2
 
@@ -158,6 +162,9 @@ class Worker:
         if self._pipeline is None or self._loaded != (request.model, device, _written(request.model)):
             self._send(Progress(request.job, "loading", 0, 2))
             pipeline_type = _import_pipeline()
+            import torch
+
+            self._threads = self._threads or torch.get_num_threads()
             self._check_cancel(request)
             self._send(Progress(request.job, "loading", 1, 2))
             self._pipeline = None  # never two models in memory
@@ -169,8 +176,12 @@ class Worker:
         return self._pipeline
 
     def _generate(self, pipeline: TextToMotion, request: GenerateRequest) -> Generation:
+        import torch
+
         from .pipeline import Keep
 
+        short = request.timeline.seconds * request.samples <= ONE_THREAD_SECONDS
+        torch.set_num_threads(1 if short else self._threads)
         started = time.perf_counter()
         steps: list[float] = []  # when each was finished
 
@@ -212,9 +223,7 @@ class Worker:
             credits=tuple(info.credits),
             text_encoder=info.text_encoder,
             device=device.type,
-            device_name=torch.cuda.get_device_name(device)
-            if on_cuda
-            else f"{torch.get_num_threads()} threads",
+            device_name=torch.cuda.get_device_name(device) if on_cuda else f"{self._threads} threads",
             fps=info.fps,
             torch=torch.__version__,
             parameters=info.parameters,
