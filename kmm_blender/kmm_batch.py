@@ -2,8 +2,8 @@
 
     blender -b char.blend --python kmm_batch.py -- --timeline walk.json --armature Rig --save out.blend
 
-It needs no other file and may be copied beside your shots. With the extension enabled, ``blender -b char.blend -c kmm
-...`` is the same without it.
+It needs the installed extension but no other file, and may be copied beside your shots. With the extension enabled,
+``blender -b char.blend -c kmm ...`` is the same without it.
 """
 
 import importlib

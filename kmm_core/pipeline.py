@@ -285,7 +285,7 @@ class TextToMotion:
         return torch.where(empty[:, None], generator.no_prompt, embedded)[None]
 
     def _known_tokens(self, keep: Keep, timeline: Timeline, length: int) -> Tensor:
-        """The first-codebook tokens of the kept motion, [1, T]; MASK_ID where a frame is to be generated."""
+        """The first-codebook tokens of the kept motion, [1, T]; MASK_ID where any of a token's frames is not kept."""
         kept = np.asarray(keep.frames, dtype=bool)
         if len(kept) != timeline.num_frames or not kept.any() or kept.all():
             raise KmmError(

@@ -48,7 +48,7 @@ EvaluatorFile = Annotated[
     typer.Option(
         "--evaluator",
         help="File evaluator.safetensors of kmm-train evaluator.",
-        show_default="that of the starters' data",
+        show_default="that of the shipped models' data",
     ),
 ]
 
@@ -127,7 +127,7 @@ def evaluate(
         Path,
         typer.Option(
             help="File of kmm-train evaluator; with --released the folder of the released one.",
-            show_default="that of the starters' data",
+            show_default="that of the shipped models' data",
         ),
     ] = EVALUATOR,
     released: Annotated[

@@ -59,7 +59,7 @@ def read_joints(path: str | Path) -> Array:
     size = float(np.median(np.ptp(positions, axis=1).max(axis=1)))
     if not _SIZES_M[0] <= size <= _SIZES_M[1]:
         raise _bad(
-            path, f"the person is {size:.3g} units tall; expected metres", "Scale the positions to metres."
+            path, f"the person measures {size:.3g} units; expected metres", "Scale the positions to metres."
         )
     return positions
 

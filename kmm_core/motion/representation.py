@@ -58,7 +58,7 @@ def _weights_272() -> Array:
         (form.VELOCITIES, 0.15),
     )
     arms = lever_arms()
-    # The wrists, the feet and the head move no other joint, but how a hand is held still matters a little.
+    # The wrists, the feet and the head move no other joint, yet how a hand is held matters a little, too.
     weights[form.ROTATIONS] = np.repeat(np.maximum(arms / np.sqrt(np.mean(arms**2)), 0.2), 6)
     return weights
 

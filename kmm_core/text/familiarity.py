@@ -94,7 +94,7 @@ def cut_note(prompts: Sequence[str]) -> str:
     """A note to the user about prompts too long for the text encoder; "" if there are none."""
     if not prompts:
         return ""
-    return f"The end of {_named(prompts)} was ignored because it is too long: describe one action per prompt."
+    return f"The end of {_named(prompts)} was ignored: too long. Describe one action per prompt."
 
 
 def _named(prompts: Sequence[str]) -> str:
