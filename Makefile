@@ -121,6 +121,7 @@ train-tiny: $(VENV)/develop.stamp
 benchmarks: $(VENV)/develop.stamp
 	@$(BIN)/python -m benchmarks.scan -o docs/benchmarks/scan.md
 	@$(BIN)/python -m benchmarks.generation -o docs/benchmarks/generation.md
+	@$(BIN)/python -m benchmarks.worker_threads -o docs/benchmarks/worker_threads.md
 	@$(BIN)/python -m benchmarks.training -o docs/benchmarks/training.md
 
 # docs/results.md, whole, from the bundles and the prepared clips. Hours on two cores; an ablation goes on where it stopped.

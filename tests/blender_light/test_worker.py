@@ -23,7 +23,7 @@ from kmm_blender.jobs import worker_client
 from kmm_blender.jobs.worker_client import Timeouts, WorkerClient
 from kmm_core.clip import MotionClip
 from kmm_core.protocol import GenerateRequest
-from kmm_core.timeline import Timeline
+from kmm_core.timeline import Prompt, Timeline
 from tests.blender_light.fake_workers import REPOSITORY, finish, last_lines
 from tests.tiny_bundle import save_tiny_bundle
 
@@ -441,6 +441,37 @@ def test_a_card_too_full_to_load_the_model_is_left_for_the_cpu(monkeypatch):
     )
     with pytest.raises(KmmError, match="too little free graphics memory"):
         worker._answer(replace(request, device="cuda"))
+
+
+def test_short_motion_takes_one_thread_and_long_motion_all(monkeypatch):
+    import torch
+
+    from kmm_core.worker import ONE_THREAD_SECONDS, Worker
+
+    used = []
+
+    class Pipeline(_FakePipeline):
+        @classmethod
+        def load(cls, model, device):
+            return cls("cpu", "")
+
+        def generate(self, timeline, **settings):
+            used.append(torch.get_num_threads())
+            return super().generate(timeline, **settings)
+
+    before = torch.get_num_threads()
+    worker = Worker(connection=None)
+    for name in ("_send", "_ready"):
+        monkeypatch.setattr(worker, name, lambda *_: None)
+    monkeypatch.setattr("kmm_core.worker._import_pipeline", lambda: Pipeline)
+    try:
+        torch.set_num_threads(2)
+        half = Timeline(10, (Prompt("walks", 0, 5 * ONE_THREAD_SECONDS),))
+        for samples in (1, 2, 3, 1):
+            worker._answer(GenerateRequest("a", half, samples=samples))
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1, 1, 2, 1]
 
 
 def test_too_little_main_memory_is_one_sentence(monkeypatch):
