@@ -345,9 +345,10 @@ def _read_kept(request: Request, timeline: Timeline) -> tuple[MotionClip, Any] |
     if abs(1 / clip.fps - 1 / timeline.fps) < _FRAME_TIME_DIGITS:
         clip, length = replace(clip, fps=timeline.fps), clip.num_frames
     else:
-        # No more than the timeline takes: of a file that states one frame a day a second frame is far away.
+        # Little more than the timeline takes (its last token may reach beyond it): of a file that states one frame a day a
+        # second frame is far away.
         length = np.floor((clip.num_frames - 1) * timeline.fps / clip.fps + 1e-6) + 1
-        clip = clip.resample(timeline.fps, int(min(length, timeline.num_frames)))
+        clip = clip.resample(timeline.fps, int(min(length, timeline.num_frames + timeline.fps)))
     mask = np.zeros(timeline.num_frames, dtype=bool)
     for start, end in request.keep:
         end = min(clip.num_frames, timeline.num_frames) if end is None else end
