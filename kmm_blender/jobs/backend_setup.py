@@ -109,7 +109,7 @@ class Wheel:
     @property
     def filename(self) -> str:
         """As pip wants it: name, version and tags."""
-        return urllib.parse.unquote(urllib.parse.urlsplit(self.url).path).rsplit("/", 1)[-1]
+        return re.split(r"[/\\]", urllib.parse.unquote(urllib.parse.urlsplit(self.url).path))[-1]
 
 
 @dataclass(frozen=True)

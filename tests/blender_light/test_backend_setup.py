@@ -239,6 +239,9 @@ def test_filename_is_the_unquoted_end_of_the_address():
         Wheel("torch", "https://host/a/..%2F..%2Ftorch-1-py3-none-any.whl", "").filename
         == "torch-1-py3-none-any.whl"
     )
+    # pip takes that for torch 1, build 1...; on Windows it names folders.
+    address = "https://host/a/torch-1-1%5C..%5C..%5C2-py3-none-any.whl"
+    assert Wheel("torch", address, "").filename == "2-py3-none-any.whl"
 
 
 def test_progress_counts_all_files_and_ends_at_the_total(index, folder):
