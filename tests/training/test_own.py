@@ -69,6 +69,8 @@ def test_captions_as_spreadsheets_and_editors_save_them(folder, name, content):
         ("file,caption\nwalk,\n", "line 2: expected a file and what is said of it."),
         ("name,text\nwalk,walks\n", 'its first line is "name,text".'),
         ("", 'its first line is "".'),
+        ('file,caption\nrun_1,runs\nwalk,"walks\nleft,waves\n', "line 3: not CSV (unexpected end of data)"),
+        ('file,caption\nwalk,"walks\n' + "left,waves\n" * 13_000, "line 2: not CSV (field larger"),
         ("file,caption\nwalk,walks\nleft,lève le bras\n".encode("latin-1"), "line 3: not UTF-8 text."),
         ("file,caption,start_seconds,end_seconds\nwalk,walks,2,1\n", "line 2: start_seconds 2 and end_seconds 1;"),
         ("file,caption,start_seconds,end_seconds\nwalk,walks,2,\n", "line 2: start_seconds 2 and end_seconds ;"),

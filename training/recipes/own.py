@@ -161,15 +161,24 @@ def _rows(path: Path) -> Iterator[tuple[int, dict]]:
     head = lines[0] if lines else ""
     # Spreadsheets of countries with decimal commas write semicolons.
     delimiter = max(",;\t", key=head.count)
-    reader = csv.DictReader(lines, delimiter=delimiter)
-    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-    if not {"file", "caption"} <= set(reader.fieldnames):
+    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        if not {"file", "caption"} <= set(reader.fieldnames):
+            raise KmmError(
+                "bad_captions", f"{path.name}: its first line is {in_quotes(head.strip(), 60)}.", _FORM
+            )
+        for row in reader:
+            if any(
+                str(value).strip() for value in row.values() if value
+            ):  # spreadsheets write empty rows, too
+                yield reader.line_num, row
+    except csv.Error as error:
         raise KmmError(
-            "bad_captions", f"{path.name}: its first line is {in_quotes(head.strip(), 60)}.", _FORM
-        )
-    for row in reader:
-        if any(str(value).strip() for value in row.values() if value):  # spreadsheets write empty rows, too
-            yield reader.line_num, row
+            "bad_captions",
+            f"{path.name}, line {reader.line_num + 1}: not CSV ({error}); a quotation mark may be alone there.",
+            _FORM,
+        ) from None
 
 
 def _text(path: Path) -> str:
