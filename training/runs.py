@@ -60,12 +60,18 @@ def check_licence(settings: RunSettings) -> None:
     """What is made of a model for non-commercial use is for that alone.
 
     Raises:
-        KmmError: ``bad_settings`` where a bundle to start from has such a licence and ``export.licence`` is another.
+        KmmError: ``bad_settings`` where what to start from has such a licence and ``export.licence`` is another.
     """
     for start in starts_of(settings):
+        path = Path(start)
         try:
-            licence = read_config(bundle_folder(start)).licence
-        except KmmError:  # a run or a checkpoint, or missing: whoever loads it says so
+            if start.endswith(".safetensors"):
+                licence = settings_of_stage(path.parent, path.stem).export.licence
+            elif (path / "tokenizer").is_dir():
+                licence = settings_of(path).export.licence
+            else:
+                licence = read_config(bundle_folder(start)).licence
+        except (KmmError, KeyError):  # missing, or of another version: whoever loads it says so
             continue
         if "NC" in licence and "NC" not in settings.export.licence:
             raise KmmError(

@@ -464,6 +464,12 @@ def test_export_and_sample(trained, tmp_path, monkeypatch):
     with pytest.raises(KmmError, match="starter-nc may only be used under CC-BY-NC-4.0"):
         export.export_bundle(trained[0], tmp_path / "sold", ["generator_start=starter-nc"])
     assert not (tmp_path / "sold").exists()
+    sold = replace(runs.settings_of(trained[0]), export=config.ExportSettings(licence="CC-BY-NC-4.0"))
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "settings_of_stage", lambda folder, at: sold)
+        for start in (f"tokenizer_run={trained[0]}", f"generator_start={trained[1]['generator'].best}"):
+            with pytest.raises(KmmError, match="may only be used under CC-BY-NC-4.0"):
+                runs.check_licence(config.load("tiny", [start]))
     (folder / "MODEL_CARD.md").write_text("my own")
 
     # What a config says now of decoding and of the card needs no training; the command line wins.
