@@ -161,6 +161,8 @@ class TakeMaker:
                 if len(self._written) == number:
                     self._written.append(Reference.to(written.action))
                 yield share * (number + 0.5)
+            for _ in takes.note_keys_steps(self._written[number].find(bpy.data.actions), armature):
+                yield share * (number + 0.6)
             for text in record.encode_steps():
                 encoded[record.id] = text
                 yield share * (number + 0.9)

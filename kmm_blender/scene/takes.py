@@ -70,6 +70,13 @@ def unseen(armature: bpy.types.Object) -> str:
     return f"The NLA track {solo[0]} plays alone, so takes cannot be seen: switch off its star in the NLA editor."
 
 
+def note_keys_steps(action: bpy.types.Action, armature: bpy.types.Object) -> Iterator[None]:
+    """Notes the keys of a take as they were written, so that an edit can be told later; in slices of some milliseconds."""
+    for digest in action_writer.keys_digest_steps(action, armature):
+        action[KEYS_KEY] = digest  # the last is the whole
+        yield
+
+
 def add(
     scene: bpy.types.Scene,
     armature: bpy.types.Object,
@@ -81,7 +88,7 @@ def add(
     Args:
         scene: where they wait.
         armature: which they move.
-        made: Actions, and what they were made of.
+        made: Actions whose keys are noted (``note_keys_steps``), and what they were made of.
         place: the object's own channels when they were made, of ``read_pose_values``.
 
     Raises:
@@ -102,7 +109,6 @@ def add(
         take.seed = record.seed
         take.place = json.dumps(place)
         action[ACTION_KEY] = json.dumps(record.summary())
-        action[KEYS_KEY] = action_writer.keys_digest(action, armature)
     show(scene, first)
 
 
