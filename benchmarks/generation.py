@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.measuring import machine, markdown_table
+from benchmarks.measuring import machine, markdown_table, write_page
 from kmm_core.errors import KmmError
 from kmm_core.pipeline import TextToMotion
 from kmm_core.timeline import Prompt, Timeline
@@ -88,10 +88,7 @@ def main() -> int:
         f"{load_seconds:.2f} s (torch's import apart). Memory (RSS): {loaded_mb:.0f} MB with the model loaded, "
         f"{memory_mb('VmHWM'):.0f} MB at most while generating up to {max(arguments.seconds)} s.\n"
     )
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
-    print(text)
+    write_page(text, arguments.output)
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measuring import machine, markdown_table
+from benchmarks.measuring import machine, markdown_table, write_page
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
 from kmm_core.motion.representation_263 import CONTACT_JOINTS
@@ -111,10 +111,7 @@ def main() -> int:
         + "\n\nThe mean of the feet is that of the clips in which the generated middle goes another way than it has to: it is "
         "stretched and turned to end where the recording goes on, and feet glide.\n"
     )
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
-    print(text)
+    write_page(text, arguments.output)
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measuring import machine, markdown_table, median_seconds
+from benchmarks.measuring import machine, markdown_table, median_seconds, write_page
 from kmm_core.generator.scan import choose_scan
 from kmm_core.generator.scan_mamba import mamba_ssm_available
 from kmm_core.generator.scan_selective import reference_selective_scan, selective_scan
@@ -115,10 +115,7 @@ def main() -> None:
         "## Mamba-1, in the ablation\n\n"
         f"{SELECTIVE_BATCH} rows of {CHANNELS} channels, state {STATE}; in the same run.\n\n{mamba_1}\n"
     )
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
-    print(text)
+    write_page(text, arguments.output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measuring import machine, markdown_table
+from benchmarks.measuring import machine, markdown_table, write_page
 from training import config, runs
 from training.config import RunSettings
 from training.prepare import prepare
@@ -87,10 +87,7 @@ def main() -> None:
         f"median of {arguments.repeats} times {arguments.steps} steps, start-up and validation apart.\n\n"
         f"{machine()}.\n\n{markdown_table(header, rows)}\n"
     )
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
-    print(text)
+    write_page(text, arguments.output)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.generation import timeline
-from benchmarks.measuring import machine, markdown_table
+from benchmarks.measuring import machine, markdown_table, write_page
 from kmm_core.pipeline import TextToMotion
 from kmm_core.worker import ONE_THREAD_SECONDS
 
@@ -81,10 +81,7 @@ def main() -> int:
         )
         + f"\n\nSo the worker uses one thread for up to {ONE_THREAD_SECONDS} s of motion (all takes together), and all for more.\n"
     )
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
-    print(text)
+    write_page(text, arguments.output)
     return 0
 
 

@@ -4,6 +4,7 @@
              -> text embeddings (frozen encoder, learned head)
              -> tokens (iterative masked decoding by the bidirectional Mamba generator)
              -> features (tokenizer's decoder) -> soft seams -> MotionClip -> clean feet -> the timeline's frame rate
+             -> with kept frames: fitted to them, feet cleaned once more
 
 The panel, ``kmm-generate``, headless scripts and the tests all go through ``TextToMotion.generate``.
 Shapes: B samples, F frames, T tokens, S prompts, E text width.

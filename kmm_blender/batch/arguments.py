@@ -162,7 +162,7 @@ def _parser(absolute: Callable[[str], str]) -> _Parser:
         "--summary",
         type=path,
         metavar="FILE.json",
-        help="JSON file that says what was done, written after every shot",
+        help="JSON file that says what was done, written at the start and after every shot",
     )
     run.add_argument(
         "--backend-python", type=path, metavar="FILE", help="Python that has PyTorch (default: the panel's)"

@@ -38,7 +38,7 @@ REAL, RECONSTRUCTION = "real", "reconstruction"
 FADED, SPLICED = "stitched, cross-faded", "stitched, end to end"
 BASELINES = "baselines"  # the stage that holds the time of all of them
 # Repetitions of two seeds share no noise: of the generator's, so many belong to each seed of an evaluation.
-_SEEDS_EACH = 10_000
+_SEEDS_EACH = 1_000_000
 # From here on they begin anew: ``scores`` makes a million seeds of each, and the generator's end at 2^63.
 _NOISES = 9 * 10**12
 

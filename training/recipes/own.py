@@ -169,9 +169,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict]]:
                 "bad_captions", f"{path.name}: its first line is {in_quotes(head.strip(), 60)}.", _FORM
             )
         for row in reader:
-            if any(
-                str(value).strip() for value in row.values() if value
-            ):  # spreadsheets write empty rows, too
+            # Spreadsheets write empty rows, too.
+            if any(str(value).strip() for value in row.values() if value):
                 yield reader.line_num, row
     except csv.Error as error:
         raise KmmError(
