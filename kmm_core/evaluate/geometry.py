@@ -37,6 +37,8 @@ WAVE_PLATEAU = 0.3
 WAVE_SWING = 0.03
 WAVE_SWINGS = 3
 WAVE_PERIOD = 0.6
+# Metres a second, below which somebody who goes somewhere has stopped.
+SLOWEST_WAY = 0.2
 # From the wrist to the tip of the hand, m.
 HAND = 0.12
 # Thigh or shin elevation of a lifted leg: 0 hangs straight down, 1 is level. Height of its ankle over the floor, m.
@@ -118,6 +120,18 @@ def travel(clip: MotionClip) -> Travel:
         path=float(np.linalg.norm(steps, axis=-1).sum()),
         net=float(np.linalg.norm(ground[-1] - ground[0])),
     )
+
+
+def wander(clip: MotionClip) -> float:
+    """How far the way over the ground turns from a straight line, radians: the largest angle between where the pelvis goes in a
+    second and where it goes in all. Pi where it stands for a second."""
+    ground = _joint(clip.joint_positions(), "pelvis")[:, [0, 2]]
+    second = min(round(clip.fps), clip.num_frames - 1)
+    ways = ground[second:] - ground[: clip.num_frames - second]
+    if np.linalg.norm(ways, axis=-1).min() * clip.fps / max(second, 1) < SLOWEST_WAY:
+        return float(np.pi)
+    directions = ways @ np.array([1, 1j])
+    return float(np.abs(np.angle(directions * np.conj((ground[-1] - ground[0]) @ np.array([1, 1j])))).max())
 
 
 def speed(clip: MotionClip) -> float:

@@ -97,6 +97,19 @@ def action_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]
     )
 
 
+_STRAIGHT_ON = ("walks forward", "runs", "walks backward", "side-steps")
+_FEW_STEPS = re.compile(r"\b(few|several)\b")
+
+
+def straight_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
+    """Those of the paraphrases that ask to go on in one direction, for as long as the prompt lasts."""
+    return tuple(
+        spec
+        for spec in action_prompts(words)
+        if spec.judge in _STRAIGHT_ON and not _FEW_STEPS.search(spec.text)
+    )
+
+
 def arm_prompts(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
     """Sentences that say how high the named arm goes, or that it punches; alternately left and right."""
     return tuple(

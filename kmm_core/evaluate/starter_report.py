@@ -31,10 +31,11 @@ from .prompt_sets import (
     every_prompt,
     side_prompts,
     stop_prompts,
+    straight_prompts,
     together_prompts,
     unfamiliar_prompts,
 )
-from .verdicts import JUDGES, Verdict, judge
+from .verdicts import JUDGES, Verdict, goes_straight, judge
 
 FPS = 30.0
 # Seconds of each prompt where prompts follow one another, and how many timelines of how many prompts.
@@ -270,6 +271,30 @@ def arm_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
         None,
         {name: float(np.mean(found)) for name, found in right.items()},
     )
+
+
+STRAIGHT_SAMPLES = 4  # of each sentence
+STRAIGHT_SECONDS = (4.0, 10.0, 20.0)
+
+
+def straight_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
+    """How often who is to go on in one direction does what was asked in a straight line, without a stop."""
+    said, shares = [], {}
+    for seconds in STRAIGHT_SECONDS:
+        right: dict[str, list[bool]] = {}
+        for seed, spec in enumerate(specs):
+            made = pipeline.generate(timeline_of([spec.text], [seconds]), seed=seed, samples=STRAIGHT_SAMPLES)
+            right.setdefault(spec.judge, []).extend(
+                judge(spec, clip).correct and goes_straight(clip).correct for clip in made.clips
+            )
+        together = [correct for found in right.values() for correct in found]
+        found = ", ".join(f"{name} {sum(found)} of {len(found)}" for name, found in right.items())
+        said.append(f"{seconds:g} s: {np.mean(together):.0%} ({found})")
+        shares[f"{seconds:g}"] = {
+            "all": float(np.mean(together)),
+            "families": {name: float(np.mean(found)) for name, found in right.items()},
+        }
+    return Figure("goes straight on as asked, for", "", "; ".join(said), None, shares)
 
 
 TOGETHER_SAMPLES = 4  # of each sentence
@@ -614,8 +639,11 @@ LABEL_JUDGES = {
     "walk": "walks forward",
     "sneak": "walks forward",
     "walk_back": "walks backward",
+    "walk_back_curve": "walks backward",
     "sidestep_walk": "side-steps",
+    "sidestep_walk_curve": "side-steps",
     "sidestep_run": "side-steps",
+    "sidestep_run_curve": "side-steps",
     "run": "runs",
     "run_turn": "runs",
     "jump": "jumps",
@@ -708,6 +736,7 @@ def measure_bundle(
     progress(f"{name}: other lengths")
     figures.append(many_samples_figure(pipeline, action_prompts()))
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
+    figures.append(straight_figure(pipeline, straight_prompts()))
     figures.append(arm_figure(pipeline, arm_prompts()))
     figures.append(together_figure(pipeline, together_prompts()))
     figures.append(together_figure(pipeline, stop_prompts(), "a walk that ends"))

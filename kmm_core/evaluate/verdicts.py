@@ -103,6 +103,8 @@ GOES, JOGS, RUNS = 0.25, 0.9, 1.6
 RUN_FLIGHT, JUMP_FLIGHT, JUMP_HEIGHT = 0.06, 0.16, 0.06
 # Metres to the side for each metre forward from which a walk is sideways (diagonal walks are at 0.6).
 SIDEWAYS = 0.8
+# Degrees off the straight line, from which a way is a curve.
+WANDER = 40.0
 # Seconds off the floor of a leap out of a run.
 LEAP_FLIGHT = 0.3
 # Steps a second of a run, where the feet hardly leave the floor.
@@ -153,6 +155,12 @@ def runs_in_a_curve(clip: MotionClip, side: str = "") -> Verdict:
     """Runs, and the heading changes."""
     turn = turns(clip)
     return Verdict(_is_running(clip) and turn.correct, f"{_motion(clip)}, {turn.reason}")
+
+
+def goes_straight(clip: MotionClip, side: str = "") -> Verdict:
+    """Goes on in one direction, whichever way the body faces, and never stops for a second."""
+    wander = degrees(geometry.wander(clip))
+    return Verdict(wander < WANDER, f"{wander:.0f} degrees off its way")
 
 
 def jumps(clip: MotionClip, side: str = "") -> Verdict:
@@ -343,6 +351,7 @@ JUDGES: dict[str, Judge] = {
     "side-steps": side_steps,
     "runs": runs,
     "runs in a curve": runs_in_a_curve,
+    "goes straight": goes_straight,
     "jumps": jumps,
     "bows": bows,
     "bends down": bends_down,

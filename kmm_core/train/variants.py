@@ -1,8 +1,9 @@
-"""More training clips out of recorded ones (ours): rare actions at other tempos, short actions made longer by going on (waves to
-and fro) or by standing before and after, arms raised slowly, both arms raised where one was, and arms raised or waved while walking.
+"""More training clips out of recorded ones (ours): rare actions at other tempos, curves made straight, short actions made longer by
+going on (waves to and fro) or by standing before and after, arms raised slowly, both arms raised where one was, and arms raised or
+waved while walking.
 
 A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
-seconds or an arm that takes its time, and hardly any both arms going up, or one while somebody walks.
+seconds, somebody who walks backward straight on, or an arm that takes its time, and hardly any both arms going up, or one while somebody walks.
 
 Shapes: F frames, D features.
 """
@@ -19,17 +20,21 @@ from dataclasses import replace
 import numpy as np
 
 from ..evaluate.prompt_sets import not_held_out
+from ..evaluate.verdicts import goes_straight
 from ..motion import representation_263, representation_272, rotations
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from ..text.sentence_forms import form_of, without_subject
 from .compositions import Features, faded, remade
 from .motion_data import FeatureClip, MotionData, clip_features
+from .straighten import straightened
 
 LOOPED_ACTIONS = {
     *("run", "run_turn", "run_back", "sidestep_run", "dribble", "sneak"),
     *("walk", "walk_turn", "walk_back", "walk_diagonal", "sidestep_walk", "zombie_walk"),
 }
+# What goes straight on unless a sentence says otherwise: also made much longer.
+STRAIGHT_ACTIONS = {"walk", "walk_back", "walk_diagonal", "sidestep_walk", "run", "run_back", "sidestep_run"}
 LOOPED_ON_THE_SPOT = {
     "arm_circles",
     "elbow_to_knee",
@@ -54,6 +59,7 @@ RESTED_ACTIONS = {
 }
 SHORT_SECONDS = 3.5  # longer clips are not made longer
 LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
+FAR_SECONDS = (6.0, 12.0)  # and those that go straight on, besides
 
 COMMON_CLIPS = 200  # long recordings of an action, from which on nothing is made longer: they show how it begins and ends
 RARE_CLIPS = 24  # recordings of an action, below which tempos are made of it
@@ -101,8 +107,11 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
     waves = list(_waves(form, known))
     yield from _as_heavy([*tempos, *on_the_spot, *waves, *_rested(form, known)], clips)
-    walks = list(_loops(form, clips, LOOPED_ACTIONS, travels=True))
+    straight = list(_straightened(form, clips))
+    yield from straight
+    walks = list(_loops(form, [*clips, *straight], LOOPED_ACTIONS, travels=True))
     yield from walks
+    yield from _loops(form, [*clips, *straight], STRAIGHT_ACTIONS, travels=True, far=True)
     raised = _raised_arms(clips)
     yield from _rare(_slow_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
@@ -176,6 +185,34 @@ def _without(clip: FeatureClip, untrue: re.Pattern[str]) -> dict[str, tuple[str,
             caption for caption in about.mirrored_captions if not untrue.search(caption)
         ),
     }
+
+
+# -- curves made straight --------------------------------------------------------------------------------------
+
+# What recipes add to a sentence about somebody who goes backward or sideways round a bend.
+CURVED, _IN_A_CURVE = "_curve", re.compile(r" (in|along) a curve\b")
+
+
+def _straightened(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    """Those of CURVED actions, straight, and without what their captions say of the curve."""
+    for clip in clips:
+        action = clip.about.labels.get("action", "")
+        features = _if_straight(clip.features, form) if action.endswith(CURVED) else None
+        if features is None:
+            continue
+        said, mirrored = (
+            not_held_out(_IN_A_CURVE.sub("", caption) for caption in captions)
+            for captions in (clip.about.captions, clip.about.mirrored_captions)
+        )
+        labels = {**clip.about.labels, "action": action.removesuffix(CURVED)}
+        changes = {"labels": labels, "captions": said, "mirrored_captions": mirrored}
+        yield _made_from(clip, features, "straight", **changes)
+
+
+def _if_straight(features: Features, form: Representation) -> Features | None:
+    """The motion made straight; None where it does not go straight even then."""
+    clip = straightened(form.decode(features, form.fps))
+    return clip_features(clip, form) if goes_straight(clip).correct else None
 
 
 # -- actions that go on -----------------------------------------------------------------------------------------
@@ -257,18 +294,27 @@ _ONCE = re.compile(
 
 
 def _loops(
-    form: Representation, clips: Sequence[FeatureClip], actions: set[str], *, travels: bool
+    form: Representation,
+    clips: Sequence[FeatureClip],
+    actions: set[str],
+    *,
+    travels: bool,
+    far: bool = False,
 ) -> Iterator[FeatureClip]:
+    lasting = FAR_SECONDS if far else LONG_SECONDS
     for clip in clips:
-        about = clip.about
-        if about.labels.get("action") not in actions or about.seconds >= SHORT_SECONDS:
+        action = clip.about.labels.get("action")
+        if action not in actions or clip.about.seconds >= max(SHORT_SECONDS, lasting[0]):
             continue
         said = _without(clip, _ONCE)
         if not said["captions"]:
             continue
-        features = looped(clip.features, form, _between(clip, *LONG_SECONDS), travels=travels)
+        features = looped(clip.features, form, _between(clip, *lasting), travels=travels)
+        if features is not None and action in STRAIGHT_ACTIONS:
+            # A degree a second is nothing in three seconds, but a curve in ten.
+            features = _if_straight(features, form)
         if features is not None:
-            yield _made_from(clip, features, "looped", **said)
+            yield _made_from(clip, features, "looped_far" if far else "looped", **said)
 
 
 def to_and_fro(features: Features, form: Representation, seconds: float) -> Features | None:

@@ -92,6 +92,21 @@ def test_travel_is_in_the_body_frame():
     assert geometry.travel(bodies.walk(speed=0, sideways=0.8)).left > 2
 
 
+def test_wander_is_how_far_the_way_turns_from_its_line():
+    def wander(clip):
+        return np.degrees(geometry.wander(clip))
+
+    assert wander(bodies.walk()) < 1
+    assert wander(bodies.walk(speed=0.0, sideways=0.6)) < 1  # whichever way the body faces
+    # Over 4 s, seconds begin and end an eighth of the turn inside of it.
+    assert wander(bodies.walk(turn=90)) == pytest.approx(90 * 3 / 8, abs=2)
+    assert wander(bodies.still(60)) == 180
+    walk = bodies.walk(frames=120)
+    stop = walk.root_positions.copy()
+    stop[60:] = stop[60]
+    assert wander(bodies.clip(stop, walk.local_rotations)) == 180
+
+
 def test_steps_are_counted():
     # 0.9 swings a second to either side for 4 s: a step every 0.56 s.
     assert geometry.steps(bodies.walk(hertz=0.9, frames=120)) == pytest.approx(7, abs=1)
@@ -147,6 +162,7 @@ def test_very_short_clips_measure_without_error(frames):
     clip = bodies.still(frames)
     for measure in (
         geometry.turn_angle,
+        geometry.wander,
         geometry.travel,
         geometry.raised_hands,
         geometry.waving_hands,

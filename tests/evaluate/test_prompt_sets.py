@@ -20,6 +20,7 @@ from kmm_core.evaluate.prompt_sets import (
     not_held_out,
     side_prompts,
     stop_prompts,
+    straight_prompts,
     together_prompts,
     unfamiliar_prompts,
 )
@@ -57,6 +58,15 @@ def test_100_action_prompts_name_no_side(words):
 def test_arm_prompts_ask_both_sides_for_both_heights_and_punches(words):
     asked = Counter((prompt.judge, prompt.side) for prompt in arm_prompts(words))
     assert len(asked) == 6 and set(asked.values()) == {4}
+
+
+@both_wordings
+def test_straight_prompts_are_paraphrases_without_an_end(words):
+    asked = straight_prompts(words)
+    assert set(asked) < set(action_prompts(words))
+    assert Counter(prompt.judge for prompt in asked)["walks backward"] >= 3
+    assert {prompt.judge for prompt in asked} == {"walks forward", "runs", "walks backward", "side-steps"}
+    assert not [prompt.text for prompt in asked if "several" in prompt.text or "few" in prompt.text]
 
 
 @both_wordings

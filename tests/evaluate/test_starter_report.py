@@ -111,6 +111,23 @@ def test_many_samples_name_the_actions_that_fail():
     assert figure.measured == f"50.0% of {8 * len(SPECS)}; below 90%: raises hand 50% of {8 * len(SPECS)}"
 
 
+class StraightAndThenRound(ObedientPipeline):
+    """Every other sample curves, and all do that are asked for long."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        frames = timeline.num_frames
+        straight, curve = (bodies.walk(turn=turn, frames=frames) for turn in (0, 150))
+        return SimpleNamespace(clips=[curve if frames > 300 else straight, curve] * (samples // 2))
+
+
+def test_who_curves_or_does_something_else_does_not_go_straight_on():
+    specs = [PromptSpec("walks", "walks forward", 4.0), PromptSpec("walks back", "walks backward", 4.0)]
+    figure = starter_report.straight_figure(StraightAndThenRound(), specs)
+    assert figure.values["4"] == {"all": 0.25, "families": {"walks forward": 0.5, "walks backward": 0.0}}
+    assert figure.values["10"]["all"] == 0.25 and figure.values["20"]["all"] == 0.0
+    assert "4 s: 25% (walks forward 2 of 4, walks backward 0 of 4)" in figure.measured
+
+
 class ArmThenStill(ObedientPipeline):
     """Raises the named arm, then stands, in whatever order that was asked."""
 

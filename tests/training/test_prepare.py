@@ -421,6 +421,8 @@ def walking(way: float, turn: float = 0.0, speed: float = 1.2, frames=90) -> Mot
         (np.pi, 0.0, "walk_back", "none"),
         (np.pi / 2, 0.0, "sidestep_walk", "left"),
         (-np.pi / 2, 0.0, "sidestep_walk", "right"),
+        (np.pi, 0.7, "walk_back_curve", "none"),
+        (np.pi / 2, -0.7, "sidestep_walk_curve", "left"),
         (0.6, 0.0, "walk_diagonal", "left"),
         (0.0, np.pi / 2, "walk_turn", "left"),
         (0.0, -np.pi / 2, "walk_turn", "right"),
@@ -429,6 +431,15 @@ def walking(way: float, turn: float = 0.0, speed: float = 1.2, frames=90) -> Mot
 def test_locomotion_is_named_by_where_it_goes(way, turn, action, named):
     described = describe_locomotion(measure(walking(way, turn)), "walk")
     assert (described.action, described.named) == (action, named)
+
+
+@pytest.mark.parametrize("gait", ["walk", "run"])
+@pytest.mark.parametrize("way", [np.pi, np.pi / 2])
+def test_who_goes_backward_or_sideways_on_a_curve_is_always_said_to(gait, way):
+    straight, curve = (describe_locomotion(measure(walking(way, turn, 2.0)), gait) for turn in (0, -0.7))
+    assert len(curve.clauses) > 3 and all(clause.endswith(" a curve") for clause in curve.clauses)
+    assert not any("straight" in clause for clause in curve.clauses)
+    assert not any("curve" in clause for clause in straight.clauses)
 
 
 def test_pace():

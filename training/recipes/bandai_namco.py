@@ -36,7 +36,7 @@ class BandaiNamco:
     """Both data sets; each file is a take of its own."""
 
     name = "bandai_namco"
-    version = 9
+    version = 10
     licence = "CC-BY-NC-4.0"
     noncommercial = True
     credit = "Bandai Namco Research Inc."
@@ -272,7 +272,7 @@ def agrees(content: str, description: Description) -> bool:
     if content in ("walk-left", "walk-right"):
         return content.endswith(f"-{description.side}")
     if content == "walk-back":
-        return description.action == "walk_back"
+        return description.action in ("walk_back", "walk_back_curve")
     return description.action in ("walk", "run") and description.action == (
         "walk" if content == "walk" else "run"
     )

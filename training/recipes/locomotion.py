@@ -54,14 +54,20 @@ def describe_locomotion(measured: Measurements, gait: str) -> Description | None
     pace = phrases.SLOW if measured.speed < slow else phrases.FAST if measured.speed > fast else phrases.PLAIN
     way = abs(measured.course)
     beside = "left" if measured.course > 0 else "right"
-    # Backward and sideways stay what they are along a curve; the turn is then only sometimes said, and without a side.
-    curved = int(turned > _TURN)
+    # Backward and sideways stay what they are along a curve. It is always said, or who is to walk backward turns, but without
+    # a side: that would be the turn's, or the step's.
+    curved = turned > _CURVE
+    curve = "_curve" if curved else ""
     if way > np.radians(150):
         clauses = phrases.RUN_BACK if run else phrases.WALK_BACK
-        return Description(clauses + phrases.BACK_CURVE * curved, f"{gait}_back", pace=pace)
-    if np.radians(52 if curved else 60) < way < np.radians(120):
-        clauses = (phrases.SIDESTEP_RUN if run else phrases.SIDESTEP) + phrases.SIDE_CURVE * curved
-        return Description(clauses, f"sidestep_{gait}", side=beside, pace=phrases.PLAIN if run else pace)
+        clauses = phrases.along_a_curve(clauses) if curved else clauses
+        return Description(clauses, f"{gait}_back{curve}", pace=pace)
+    if np.radians(52 if turned > _TURN else 60) < way < np.radians(120):
+        clauses = phrases.SIDESTEP_RUN if run else phrases.SIDESTEP
+        clauses = phrases.along_a_curve(clauses) if curved else clauses
+        return Description(
+            clauses, f"sidestep_{gait}{curve}", side=beside, pace=phrases.PLAIN if run else pace
+        )
     if turned > _STRAIGHT:
         if way > np.radians(45):
             return None

@@ -250,8 +250,6 @@ SIDESTEP_RUN = (
     "<move> [fast|rapidly] sideways to the SIDE with side steps",
     "<gallop> sideways to the SIDE",
 )
-BACK_CURVE = ("<go> backwards in a curve", "<move> backwards along a curve")
-SIDE_CURVE = ("<move> sideways to the SIDE in a curve", "<go> sideways to the SIDE along a curve")
 DIAGONAL = (
     "<walk> diagonally forward to ~ SIDE",
     "<walk> diagonally to ~ SIDE",
@@ -290,6 +288,14 @@ RUN_BACK = (
     "<move> backwards at a run",
     "<run> [back|backwards] [|in a straight line]",
 )
+
+
+def along_a_curve(clauses: tuple[str, ...]) -> tuple[str, ...]:
+    """The same of who goes round a bend; ``variants.CURVED`` finds what is added here."""
+    plain = (re.sub(r" \[\|[^]]*]$", "", clause) for clause in clauses)
+    return tuple(f"{clause} [in|along] a curve" for clause in plain if "," not in clause)
+
+
 RUN_IN_PLACE = (
     "<run> in place",
     "<run> on the spot",

@@ -24,7 +24,10 @@ _GAITS = {"FW": "walk", "BW": "walk", "SW": "walk", "FR": "run", "BR": "run", "S
 # Nobody who asks for a walk means arms held out like wings. Only where a gait is shown by no other source may a caption
 # leave the style out; Angry looks enough like anybody.
 _PLAIN_STYLES = ("Angry",)
-_ONLY_HERE = ("sidestep_walk", "sidestep_run", "walk_back", "run_back", "walk_diagonal")
+_ONLY_HERE = {
+    *("sidestep_walk", "sidestep_run", "walk_back", "run_back", "walk_diagonal"),
+    *("sidestep_walk_curve", "sidestep_run_curve", "walk_back_curve", "run_back_curve"),
+}
 # In some odd styles the "run" is a walk, and is called one. Metres a second.
 SLOWEST_RUN = 1.5
 # Where a take turns back, a window of it hardly goes anywhere.
@@ -37,7 +40,7 @@ class Style100:
     """Every take with one gait; the transition takes (TR1 to TR3) mix several and are left out."""
 
     name = "style100"
-    version = 13
+    version = 14
     licence = "CC-BY-4.0"
     noncommercial = False
     credit = "Ian Mason et al., 100STYLE"
@@ -46,9 +49,13 @@ class Style100:
     emphasis: ClassVar[dict[str, float]] = {
         "run_turn": 0.5,
         "sidestep_run": 1.4,
+        "sidestep_run_curve": 1.0,
         "sidestep_walk": 2.5,
+        "sidestep_walk_curve": 1.5,
         "walk_back": 2.0,
+        "walk_back_curve": 1.5,
         "run_back": 2.0,
+        "run_back_curve": 1.0,
         "walk_diagonal": 2.0,
         "run": 1.5,
         "walk": 2.0,
