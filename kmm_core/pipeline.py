@@ -1,6 +1,7 @@
 """TextToMotion: a timeline of prompts in, motion clips out. Read this file first.
 
-    timeline -> plan (which tokens belong to which prompt; "A, then B" is two)
+    timeline -> segments (a prompt for each action: "A, then B" is two, a long one is several, a gap is a pause)
+             -> plan (which tokens belong to which segment)
              -> text embeddings (frozen encoder, learned head)
              -> tokens (iterative masked decoding by the bidirectional Mamba generator)
              -> features (tokenizer's decoder) -> soft seams -> MotionClip -> clean feet -> the timeline's frame rate
@@ -37,7 +38,7 @@ from .sampling.masked_decoding import MAX_GUIDANCE, MAX_STEPS, decode
 from .text.encoder import TokenOutputs
 from .text.familiarity import cut_note, is_familiar, unfamiliar_note
 from .text.one_sentence import one_sentence
-from .text.steps import in_steps
+from .text.steps import in_pieces, in_steps, with_gaps_filled
 from .timeline import Prompt, Timeline
 
 MAX_SAMPLES = 64
@@ -179,9 +180,7 @@ class TextToMotion:
         settings = self._settings(seed, samples, guidance_scale, steps)
         report = progress or (lambda _: None)
         seconds: dict[str, float] = {}
-        segments = timeline.segments()
-        if settings.split_steps:
-            segments = in_steps(segments, timeline.fps)
+        segments = self._segments(timeline)
         plan, prompts = self._plan(segments, timeline), [segment.text for segment in segments]
         if self.bundle.config.text_tokens == "sentence":
             plan, prompts = [sum(plan)], [one_sentence(prompts)]
@@ -208,7 +207,8 @@ class TextToMotion:
             clips = [self.representation.decode(rows, fps) for rows in softened]
         with _timed(seconds, "clean-up"):
             clips = [self._finish(clip, timeline, foot_cleanup, keep) for clip in clips]
-        return Generation(clips, seconds, unfamiliar, tuple(prompts[number] for number in outputs.cut))
+        cut = tuple(dict.fromkeys(prompts[number] for number in outputs.cut))
+        return Generation(clips, seconds, unfamiliar, cut)
 
     @torch.inference_mode()
     def unfamiliar(self, prompts: list[str]) -> tuple[str, ...]:
@@ -239,6 +239,14 @@ class TextToMotion:
                     f"Choose {expected}.",
                 )
         return replace(settings, guidance_scale=guidance_scale, steps=steps)
+
+    def _segments(self, timeline: Timeline) -> list[Prompt]:
+        """The timeline's prompts and gaps as the model knows them: one action each, no longer than its recordings."""
+        settings, segments = self.bundle.config.sampling, timeline.segments()
+        if settings.split_steps:
+            segments = in_steps(segments, timeline.fps)
+        segments = with_gaps_filled(segments, timeline.fps, settings.gap_text)
+        return in_pieces(segments, timeline.fps, settings.longest_seconds)
 
     def _plan(self, segments: Iterable[Prompt], timeline: Timeline) -> list[int]:
         """How many tokens each segment spans. Boundaries are rounded to whole tokens; each segment gets at least one."""

@@ -78,6 +78,20 @@ def test_a_sentence_of_two_steps_is_two_prompts_where_the_model_asks_for_it(pipe
     assert np.array_equal(said.local_rotations, asked.local_rotations) == split
 
 
+def test_long_prompts_and_gaps_are_split_and_filled_where_the_model_asks_for_it(pipeline, monkeypatch):
+    config = pipeline.bundle.config
+    asked = Timeline(30, (Prompt("walk", 60, 180),))
+    meant = Timeline(30, (Prompt("stands still", 0, 60), Prompt("walk", 60, 120), Prompt("walk", 120, 180)))
+    plain, written_out = (pipeline.generate(item, seed=2).clips[0] for item in (asked, meant))
+    assert not np.array_equal(plain.local_rotations, written_out.local_rotations)
+    sampling = replace(config.sampling, longest_seconds=2.0, gap_text="stands still")
+    monkeypatch.setattr(pipeline.bundle, "config", replace(config, sampling=sampling))
+    made = pipeline.generate(asked, seed=2)
+    assert np.array_equal(made.clips[0].local_rotations, written_out.local_rotations)
+    long = "a person walks " + "very " * 70 + "slowly"
+    assert pipeline.generate(Timeline(30, (Prompt(long, 0, 180),))).cut == (long,)
+
+
 def test_prompts_like_nothing_recorded_are_named_once(pipeline, monkeypatch):
     timeline = Timeline(
         30, tuple(Prompt(text, n * 30, n * 30 + 20) for n, text in enumerate(["walk", "clap", "clap"]))

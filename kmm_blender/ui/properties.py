@@ -104,7 +104,7 @@ class KMM_PG_prompt(bpy.types.PropertyGroup):
     )
     enabled: BoolProperty(
         name="Enabled",
-        description="Generate this prompt. If off, its frames are a gap that is filled smoothly",
+        description="Generate this prompt. If off, its frames are a gap, in which the person stands still",
         default=True,
         update=_redraw,
     )

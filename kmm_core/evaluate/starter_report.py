@@ -196,7 +196,7 @@ def action_figure(judged: Sequence[Judged], bundle: str) -> Figure:
 
 
 # Times the length that the paraphrases are asked for elsewhere.
-OTHER_LENGTHS = (0.5, 2.0)
+OTHER_LENGTHS = (0.5, 2.0, 5.0)
 
 
 def other_lengths_figure(pipeline, specs: Sequence[PromptSpec], bundle: str) -> Figure:

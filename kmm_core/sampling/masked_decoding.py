@@ -42,6 +42,9 @@ class SamplingSettings:
             Models trained on jerkier recordings need less of it.
         split_steps: decode "A, then B" as two prompts, see ``text.steps``: for models whose captions tell one action
             each.
+        longest_seconds: decode longer prompts as several of the same text, each at most so long: for models whose
+            recordings are short; 0 for never.
+        gap_text: the prompt for gaps of more than a second, such as "stands still"; "" for none.
 
     Raises:
         KmmError: ``bad_settings`` out of range.
@@ -56,9 +59,14 @@ class SamplingSettings:
     codebooks: int = 0
     seam_seconds: float = BELL_SECONDS
     split_steps: bool = False
+    longest_seconds: float = 0.0
+    gap_text: str = ""
 
     def __post_init__(self):
-        others = ("temperature", "choice_noise", "residual_temperature", "codebooks", "seam_seconds")
+        others = (
+            *("temperature", "choice_noise", "residual_temperature", "codebooks"),
+            *("seam_seconds", "longest_seconds"),
+        )
         check_ranges(
             self,
             steps=(1, MAX_STEPS),

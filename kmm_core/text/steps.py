@@ -1,4 +1,5 @@
-"""Splits a sentence of several steps into a prompt per step, such as "walks forward, then waves" into two (ours).
+"""The prompts of a timeline as a model of short single actions knows them (ours): a prompt per step of a sentence, such as
+"walks forward, then waves", long prompts as several of the same text, and long gaps with a text of their own.
 
 The recordings of the shipped models show one action each, so those models know no sentence with two steps. Given two
 prompts, they do both (docs/decisions/0028). A step that undoes or continues the one before ("then lowers it", "then
@@ -9,10 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from math import ceil
 
 from ..timeline import Prompt
 
 SHORTEST_SECONDS = 1.0  # shortest step; a sentence whose steps would be shorter is not split
+LONG_GAP_SECONDS = 1.0  # a gap up to here is only the way from one prompt to the next
 
 _THEN = re.compile(
     r"""(
@@ -55,6 +59,35 @@ def in_steps(segments: Iterable[Prompt], fps: float) -> list[Prompt]:
         steps = steps_of(segment.text)
         if segment.num_frames < SHORTEST_SECONDS * fps * len(steps):
             steps = [segment.text]
-        edges = [segment.start + round(i * segment.num_frames / len(steps)) for i in range(len(steps) + 1)]
-        result += [Prompt(*step) for step in zip(steps, edges, edges[1:])]
+        result += _in_equal_parts(segment, steps)
     return result
+
+
+def in_pieces(segments: Iterable[Prompt], fps: float, longest: float) -> list[Prompt]:
+    """The segments with all that last more than ``longest`` seconds as equal pieces of at most that; 0 splits none.
+
+    Nobody walked straight on for longer in the recordings, so a model that is asked to stops or turns. Asked again, it goes on.
+    """
+    result = []
+    for segment in segments:
+        count = ceil(segment.num_frames / (longest * fps) - 1e-9) if longest else 1
+        result += _in_equal_parts(segment, [segment.text] * count)
+    return result
+
+
+def with_gaps_filled(segments: Iterable[Prompt], fps: float, text: str) -> list[Prompt]:
+    """The segments with ``text`` in every gap (empty text) of more than LONG_GAP_SECONDS; "" leaves them as they are.
+
+    In a long gap a model that is asked for nothing does anything: a few seconds after a walk it dances.
+    """
+    return [
+        replace(segment, text=text)
+        if not segment.text and segment.num_frames > LONG_GAP_SECONDS * fps
+        else segment
+        for segment in segments
+    ]
+
+
+def _in_equal_parts(segment: Prompt, texts: list[str]) -> list[Prompt]:
+    edges = [segment.start + round(i * segment.num_frames / len(texts)) for i in range(len(texts) + 1)]
+    return [Prompt(*part) for part in zip(texts, edges, edges[1:])]

@@ -43,9 +43,9 @@ def join(first: Features, second: Features, form: Representation) -> tuple[Featu
     """
     lost_first = lost_second = HALF_OVERLAP
     if stands(first[-STANDING_FRAMES:], form):
-        first, lost_first = _come_to_rest(first), 0
+        first, lost_first = come_to_rest(first), 0
     if stands(second[:STANDING_FRAMES], form):
-        second, lost_second = _come_to_rest(second[::-1])[::-1], 0
+        second, lost_second = come_to_rest(second[::-1])[::-1], 0
     return cross_fade(first, second, form), lost_first, lost_second
 
 
@@ -55,7 +55,7 @@ def stands(rows: Features, form: Representation) -> bool:
     return bool(np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() * form.fps < STANDING_METRES_A_SECOND)
 
 
-def _come_to_rest(rows: Features) -> Features:
+def come_to_rest(rows: Features) -> Features:
     """HALF_OVERLAP rows more, in which what changed in the last one changes ever less. [F, D] -> [F + HALF_OVERLAP, D]."""
     reach = np.cumsum(EASE ** (1 + np.arange(HALF_OVERLAP)), dtype=np.float32)
     return np.concatenate([rows, rows[-1] + reach[:, None] * (rows[-1] - rows[-2])])

@@ -25,7 +25,7 @@ from ..motion import representation_263, representation_272, rotations
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from ..text.sentence_forms import form_of, without_subject
-from .compositions import Features, faded, remade
+from .compositions import Features, come_to_rest, faded, remade
 from .motion_data import FeatureClip, MotionData, clip_features
 from .straighten import straightened
 
@@ -56,10 +56,28 @@ RESTED_ACTIONS = {
     "reach_up",
     "squat",
     "throw",
+    "turn",
+}
+# What somebody who is given time does once, and then stands or stays as they are.
+FAR_ACTIONS = RESTED_ACTIONS | {
+    *("raise_arm", "lower_arm", "arm_back", "rotate_forearm", "arm_circles"),
+    *(
+        "lift_leg",
+        "lunge",
+        "side_lunge",
+        "elbow_to_knee",
+        "sit_down",
+        "stand_up",
+        "sit_and_stand",
+        "lie_down",
+    ),
 }
 SHORT_SECONDS = 3.5  # longer clips are not made longer
 LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
-FAR_SECONDS = (6.0, 12.0)  # and those that go straight on, besides
+FAR_SECONDS = (6.0, 12.0)  # and those that go straight on or are done once, besides
+FAR_CLIPS = 24  # of each action that is done once
+FAR_SHARE = 0.3  # of the weight of its recordings, for all of them together
+FAR_BEFORE = (0.2, 1.2)  # seconds that somebody stands before
 
 COMMON_CLIPS = 200  # long recordings of an action, from which on nothing is made longer: they show how it begins and ends
 RARE_CLIPS = 24  # recordings of an action, below which tempos are made of it
@@ -107,6 +125,7 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
     waves = list(_waves(form, known))
     yield from _as_heavy([*tempos, *on_the_spot, *waves, *_rested(form, known)], clips)
+    yield from _as_heavy(_for_long(form, clips, known), clips, FAR_SHARE)
     straight = list(_straightened(form, clips))
     yield from straight
     walks = list(_loops(form, [*clips, *straight], LOOPED_ACTIONS, travels=True))
@@ -128,12 +147,15 @@ def _seldom_long(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
     return [clip for clip in clips if long[clip.about.labels.get("action", "")] < COMMON_CLIPS]
 
 
-def _as_heavy(made: Sequence[FeatureClip], clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """The made clips of each action, which weigh at most as much as its recordings do, together."""
+def _as_heavy(
+    made: Sequence[FeatureClip], clips: Sequence[FeatureClip], share: float | None = None
+) -> Iterator[FeatureClip]:
+    """The made clips of each action, which together weigh at most as much as its recordings do, or ``share`` of that."""
     own, other = _weights(clips), _weights(made)
     for clip in made:
         action = clip.about.labels["action"]
-        weight = clip.about.weight * min(1.0, own[action] / max(other[action], 1e-12))
+        heavy = own[action] / max(other[action], 1e-12)
+        weight = clip.about.weight * (min(1.0, heavy) if share is None else share * heavy)
         yield FeatureClip(replace(clip.about, weight=weight), clip.features)
 
 
@@ -313,6 +335,8 @@ def _loops(
         if features is not None and action in STRAIGHT_ACTIONS:
             # A degree a second is nothing in three seconds, but a curve in ten.
             features = _if_straight(features, form)
+        elif features is not None and action == "stand":
+            features = clip_features(straightened(form.decode(features, form.fps)), form)
         if features is not None:
             yield _made_from(clip, features, "looped_far" if far else "looped", **said)
 
@@ -355,23 +379,30 @@ def to_and_fro(features: Features, form: Representation, seconds: float) -> Feat
     )
 
 
-def _waves(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+def _waves(form: Representation, clips: Sequence[FeatureClip], *, far: bool = False) -> Iterator[FeatureClip]:
     for clip in clips:
         if clip.about.labels.get("action") != "wave" or clip.about.seconds >= SHORT_SECONDS:
             continue
         said = _without(clip, _ONCE)
         features = (
-            to_and_fro(clip.features, form, _between(clip, *LONG_SECONDS)) if said["captions"] else None
+            to_and_fro(clip.features, form, _between(clip, *(FAR_SECONDS if far else LONG_SECONDS)))
+            if said["captions"]
+            else None
         )
         if features is not None:
-            yield _made_from(clip, features, "to_and_fro", **said)
+            yield _made_from(clip, features, "to_and_fro_far" if far else "to_and_fro", **said)
 
 
 # -- actions between two rests ----------------------------------------------------------------------------------
 
 
 def rested(
-    features: Features, stands: Sequence[Features], form: Representation, room: int
+    features: Features,
+    stands: Sequence[Features],
+    form: Representation,
+    room: int,
+    *,
+    before: int | None = None,
 ) -> Features | None:
     """The motion with somebody standing before and after it.
 
@@ -380,6 +411,7 @@ def rested(
         stands: motions of people who stand still, [each at least the joint's frames, D].
         form: "272" or "263".
         room: how many frames to add at most; less where the stands are short.
+        before: how many of them before the motion; half if not given.
 
     Returns:
         [up to F + room, D]; None where no stand is like the motion's start, or none like its end, or the motion is too short to join.
@@ -388,12 +420,12 @@ def rested(
     columns = _POSE_AND_MOTION[form.name][0]
     if len(features) < 2 * overlap:
         return None
-    before = _most_alike(features[:overlap], [stand[-overlap:] for stand in stands], columns)
-    after = _most_alike(features[-overlap:], [stand[:overlap] for stand in stands], columns)
-    if before is None or after is None:
+    first = _most_alike(features[:overlap], [stand[-overlap:] for stand in stands], columns)
+    last = _most_alike(features[-overlap:], [stand[:overlap] for stand in stands], columns)
+    if first is None or last is None:
         return None
-    ahead = stands[before][-(overlap + room // 2) :]
-    behind = stands[after][: overlap + room - (len(ahead) - overlap)]
+    ahead = stands[first][-(overlap + (room // 2 if before is None else before)) :]
+    behind = stands[last][: overlap + room - (len(ahead) - overlap)]
     return remade(faded(faded(ahead, features, overlap), behind, overlap), form)
 
 
@@ -411,6 +443,45 @@ def _most_alike(rows: Features, others: Sequence[Features], columns: slice) -> i
         return None
     best = int(apart.mean(axis=1).argmin())
     return best if apart[best].max() < LARGEST_REST_JUMP else None
+
+
+def held(features: Features, form: Representation, room: int) -> Features | None:
+    """The motion [F, D] with somebody staying as they are at its end for ``room`` more frames; None if they move there."""
+    end = features[-round(END_SECONDS * form.fps) :]
+    if float(np.linalg.norm(_velocities(end, form), axis=-1).max()) * form.fps > STILL:
+        return None
+    clip = form.decode(come_to_rest(features), form.fps)
+    order = np.minimum(np.arange(len(features) + room), clip.num_frames - 1)
+    return clip_features(
+        replace(clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]),
+        form,
+    )
+
+
+def _for_long(
+    form: Representation, clips: Sequence[FeatureClip], known: Sequence[FeatureClip]
+) -> list[FeatureClip]:
+    """Stands, waves and repeated actions that go on for long, and actions that are done once in all that time."""
+    made = [*_loops(form, known, LOOPED_ON_THE_SPOT, travels=False, far=True), *_waves(form, known, far=True)]
+    stands = [clip.features for clip in made if clip.about.labels["action"] == "stand"]
+    for action in sorted(FAR_ACTIONS):
+        able = (
+            clip
+            for clip in _by_turns(clips, action, sides=False)
+            if clip.about.seconds < FAR_SECONDS[0] and clip.about.captions
+        )
+        done = (_done_once(form, clip, stands) for clip in able)
+        made += itertools.islice((clip for clip in done if clip is not None), FAR_CLIPS)
+    return made
+
+
+def _done_once(form: Representation, clip: FeatureClip, stands: Sequence[Features]) -> FeatureClip | None:
+    room = round((_between(clip, *FAR_SECONDS) - clip.about.seconds) * form.fps)
+    before = round(_between(clip, *FAR_BEFORE) * form.fps)
+    features = rested(clip.features, stands, form, room, before=before)
+    if features is None:
+        features = held(clip.features, form, room)
+    return None if features is None else _made_from(clip, features, "for_long")
 
 
 def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -431,12 +502,15 @@ def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Feat
 
 def _stands(features: Features, form: Representation) -> bool:
     """Still, and with hanging hands: some stand with their arms held out."""
-    positions, velocities = (
-        features[:, columns].reshape(len(features), -1, 3) for columns in _POSE_AND_MOTION[form.name]
-    )
+    positions = features[:, _POSE_AND_MOTION[form.name][0]].reshape(len(features), -1, 3)
     hanging = positions[:, -2:, 1].max() < HANGING  # the wrists are the last joints of both forms
-    speed = float(np.linalg.norm(velocities, axis=-1).max()) * form.fps
+    speed = float(np.linalg.norm(_velocities(features, form), axis=-1).max()) * form.fps
     return len(features) >= form.fps and hanging and speed < STILL
+
+
+def _velocities(features: Features, form: Representation) -> Features:
+    """Of every joint, metres a frame, [F, joints, 3]."""
+    return features[:, _POSE_AND_MOTION[form.name][1]].reshape(len(features), -1, 3)
 
 
 def _made_from(clip: FeatureClip, features: Features, what: str, **changes) -> FeatureClip:
@@ -503,13 +577,13 @@ def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
     return _by_turns(clips, "raise_arm")
 
 
-def _by_turns(clips: Sequence[FeatureClip], action: str) -> list[FeatureClip]:
-    """Those that do this with one named arm, from all recordings by turns, so that none is used up first."""
+def _by_turns(clips: Sequence[FeatureClip], action: str, *, sides: bool = True) -> list[FeatureClip]:
+    """Those that do this, where ``sides`` with one named arm, from all recordings by turns, so that none is used up first."""
     seen: dict[tuple[str, str], int] = {}
     by_turns = []
     for clip in clips:
         labels = clip.about.labels
-        if labels.get("action") == action and labels.get("side") in ARM_JOINTS:
+        if labels.get("action") == action and (not sides or labels.get("side") in ARM_JOINTS):
             recording = (clip.about.source, clip.about.recording)
             seen[recording] = seen.get(recording, -1) + 1
             by_turns.append((seen[recording], clip))

@@ -65,7 +65,7 @@ class ShortWinded(ObedientPipeline):
         return super().generate(timeline, **how)
 
 
-def test_other_lengths_are_half_and_twice_the_prompts_own():
+def test_other_lengths_are_shorter_and_longer_than_the_prompts_own():
     figure = starter_report.other_lengths_figure(ShortWinded(), SPECS, "starter")
     assert figure.values["0.5"] == {"all": 1.0, "covered": 1.0, "wrong": {}}
     assert figure.values["2"] == {"all": 0.5, "covered": 0.5, "wrong": {"raises hand": 1}}

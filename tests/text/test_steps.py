@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmm_core.text.steps import in_steps, steps_of
+from kmm_core.text.steps import in_pieces, in_steps, steps_of, with_gaps_filled
 from kmm_core.timeline import Prompt
 
 
@@ -60,3 +60,23 @@ def test_steps_share_the_frames_of_their_prompt():
 @pytest.mark.parametrize(("frames", "count"), [(59, 1), (60, 2)])
 def test_steps_of_less_than_a_second_stay_one_prompt(frames, count):
     assert len(in_steps([Prompt("walk, then jump", 0, frames)], 30)) == count
+
+
+def test_long_prompts_are_several_equal_ones_without_a_frame_lost():
+    segments = [Prompt("sit", 0, 180), Prompt("walk", 180, 541), Prompt("", 541, 700)]
+    pieces = in_pieces(segments, 30, 6.0)
+    assert [(piece.text, piece.start, piece.end) for piece in pieces] == [
+        ("sit", 0, 180),
+        ("walk", 180, 300),
+        ("walk", 300, 421),
+        ("walk", 421, 541),
+        ("", 541, 700),
+    ]
+    assert in_pieces(segments, 30, 0) == segments
+
+
+def test_a_long_gap_gets_a_text_and_a_short_one_stays_a_gap():
+    segments = [Prompt("", 0, 31), Prompt("walk", 31, 90), Prompt("", 90, 120), Prompt("wave", 120, 150)]
+    texts = [segment.text for segment in with_gaps_filled(segments, 30, "stands still")]
+    assert texts == ["stands still", "walk", "", "wave"]
+    assert with_gaps_filled(segments, 30, "") == segments

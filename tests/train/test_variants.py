@@ -18,9 +18,12 @@ from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
 from kmm_core.train.variants import (
     COMMON_CLIPS,
+    FAR_CLIPS,
+    FAR_SHARE,
     RARE_CLIPS,
     both_arms,
     both_arms_captions,
+    held,
     looped,
     rested,
     slowed,
@@ -298,8 +301,11 @@ def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_rec
     assert others["clip0_rested"].about.captions == kick.about.captions
     assert others["clip0_times_0.8_rested"].about.seconds > 2.0
     for action in ("kick", "stand"):
-        weights = [clip.about.weight for clip in others.values() if clip.about.labels["action"] == action]
-        assert sum(weights) == pytest.approx(1.0)
+        weights = {
+            name: clip.about.weight for name, clip in others.items() if action == clip.about.labels["action"]
+        }
+        far = sum(weight for name, weight in weights.items() if re.search("far|for_long", name))
+        assert far == pytest.approx(FAR_SHARE) and sum(weights.values()) == pytest.approx(1.0 + far)
     throw = made(kicking(), 0, form, ("a person throws",), action="throw")
     assert [clip.about.id for clip in variants(data, [throw])] == ["clip0_times_0.8"]
     wings = made(standing(turned=0.0), 1, form, ("stands like an aeroplane",), action="stand")
@@ -355,6 +361,38 @@ def test_who_turns_back_halfway_is_not_said_to_go_straight():
     said = ("walks backwards in a curve",)
     clips = [made(both, 0, data.representation, said, action="walk_back_curve")]
     assert not any("straight" in clip.about.id for clip in variants(data, clips))
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_who_is_given_time_does_it_once_and_stands(name):
+    data = data_of(name)
+    form = data.representation
+    kicks = [made(kicking(), number, form, ("kicks",), action="kick") for number in range(FAR_CLIPS + 2)]
+    stand = made(standing(), 99, form, ("stands",), action="stand")
+    long = [clip for clip in variants(data, [*kicks, stand]) if clip.about.id.endswith("_for_long")]
+    assert len(long) == FAR_CLIPS
+    motion = form.decode(long[0].features, form.fps)
+    assert 5.5 < motion.seconds < 12.5
+    height = motion.joint_positions()[:, JOINT_INDEX["right_ankle"], 1]
+    up = height > (height.min() + height.max()) / 2
+    assert (np.diff(up.astype(int)) == 1).sum() == 1
+    first = np.flatnonzero(up)[0] / form.fps
+    assert 0.2 < first < 2.0
+    stands = [clip for clip in variants(data, [stand]) if clip.about.id == "clip99_looped_far"]
+    assert len(stands) == 1 and 5.5 < stands[0].about.seconds < 13
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_who_ends_still_is_held_there(name):
+    form = representation(name)
+    sits = standing()
+    sits.root_positions[:, 1] -= 0.4 * np.linspace(0, 1, len(sits.root_positions)) ** 0.2
+    features = clip_features(sits, form)
+    longer = form.decode(held(features, form, 100), form.fps)
+    assert abs(longer.num_frames - len(features) - 100) <= 1
+    pelvis = longer.joint_positions()[:, JOINT_INDEX["pelvis"], 1]
+    assert np.ptp(pelvis[-90:]) < 0.01 and pelvis[0] - pelvis[-1] > 0.35
+    assert held(clip_features(walking(40), form), form, 100) is None
 
 
 def test_variants_are_labelled_weighed_and_the_same_every_time():
