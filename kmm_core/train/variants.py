@@ -1,9 +1,8 @@
-"""More training clips out of recorded ones (ours): rare actions at other tempos, curves made straight, short actions made longer by
-going on (waves to and fro) or by standing before and after, arms raised slowly, both arms raised where one was, and arms raised or
-waved while walking.
+"""More training clips out of recorded ones (ours): rare actions at other tempos, curves made straight, and short actions made longer
+by going on (waves to and fro) or by standing before and after; and those of ``arm_variants``.
 
 A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
-seconds, somebody who walks backward straight on, or an arm that takes its time, and hardly any both arms going up, or one while somebody walks.
+seconds, or somebody who walks backward straight on.
 
 Shapes: F frames, D features.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,11 +19,12 @@ import numpy as np
 
 from ..evaluate.prompt_sets import not_held_out
 from ..evaluate.verdicts import goes_straight
-from ..motion import representation_263, representation_272, rotations
+from ..motion import representation_263, representation_272
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
-from ..text.sentence_forms import form_of, without_subject
+from .arm_variants import arm_variants
 from .compositions import Features, come_to_rest, faded, remade
+from .made_clips import FAST, SLOW, between, by_turns, made_from, slowed, without
 from .motion_data import FeatureClip, MotionData, clip_features
 from .straighten import straightened
 
@@ -102,23 +101,9 @@ STILL = 0.6  # m/s, the fastest joint of somebody who stands
 HANGING = 1.1  # metres over the floor, the wrists of somebody who stands
 LARGEST_REST_JUMP = 0.5  # metres that the farthest joint is off, between a stand and the action
 
-ARMS_CLIPS = 120  # of each kind of raised arms: slow ones, both arms
-ARMS_SHARE = 0.02  # of the weight of all clips, for each kind
-SLOW_SECONDS = (3.0, 5.0)
-SLOWEST = 2.2  # times as long as recorded; beyond, it looks like slow motion
-HANDS_APART = 0.15  # metres: an arm that crosses the body would meet its mirror image
-
-WALKING_CLIPS = 300  # of arms raised or waved while walking
-WALKING_SHARE = 0.05  # of the weight of all clips
-WALKING_ACTIONS = {"walk", "walk_back", "walk_turn", "walk_diagonal", "sidestep_walk", "run"}
-WAVES_AMONG = 3  # every third of them waves
-WALKING_SENTENCES = 8  # of each
-OVER_SECONDS = 0.3  # in which the walk's own swing goes over into the raised arm, and back
-AFTER_SECONDS = 1.5  # that the walk goes on at most, after an arm came down
-
 
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """Clips to train on beside ``clips``: tempos, loops and rests, then arms raised slowly, both arms, and arms of who walks. The same ones every time."""
+    """Clips to train on beside ``clips``. The same ones every time."""
     form = data.representation
     tempos = list(_tempos(form, clips))
     known = _seldom_long([*clips, *tempos])
@@ -131,12 +116,7 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     walks = list(_loops(form, [*clips, *straight], LOOPED_ACTIONS, travels=True))
     yield from walks
     yield from _loops(form, [*clips, *straight], STRAIGHT_ACTIONS, travels=True, far=True)
-    raised = _raised_arms(clips)
-    yield from _rare(_slow_arms(data, raised), clips)
-    yield from _rare(_pairs_of_arms(data, raised), clips)
-    waved = _by_turns([*waves, *clips], "wave")
-    walking = _arms_of_who_walks(data, raised, waved, [*walks, *clips])
-    yield from _rare(walking, clips, WALKING_CLIPS, WALKING_SHARE)
+    yield from arm_variants(data, clips, waves, walks)
 
 
 def _seldom_long(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
@@ -167,21 +147,7 @@ def _weights(clips: Sequence[FeatureClip]) -> dict[str, float]:
     return weights
 
 
-def _between(clip: FeatureClip, low: float, high: float) -> float:
-    """A number between the two that is the clip's own."""
-    return low + (high - low) * zlib.crc32(f"{clip.about.source}/{clip.about.id}".encode()) / 2**32
-
-
 # -- rare actions, faster and slower ----------------------------------------------------------------------------
-
-_FAST = re.compile(r"\b(quick|fast|rapid|swift|sudden|brisk|sharp|hard)\w*")
-_SLOW = re.compile(r"\b(slow|gentl|calm|leisure|careful)\w*")
-
-
-def slowed(features: Features, form: Representation, times: float) -> Features:
-    """The motion at ``1 / times`` of its speed: [F, D] becomes [about times F, D]."""
-    clip = form.decode(features, form.fps)
-    return clip_features(replace(clip.resample(form.fps * times), fps=form.fps), form)
 
 
 def _tempos(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -190,23 +156,12 @@ def _tempos(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Feat
         action = clip.about.labels.get("action", "")
         if not action or recordings[action] >= RARE_CLIPS:
             continue
-        for times, untrue in zip(TEMPOS, (_SLOW, _FAST), strict=True):
+        for times, untrue in zip(TEMPOS, (SLOW, FAST), strict=True):
             if times > 1 and action in NEVER_SLOWER:
                 continue
-            said = _without(clip, untrue)
+            said = without(clip, untrue)
             if said["captions"]:
-                yield _made_from(clip, slowed(clip.features, form, times), f"times_{times:g}", **said)
-
-
-def _without(clip: FeatureClip, untrue: re.Pattern[str]) -> dict[str, tuple[str, ...]]:
-    """The captions and the mirrored ones that do not say what a made clip no longer shows."""
-    about = clip.about
-    return {
-        "captions": tuple(caption for caption in about.captions if not untrue.search(caption)),
-        "mirrored_captions": tuple(
-            caption for caption in about.mirrored_captions if not untrue.search(caption)
-        ),
-    }
+                yield made_from(clip, slowed(clip.features, form, times), f"times_{times:g}", **said)
 
 
 # -- curves made straight --------------------------------------------------------------------------------------
@@ -228,7 +183,7 @@ def _straightened(form: Representation, clips: Sequence[FeatureClip]) -> Iterato
         )
         labels = {**clip.about.labels, "action": action.removesuffix(CURVED)}
         changes = {"labels": labels, "captions": said, "mirrored_captions": mirrored}
-        yield _made_from(clip, features, "straight", **changes)
+        yield made_from(clip, features, "straight", **changes)
 
 
 def _if_straight(features: Features, form: Representation) -> Features | None:
@@ -328,17 +283,17 @@ def _loops(
         action = clip.about.labels.get("action")
         if action not in actions or clip.about.seconds >= max(SHORT_SECONDS, lasting[0]):
             continue
-        said = _without(clip, _ONCE)
+        said = without(clip, _ONCE)
         if not said["captions"]:
             continue
-        features = looped(clip.features, form, _between(clip, *lasting), travels=travels)
+        features = looped(clip.features, form, between(clip, *lasting), travels=travels)
         if features is not None and action in STRAIGHT_ACTIONS:
             # A degree a second is nothing in three seconds, but a curve in ten.
             features = _if_straight(features, form)
         elif features is not None and action == "stand":
             features = clip_features(straightened(form.decode(features, form.fps)), form)
         if features is not None:
-            yield _made_from(clip, features, "looped_far" if far else "looped", **said)
+            yield made_from(clip, features, "looped_far" if far else "looped", **said)
 
 
 def to_and_fro(features: Features, form: Representation, seconds: float) -> Features | None:
@@ -383,14 +338,14 @@ def _waves(form: Representation, clips: Sequence[FeatureClip], *, far: bool = Fa
     for clip in clips:
         if clip.about.labels.get("action") != "wave" or clip.about.seconds >= SHORT_SECONDS:
             continue
-        said = _without(clip, _ONCE)
+        said = without(clip, _ONCE)
         features = (
-            to_and_fro(clip.features, form, _between(clip, *(FAR_SECONDS if far else LONG_SECONDS)))
+            to_and_fro(clip.features, form, between(clip, *(FAR_SECONDS if far else LONG_SECONDS)))
             if said["captions"]
             else None
         )
         if features is not None:
-            yield _made_from(clip, features, "to_and_fro_far" if far else "to_and_fro", **said)
+            yield made_from(clip, features, "to_and_fro_far" if far else "to_and_fro", **said)
 
 
 # -- actions between two rests ----------------------------------------------------------------------------------
@@ -467,7 +422,7 @@ def _for_long(
     for action in sorted(FAR_ACTIONS):
         able = (
             clip
-            for clip in _by_turns(clips, action, sides=False)
+            for clip in by_turns(clips, action, sides=False)
             if clip.about.seconds < FAR_SECONDS[0] and clip.about.captions
         )
         done = (_done_once(form, clip, stands) for clip in able)
@@ -476,12 +431,12 @@ def _for_long(
 
 
 def _done_once(form: Representation, clip: FeatureClip, stands: Sequence[Features]) -> FeatureClip | None:
-    room = round((_between(clip, *FAR_SECONDS) - clip.about.seconds) * form.fps)
-    before = round(_between(clip, *FAR_BEFORE) * form.fps)
+    room = round((between(clip, *FAR_SECONDS) - clip.about.seconds) * form.fps)
+    before = round(between(clip, *FAR_BEFORE) * form.fps)
     features = rested(clip.features, stands, form, room, before=before)
     if features is None:
         features = held(clip.features, form, room)
-    return None if features is None else _made_from(clip, features, "for_long")
+    return None if features is None else made_from(clip, features, "for_long")
 
 
 def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -494,10 +449,10 @@ def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Feat
         about = clip.about
         if about.labels.get("action") not in RESTED_ACTIONS or about.seconds >= SHORT_SECONDS:
             continue
-        room = round((_between(clip, *LONG_SECONDS) - about.seconds) * form.fps)
+        room = round((between(clip, *LONG_SECONDS) - about.seconds) * form.fps)
         features = rested(clip.features, stands, form, room) if room > 0 else None
         if features is not None:
-            yield _made_from(clip, features, "rested")
+            yield made_from(clip, features, "rested")
 
 
 def _stands(features: Features, form: Representation) -> bool:
@@ -511,241 +466,3 @@ def _stands(features: Features, form: Representation) -> bool:
 def _velocities(features: Features, form: Representation) -> Features:
     """Of every joint, metres a frame, [F, joints, 3]."""
     return features[:, _POSE_AND_MOTION[form.name][1]].reshape(len(features), -1, 3)
-
-
-def _made_from(clip: FeatureClip, features: Features, what: str, **changes) -> FeatureClip:
-    # 30 frames a second whatever the representation: see PreparedClip.
-    frames = round(clip.about.frames * len(features) / len(clip.features))
-    return FeatureClip(replace(clip.about, id=f"{clip.about.id}_{what}", frames=frames, **changes), features)
-
-
-# -- raised arms ------------------------------------------------------------------------------------------------
-
-
-def both_arms(features: Features, data: MotionData) -> Features:
-    """The motion with the arm that goes higher also mirrored onto the other side, [F, D] (263 loses a row)."""
-    form = data.representation
-    clip = form.decode(features, form.fps)
-    heights = clip.joint_positions()[:, :, 1].max(axis=0)
-    left_is_higher = heights[JOINT_INDEX["left_wrist"]] > heights[JOINT_INDEX["right_wrist"]]
-    other = ARM_JOINTS["right" if left_is_higher else "left"]
-    local = clip.local_rotations.copy()
-    local[:, other] = clip.mirrored().local_rotations[:, other]
-    return clip_features(replace(clip, local_rotations=local), form)
-
-
-_ONE_ARM = re.compile(
-    r"\b(?:(the|a|an|his|her|their|your|its) )?((?:slightly bent |straight |bent |extended |outstretched )?)"
-    r"(?:left|right) (arm|hand)\b(?! side)"
-)
-_SINGULAR = {"is": "are", "was": "were", "rises": "rise", "comes": "come", "moves": "move", "goes": "go"}
-_ARMS = r"(?:both|the|his|her|their|your|its) [\w ]*?(?:arms|hands)"
-_SUBJECT = re.compile(rf"\b({_ARMS}) ({'|'.join(_SINGULAR)})\b")
-_OBJECT_IT = re.compile(r"\b((?:rais|lower|lift|bring|put|pull|drop)\w*) it\b")
-# Left over, these speak of one arm still, or of another side. A sentence that begins with arms has a verb of its own.
-_UNCLEAR = re.compile(r"\b(left|right|one|other|another|single|it|arm|hand|while|elbow|wrist)\b")
-_NO_VERB = re.compile(rf"^{_ARMS} (?!{'|'.join(_SINGULAR.values())})")
-
-
-def both_arms_captions(captions: Sequence[str]) -> tuple[str, ...]:
-    """Sentences about one named arm or hand, made to say both; those that cannot be are left out.
-
-    ``raises their right hand and lowers it`` becomes ``raises both hands and lowers them``, and ``raises their hands and
-    lowers them``: who puts their hands up puts up both.
-    """
-    result = []
-    for caption in captions:
-        found = _ONE_ARM.findall(caption)
-        if len(found) != 1:
-            continue
-        whose = ("both",) if found[0][0] in ("", "a", "an") else ("both", found[0][0])
-        result += [said for word in whose if (said := _of_both(caption, word))]
-    return tuple(dict.fromkeys(result))
-
-
-def _of_both(caption: str, whose: str) -> str:
-    """The sentence about one arm with ``whose`` arms in its place; "" where that is no sentence or still speaks of one."""
-    said = _ONE_ARM.sub(rf"{whose} \2\3s", caption)
-    said = _SUBJECT.sub(lambda match: f"{match[1]} {_SINGULAR[match[2]]}", said)
-    said = _OBJECT_IT.sub(r"\1 them", said).replace("until it is", "until they are")
-    said = re.sub(r"\b(to|at) (the|their|his|her|your|its) side\b", r"\1 \2 sides", said)
-    return "" if _UNCLEAR.search(said) or _NO_VERB.search(said) else said
-
-
-def _raised_arms(clips: Sequence[FeatureClip]) -> list[FeatureClip]:
-    """Those that raise one named arm, by turns."""
-    return _by_turns(clips, "raise_arm")
-
-
-def _by_turns(clips: Sequence[FeatureClip], action: str, *, sides: bool = True) -> list[FeatureClip]:
-    """Those that do this, where ``sides`` with one named arm, from all recordings by turns, so that none is used up first."""
-    seen: dict[tuple[str, str], int] = {}
-    by_turns = []
-    for clip in clips:
-        labels = clip.about.labels
-        if labels.get("action") == action and (not sides or labels.get("side") in ARM_JOINTS):
-            recording = (clip.about.source, clip.about.recording)
-            seen[recording] = seen.get(recording, -1) + 1
-            by_turns.append((seen[recording], clip))
-    return [clip for _, clip in sorted(by_turns, key=lambda item: item[0])]
-
-
-def _rare(
-    made: Iterator[FeatureClip],
-    clips: Sequence[FeatureClip],
-    count: int = ARMS_CLIPS,
-    share: float = ARMS_SHARE,
-) -> Iterator[FeatureClip]:
-    """The first ``count`` of ``made``, which weigh ``share`` of ``clips`` together."""
-    chosen = list(itertools.islice(made, count))
-    weight = share * sum(clip.about.weight for clip in clips) / max(1, len(chosen))
-    for clip in chosen:
-        yield FeatureClip(replace(clip.about, weight=weight), clip.features)
-
-
-def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    for clip in raised:
-        said = _without(clip, _FAST)
-        times = _between(clip, *SLOW_SECONDS) / clip.about.seconds
-        if said["captions"] and 1.2 < times <= SLOWEST:
-            features = slowed(clip.features, data.representation, times)
-            yield _made_from(clip, features, "slow", **said)
-
-
-def _pairs_of_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    for clip in raised:
-        captions = not_held_out(both_arms_captions(clip.about.captions))
-        features = both_arms(clip.features, data) if captions else None
-        if features is not None and _hands_apart(features, data.representation) > HANDS_APART:
-            labels = {**clip.about.labels, "side": "both"}
-            said = {"captions": captions, "mirrored_captions": captions}
-            yield _made_from(clip, features, "both_arms", labels=labels, **said)
-
-
-def _hands_apart(features: Features, form: Representation) -> float:
-    """Smallest distance between the wrists, metres."""
-    positions = form.decode(features, form.fps).joint_positions()
-    wrists = positions[:, JOINT_INDEX["left_wrist"]] - positions[:, JOINT_INDEX["right_wrist"]]
-    return float(np.linalg.norm(wrists, axis=-1).min())
-
-
-# -- raised and waved arms of who walks -------------------------------------------------------------------------
-
-# Walks whose arms, or whose way of leaning, belong to the style: another arm would make it another style.
-_ABOUT_ARMS = re.compile(
-    r"\b(arm|hand|elbow|wing|fist|karate|chop|wav|carry|hold|(?:aero|air)?plane|chicken|bird|drunk)\w*"
-)
-_POSSESSIVE = re.compile(r"\b(his|her|their|your)\b")
-_NOT_WALKING = re.compile(r"\b(stand\w*|still|spot|place|then|before|after|sit\w*|squat\w*)\b")
-
-
-def with_arm_of(walk: Features, arm: Features, side: str, form: Representation) -> Features | None:
-    """The walk of one clip with the arm motion of the other, from its start.
-
-    Args:
-        walk: [F, D].
-        arm: [at most F, D].
-        side: "left" or "right".
-        form: of both.
-
-    Returns:
-        [up to F, D]; an arm that is up at its clip's end stays up, one that came down swings on with the walk.
-        None where the walk is shorter than the arm's clip.
-    """
-    body, raising = form.decode(walk, form.fps), form.decode(arm, form.fps)
-    if raising.num_frames > body.num_frames:
-        return None
-    positions = raising.joint_positions()
-    up = positions[:, JOINT_INDEX[f"{side}_wrist"], 1] > positions[:, JOINT_INDEX[f"{side}_shoulder"], 1]
-    body = body.slice(0, min(body.num_frames, raising.num_frames + round(AFTER_SECONDS * form.fps)))
-    place = np.minimum(np.arange(body.num_frames), raising.num_frames - 1)
-    over = max(1, round(OVER_SECONDS * form.fps))
-    share = np.ones(body.num_frames)
-    if not up[0]:
-        share = np.minimum(share, np.arange(body.num_frames) / over)
-    if not up[-1]:
-        share = np.minimum(share, np.clip((raising.num_frames - np.arange(body.num_frames)) / over, 0, 1))
-    share = (share**2 * (3 - 2 * share))[:, None]
-    local, joints = body.local_rotations.copy(), ARM_JOINTS[side]
-    local[:, joints] = rotations.slerp(local[:, joints], raising.local_rotations[place][:, joints], share)
-    return clip_features(replace(body, local_rotations=local), form)
-
-
-def while_walking_captions(walk: str, arm: str) -> tuple[str, ...]:
-    """What says both at once: "he walks" and "waving" make "he walks while waving"; none where the forms do not fit."""
-    first = form_of(walk)
-    arm = _POSSESSIVE.sub("the", without_subject(arm) if first == "whole" else arm)  # it is one person
-    second = form_of(arm)
-    if second == "participle":
-        return (f"{walk} while {arm}", f"{walk} and {arm}") if first == second else (f"{walk} while {arm}",)
-    if second == {"whole": "third"}.get(first, first):
-        return (f"{walk} and {arm}", f"{walk} and {arm} at the same time")
-    return ()
-
-
-def _arms_of_who_walks(
-    data: MotionData,
-    raised: Sequence[FeatureClip],
-    waves: Sequence[FeatureClip],
-    clips: Sequence[FeatureClip],
-) -> Iterator[FeatureClip]:
-    form = data.representation
-    walks = [
-        clip
-        for clip in clips
-        if clip.about.labels.get("action") in WALKING_ACTIONS
-        and not any(_ABOUT_ARMS.search(caption) for caption in clip.about.captions)
-    ]
-    straight = [clip for clip in walks if clip.about.labels["action"] == "walk"]
-    if not walks or not raised:
-        return
-    paired = set()
-    for number in range(2 * WALKING_CLIPS):
-        if waves and number % WAVES_AMONG == 0:
-            arm = waves[number // WAVES_AMONG % len(waves)]
-        else:
-            arm = raised[number % len(raised)]
-        draw = np.random.default_rng(number)
-        among = straight if straight and number % 2 else walks
-        walk = among[int(draw.integers(len(among)))]
-        pair = walk.about.source, walk.about.id, arm.about.source, arm.about.id
-        if pair in paired:
-            continue
-        paired.add(pair)
-        side = arm.about.labels["side"]
-        features = with_arm_of(walk.features, arm.features, side, form)
-        said = _said_of_both(walk, arm, draw)
-        if features is None or not said[0]:
-            continue
-        labels = {
-            "action": f"{walk.about.labels['action']}_and_{arm.about.labels['action']}",
-            "side": side,
-            "turn": walk.about.labels.get("turn", "none"),
-        }
-        changes = {"labels": labels, "captions": said[0], "mirrored_captions": said[1]}
-        yield _made_from(walk, features, f"and_{arm.about.id}", **changes)
-
-
-def _said_of_both(
-    walk: FeatureClip, arm: FeatureClip, draw: np.random.Generator
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """At most WALKING_SENTENCES captions, and the same of the mirror image."""
-    found: dict[str, str] = {}
-    walks = list(zip(walk.about.captions, walk.about.mirrored_captions, strict=False))
-    arms = [
-        pair
-        for pair in zip(arm.about.captions, arm.about.mirrored_captions, strict=False)
-        if not _NOT_WALKING.search(pair[0])
-    ]
-    # "While waving" says it most clearly, but few captions are participles.
-    participles = [pair for pair in arms if form_of(pair[0]) == "participle"] or arms
-    for number in range(8 * WALKING_SENTENCES if walks and arms else 0):
-        among = participles if number % 2 else arms
-        first, second = walks[draw.integers(len(walks))], among[draw.integers(len(among))]
-        made = [while_walking_captions(*said) for said in zip(first, second, strict=True)]
-        if made[0] and len(made[0]) == len(made[1]) and len(found) < WALKING_SENTENCES:
-            way = int(draw.integers(len(made[0])))
-            said, mirrored = made[0][way], made[1][way]
-            if not_held_out([said, mirrored]) == (said, mirrored):
-                found[said] = mirrored
-    return tuple(found), tuple(found.values())

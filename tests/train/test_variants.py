@@ -13,7 +13,9 @@ from kmm_core.evaluate.verdicts import goes_straight
 from kmm_core.motion import rotations
 from kmm_core.motion.representation import representation
 from kmm_core.skeleton import JOINT_INDEX
+from kmm_core.train.arm_variants import both_arms, both_arms_captions, while_walking_captions, with_arm_of
 from kmm_core.train.compositions import starting_at
+from kmm_core.train.made_clips import slowed
 from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
 from kmm_core.train.variants import (
@@ -21,16 +23,11 @@ from kmm_core.train.variants import (
     FAR_CLIPS,
     FAR_SHARE,
     RARE_CLIPS,
-    both_arms,
-    both_arms_captions,
     held,
     looped,
     rested,
-    slowed,
     to_and_fro,
     variants,
-    while_walking_captions,
-    with_arm_of,
 )
 
 CYCLE = 22  # frames of two steps

@@ -1,0 +1,62 @@
+"""What all clips made out of recorded ones share: names, captions that stay true, numbers of their own (ours).
+
+Shapes: F frames, D features.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..motion.representation import Representation
+from ..skeleton import ARM_JOINTS
+from .compositions import Features
+from .motion_data import FeatureClip, clip_features
+
+# Said of a pace that a slower or a quicker clip no longer has.
+FAST = re.compile(r"\b(quick|fast|rapid|swift|sudden|brisk|sharp|hard)\w*")
+SLOW = re.compile(r"\b(slow|gentl|calm|leisure|careful)\w*")
+
+
+def made_from(clip: FeatureClip, features: Features, what: str, **changes) -> FeatureClip:
+    """A clip of these features, named after the one that it was made of."""
+    # 30 frames a second whatever the representation: see PreparedClip.
+    frames = round(clip.about.frames * len(features) / len(clip.features))
+    return FeatureClip(replace(clip.about, id=f"{clip.about.id}_{what}", frames=frames, **changes), features)
+
+
+def without(clip: FeatureClip, untrue: re.Pattern[str]) -> dict[str, tuple[str, ...]]:
+    """The captions and the mirrored ones that do not say what a made clip no longer shows."""
+    about = clip.about
+    return {
+        "captions": tuple(caption for caption in about.captions if not untrue.search(caption)),
+        "mirrored_captions": tuple(
+            caption for caption in about.mirrored_captions if not untrue.search(caption)
+        ),
+    }
+
+
+def between(clip: FeatureClip, low: float, high: float) -> float:
+    """A number between the two that is the clip's own."""
+    return low + (high - low) * zlib.crc32(f"{clip.about.source}/{clip.about.id}".encode()) / 2**32
+
+
+def slowed(features: Features, form: Representation, times: float) -> Features:
+    """The motion at ``1 / times`` of its speed: [F, D] becomes [about times F, D]."""
+    clip = form.decode(features, form.fps)
+    return clip_features(replace(clip.resample(form.fps * times), fps=form.fps), form)
+
+
+def by_turns(clips: Sequence[FeatureClip], action: str, *, sides: bool = True) -> list[FeatureClip]:
+    """Those that do this, where ``sides`` with one named arm, from all recordings by turns, so that none is used up first."""
+    seen: dict[tuple[str, str], int] = {}
+    found = []
+    for clip in clips:
+        labels = clip.about.labels
+        if labels.get("action") == action and (not sides or labels.get("side") in ARM_JOINTS):
+            recording = (clip.about.source, clip.about.recording)
+            seen[recording] = seen.get(recording, -1) + 1
+            found.append((seen[recording], clip))
+    return [clip for _, clip in sorted(found, key=lambda item: item[0])]
