@@ -35,7 +35,7 @@ from .prompt_sets import (
     together_prompts,
     unfamiliar_prompts,
 )
-from .verdicts import JUDGES, Verdict, goes_straight, judge
+from .verdicts import JUDGES, Verdict, goes_straight, judge, stands_still
 
 FPS = 30.0
 # Seconds of each prompt where prompts follow one another, and how many timelines of how many prompts.
@@ -295,6 +295,30 @@ def straight_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
             "families": {name: float(np.mean(found)) for name, found in right.items()},
         }
     return Figure("goes straight on as asked, for", "", "; ".join(said), None, shares)
+
+
+GAP_SECONDS, GAP_SAMPLES = (2.0, 4.0, 8.0), 8
+GAP_EDGE = 0.7  # seconds at both ends of a gap, in which the body comes to rest or sets off
+
+
+def gap_figure(pipeline) -> Figure:
+    """How often somebody stands still where no prompt asks for anything, between a walk and a raised arm."""
+    shares = {}
+    edge = round(GAP_EDGE * FPS)
+    for seconds in GAP_SECONDS:
+        right = []
+        for seed, side in enumerate(geometry.SIDES):
+            walk = Prompt("a person walks forward", 0, round(3 * FPS))
+            start = walk.end + round(seconds * FPS)
+            arm = Prompt(f"a person raises the {side} arm", start, start + round(3 * FPS))
+            made = pipeline.generate(Timeline(FPS, (walk, arm)), seed=seed, samples=GAP_SAMPLES)
+            gaps = (clip.slice(walk.end + edge, arm.start - edge) for clip in made.clips)
+            right += [stands_still(gap).correct for gap in gaps]
+        shares[f"{seconds:g}"] = float(np.mean(right))
+    said = ", ".join(f"{share:.0%} in {seconds} s" for seconds, share in shares.items())
+    return Figure(
+        "stands still in a gap between two prompts", "", f"{said}, of {len(right)} samples each", None, shares
+    )
 
 
 TOGETHER_SAMPLES = 4  # of each sentence
@@ -737,6 +761,7 @@ def measure_bundle(
     figures.append(many_samples_figure(pipeline, action_prompts()))
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
     figures.append(straight_figure(pipeline, straight_prompts()))
+    figures.append(gap_figure(pipeline))
     figures.append(arm_figure(pipeline, arm_prompts()))
     figures.append(together_figure(pipeline, together_prompts()))
     figures.append(together_figure(pipeline, stop_prompts(), "a walk that ends"))

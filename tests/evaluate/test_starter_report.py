@@ -128,6 +128,24 @@ def test_who_curves_or_does_something_else_does_not_go_straight_on():
     assert "4 s: 25% (walks forward 2 of 4, walks backward 0 of 4)" in figure.measured
 
 
+class StillUpToFourSeconds(ObedientPipeline):
+    """Walks between and after prompts, but stands in gaps of up to 4 s."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        first, second = timeline.prompts
+        gap = second.start - first.end
+        middle = bodies.still(gap) if gap <= 120 else bodies.walk(frames=gap)
+        walk = bodies.walk(frames=first.num_frames)
+        parts = (walk, middle, bodies.walk(frames=second.num_frames))
+        return SimpleNamespace(clips=[concatenated(concatenated(*parts[:2]), parts[2])] * samples)
+
+
+def test_gaps_are_judged_between_their_ends():
+    figure = starter_report.gap_figure(StillUpToFourSeconds())
+    assert figure.values == {"2": 1.0, "4": 1.0, "8": 0.0}
+    assert figure.measured == "100% in 2 s, 100% in 4 s, 0% in 8 s, of 16 samples each"
+
+
 class ArmThenStill(ObedientPipeline):
     """Raises the named arm, then stands, in whatever order that was asked."""
 
