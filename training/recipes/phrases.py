@@ -291,7 +291,7 @@ RUN_BACK = (
 
 
 def along_a_curve(clauses: tuple[str, ...]) -> tuple[str, ...]:
-    """The same of who goes round a bend; ``variants.CURVED`` finds what is added here."""
+    """The same of who goes round a bend; ``train/variants.py`` takes what is added here away again."""
     plain = (re.sub(r" \[\|[^]]*]$", "", clause) for clause in clauses)
     return tuple(f"{clause} [in|along] a curve" for clause in plain if "," not in clause)
 
