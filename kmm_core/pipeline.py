@@ -34,7 +34,7 @@ from .motion.editing import splice
 from .motion.foot_contact import clean_feet
 from .motion.representation import representation
 from .motion.seams import soften_seams
-from .sampling.masked_decoding import MAX_GUIDANCE, MAX_STEPS, decode
+from .sampling.masked_decoding import MAX_GUIDANCE, MAX_STEPS, SamplingSettings, decode
 from .text.encoder import TokenOutputs
 from .text.familiarity import cut_note, is_familiar, unfamiliar_note
 from .text.one_sentence import one_sentence
@@ -180,7 +180,7 @@ class TextToMotion:
         settings = self._settings(seed, samples, guidance_scale, steps)
         report = progress or (lambda _: None)
         seconds: dict[str, float] = {}
-        segments = self._segments(timeline)
+        segments = self._segments(timeline, settings)
         plan, prompts = self._plan(segments, timeline), [segment.text for segment in segments]
         if self.bundle.config.text_tokens == "sentence":
             plan, prompts = [sum(plan)], [one_sentence(prompts)]
@@ -240,9 +240,9 @@ class TextToMotion:
                 )
         return replace(settings, guidance_scale=guidance_scale, steps=steps)
 
-    def _segments(self, timeline: Timeline) -> list[Prompt]:
+    def _segments(self, timeline: Timeline, settings: SamplingSettings) -> list[Prompt]:
         """The timeline's prompts and gaps as the model knows them: one action each, no longer than its recordings."""
-        settings, segments = self.bundle.config.sampling, timeline.segments()
+        segments = timeline.segments()
         if settings.split_steps:
             segments = in_steps(segments, timeline.fps)
         segments = with_gaps_filled(segments, timeline.fps, settings.gap_text)
