@@ -138,6 +138,31 @@ def stop_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, 
     return tuple(zip(walks, stops, strict=True))
 
 
+PACES = ("slowly", "quickly")
+
+
+def pace_prompts(words: ModuleType = report_prompts) -> tuple[dict[str, PromptSpec], ...]:
+    """Sentences without a word about the pace ("") and with each of PACES."""
+    seconds = {judge: seconds for judge, seconds, _ in _ACTIONS}
+    lines = [line.split(" | ") for line in _lines(words.PACED)]
+    return tuple(
+        {
+            pace: PromptSpec(" ".join(text.format(pace=pace).split()), judge, seconds[judge])
+            for pace in ("", *PACES)
+        }
+        for text, judge in lines
+    )
+
+
+def up_again_prompts(words: ModuleType = report_prompts) -> tuple[tuple[PromptSpec, PromptSpec], ...]:
+    """Pairs of prompts: somebody sits down or lies down, then gets up."""
+    lines = (line.split(" | ") for line in _lines(words.UP_AGAIN))
+    return tuple(
+        (PromptSpec(down, judge, 3.0 if judge == "sits" else 5.0), PromptSpec(up, "gets up", 4.0))
+        for down, judge, up in lines
+    )
+
+
 def unfamiliar_prompts(words: ModuleType = report_prompts) -> list[str]:
     """Prompts that nothing recorded is like: clapping, swimming, playing an instrument."""
     return _lines(words.UNFAMILIAR)
@@ -158,7 +183,9 @@ def every_prompt(words: ModuleType = report_prompts) -> tuple[PromptSpec, ...]:
     """All sentences that motion is judged by."""
     pairs = (*together_prompts(words), *stop_prompts(words), *at_once_prompts(words))
     together = (first for first, _ in pairs)
-    return (*side_prompts(words), *action_prompts(words), *arm_prompts(words), *together)
+    paced = (spec for specs in pace_prompts(words) for spec in specs.values())
+    up_again = (spec for pair in up_again_prompts(words) for spec in pair)
+    return (*side_prompts(words), *action_prompts(words), *arm_prompts(words), *together, *paced, *up_again)
 
 
 def normalized(text: str) -> str:

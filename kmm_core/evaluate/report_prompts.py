@@ -319,6 +319,32 @@ a figure takes steps forward, waving with the {side} arm | walks forward | waves
 he goes ahead on foot and holds up the {side} hand meanwhile | walks forward | raises hand {side}
 """
 
+# Slowly and quickly.
+PACED = """
+the man {pace} strolls ahead | walks forward
+she {pace} steps backward down the hall | walks backward
+he takes side steps {pace} | side-steps
+somebody turns round {pace} | turns either way
+a woman {pace} puts up an arm | raises an arm
+she {pace} waves at him | waves either hand
+somebody takes a deep bow {pace} | bows
+he gives a kick {pace} | kicks
+a person {pace} sinks onto a chair | sits
+a man goes into a squat {pace} and gets up | squats
+she {pace} leans down to the ground | bends down
+he {pace} raises one knee | raises a leg
+"""
+
+# Down, and in a prompt of its own up again.
+UP_AGAIN = """
+a person takes a seat on the bench | sits | the person stands up from the bench
+the man sits himself down | sits | the man rises to his feet again
+she is lowering herself onto a stool | sits | she is standing up from the stool
+somebody lies down on the carpet | lies down | somebody gets up off the carpet
+the man lies down on his back | lies down | he gets back up on his feet
+she stretches out flat on the ground | lies down | she stands up from the ground
+"""
+
 # What nothing recorded is like.
 UNFAMILIAR = """
 a person applauds

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,17 +23,20 @@ from ..motion.foot_contact import detect_contacts, foot_slide
 from ..timeline import Prompt, Timeline
 from . import geometry
 from .prompt_sets import (
+    PACES,
     PromptSpec,
     action_prompts,
     arm_prompts,
     at_once_prompts,
     captions_among,
     every_prompt,
+    pace_prompts,
     side_prompts,
     stop_prompts,
     straight_prompts,
     together_prompts,
     unfamiliar_prompts,
+    up_again_prompts,
 )
 from .verdicts import JUDGES, Verdict, goes_straight, judge, stands_still
 
@@ -295,6 +298,77 @@ def straight_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
             "families": {name: float(np.mean(found)) for name, found in right.items()},
         }
     return Figure("goes straight on as asked, for", "", "; ".join(said), None, shares)
+
+
+PACE_SAMPLES = 8  # of each sentence
+
+
+def pace_figure(pipeline, specs: Sequence[Mapping[str, PromptSpec]]) -> Figure:
+    """How fast what is asked "slowly" and "quickly" moves against the same sentence without, and how often it is still shown."""
+    found: dict[str, list[tuple[float, bool]]] = {pace: [] for pace in PACES}
+    for seed, said in enumerate(specs):
+        made = {
+            pace: pipeline.generate(
+                timeline_of([spec.text], [spec.seconds]), seed=seed, samples=PACE_SAMPLES
+            ).clips
+            for pace, spec in said.items()
+        }
+        usual = np.median([geometry.pace(clip) for clip in made[""]])
+        for pace in PACES:
+            found[pace] += [
+                (geometry.pace(clip) / usual, judge(said[pace], clip).correct) for clip in made[pace]
+            ]
+    shares = {
+        pace: {
+            "times": float(np.median([times for times, _ in samples])),
+            "as asked": float(np.mean([(times > 1) == (pace == "quickly") for times, _ in samples])),
+            "shown": float(np.mean([correct for _, correct in samples])),
+        }
+        for pace, samples in found.items()
+    }
+    return Figure(
+        "slowly and quickly, against the same sentence without",
+        "",
+        "; ".join(
+            f"{pace}: {share['times']:.2f} x as fast (median; {share['as asked']:.0%} are "
+            f"{'quicker' if pace == 'quickly' else 'slower'}), the action shown by {share['shown']:.0%} of {len(found[pace])} samples"
+            for pace, share in shares.items()
+        ),
+        None,
+        shares,
+    )
+
+
+UP_AGAIN_SAMPLES = 8  # of each pair
+
+
+def up_again_figure(pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]]) -> Figure:
+    """How often who sits down or lies down after one prompt gets up after the next, and stays up."""
+    found: dict[str, list[tuple[bool, bool]]] = {}
+    for seed, (down, up) in enumerate(pairs):
+        timeline = timeline_of([down.text, up.text], [down.seconds, up.seconds])
+        told = timeline.prompts[1].start
+        for clip in pipeline.generate(timeline, seed=seed, samples=UP_AGAIN_SAMPLES).clips:
+            parts = judge(down, clip.slice(0, told)), judge(up, clip.slice(told, clip.num_frames))
+            found.setdefault(down.judge, []).append((parts[0].correct, parts[1].correct))
+    shares = {
+        name: {
+            "both": float(np.mean([all(pair) for pair in samples])),
+            "down": float(np.mean([down for down, _ in samples])),
+            "up": float(np.mean([up for _, up in samples])),
+        }
+        for name, samples in found.items()
+    }
+    return Figure(
+        "two prompts, down and up again",
+        "",
+        "; ".join(
+            f"{name} {share['down']:.0%}, then gets up {share['up']:.0%}, both {share['both']:.0%} of {len(found[name])} samples"
+            for name, share in shares.items()
+        ),
+        None,
+        shares,
+    )
 
 
 GAP_SECONDS, GAP_SAMPLES = (2.0, 4.0, 8.0), 8
@@ -761,6 +835,8 @@ def measure_bundle(
     figures.append(many_samples_figure(pipeline, action_prompts()))
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
     figures.append(straight_figure(pipeline, straight_prompts()))
+    figures.append(pace_figure(pipeline, pace_prompts()))
+    figures.append(up_again_figure(pipeline, up_again_prompts()))
     figures.append(gap_figure(pipeline))
     figures.append(arm_figure(pipeline, arm_prompts()))
     figures.append(together_figure(pipeline, together_prompts()))

@@ -90,7 +90,7 @@ def _evaluation_clip(clip: FeatureClip) -> EvaluationClip:
         features=np.array(clip.features),
         captions=about.captions,
         tagged=about.captions,
-        meaning=meaning_of(clip, mirrored=False),
+        meaning=meaning_of(clip.about, mirrored=False),
         labels=about.labels,
     )
 

@@ -318,6 +318,32 @@ the character keeps walking, waving its {side} hand | walks forward | waves {sid
 the performer walks forward and puts up the {side} arm meanwhile | walks forward | raises hand {side}
 """
 
+# Slowly and quickly.
+PACED = """
+someone {pace} wanders forward | walks forward
+a guy walks in reverse {pace} | walks backward
+the girl steps {pace} to the side | side-steps
+the woman makes a turn {pace} | turns either way
+he {pace} gets one arm up | raises an arm
+they {pace} wave with one hand | waves either hand
+a girl {pace} bends into a bow | bows
+someone does a kick {pace} | kicks
+a man {pace} takes his seat | sits
+the woman crouches {pace} and rises | squats
+he {pace} reaches down to the floor | bends down
+someone {pace} lifts one of the legs | raises a leg
+"""
+
+# Down, and in a prompt of its own up again.
+UP_AGAIN = """
+someone plops onto a chair | sits | someone stands up from the chair
+a guy sits down on the sofa | sits | a guy gets up from the sofa
+the woman takes her seat | sits | the woman stands up
+someone goes to lie on the floor | lies down | someone stands back up
+a guy lies down for a nap | lies down | a guy gets up again
+the woman lies on the ground | lies down | the woman rises from the ground
+"""
+
 # What nothing recorded is like.
 UNFAMILIAR = """
 clap your hands

@@ -324,6 +324,21 @@ def lies_down(clip: MotionClip, side: str = "") -> Verdict:
     )
 
 
+UP, NOT_UP = 0.88, 0.78  # height of the pelvis as a part of its height when standing straight
+
+
+def gets_up(clip: MotionClip, side: str = "") -> Verdict:
+    """The pelvis is down at first, comes up once, and stays up."""
+    height = geometry.pelvis_height(clip)
+    up = np.flatnonzero(height > UP)
+    start = float(height[: round(0.3 * clip.fps) + 1].min())
+    after = float(height[up[0] :].min()) if len(up) else 0.0
+    reason = (
+        f"pelvis at {start:.2f} of standing, up after {up[0] / clip.fps:.1f} s" if len(up) else "never up"
+    )
+    return Verdict(start < NOT_UP < after, f"{reason}, then not below {after:.2f}")
+
+
 def dances(clip: MotionClip, side: str = "") -> Verdict:
     """The body is busy and stays about where it is. Necessary, not sufficient: contact sheets are looked at as well."""
     lively, net = geometry.liveliness(clip), geometry.travel(clip).net
@@ -352,6 +367,7 @@ JUDGES: dict[str, Judge] = {
     "runs": runs,
     "runs in a curve": runs_in_a_curve,
     "goes straight": goes_straight,
+    "gets up": gets_up,
     "jumps": jumps,
     "bows": bows,
     "bends down": bends_down,

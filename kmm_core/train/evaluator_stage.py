@@ -159,10 +159,10 @@ def pairs_of_examples(
             continue
         # One draw for both, so that the sentences of the two stay translations of each other.
         chosen = sorted(torch.randperm(len(clip.about.captions), generator=rng)[:captions].tolist())
-        pair = [Example(clip, False, _chosen(clip.about.captions, chosen), meaning_of(clip, False))]
+        pair = [Example(clip, False, _chosen(clip.about.captions, chosen), meaning_of(clip.about, False))]
         if data.settings.mirror and clip.about.mirrored_captions:
             said = _chosen(clip.about.mirrored_captions, chosen)
-            pair.append(Example(clip, True, said, meaning_of(clip, True)))
+            pair.append(Example(clip, True, said, meaning_of(clip.about, True)))
         pairs.append(tuple(pair))
     return pairs
 

@@ -51,10 +51,14 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class FeatureClip:
-    """A prepared clip with its features [F, D] float32 (a view into one big array)."""
+    """A prepared clip with its features [F, D] float32 (a view into one big array).
+
+    ``parts`` are the prompts that tell a made clip of several: what is said of each, and the frame at which it ends.
+    """
 
     about: PreparedClip
     features: NDArray[np.float32]
+    parts: tuple[tuple[PreparedClip, int], ...] = ()
 
 
 class MotionData:

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -31,12 +31,13 @@ from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
 from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next, starting_at
 from .motion_data import FeatureClip, MotionData, WeightedPicker
+from .prepared import PreparedClip
 
 MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their batch
 ENCODED_AT_ONCE = 256  # rows
 BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
 
-ROWS_VERSION = "12"  # raised when the same data and settings give other rows, so that kept ones are made anew
+ROWS_VERSION = "13"  # raised when the same data and settings give other rows, so that kept ones are made anew
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ class TokenBatch:
         )
 
 
-def meaning_of(clip: FeatureClip, mirrored: bool) -> str:
+def meaning_of(about: PreparedClip, mirrored: bool) -> str:
     """Action, side and turn from the labels, mirrored with the motion; the clip's id where they name no action, for the
     mirror image as well where no caption tells them apart."""
-    labels = clip.about.labels
+    labels = about.labels
     if labels.get("action", "") in ("", "other"):
-        differs = mirrored and clip.about.mirrored_captions != clip.about.captions
-        return f"{clip.about.source}/{clip.about.id}/{differs}"
+        differs = mirrored and about.mirrored_captions != about.captions
+        return f"{about.source}/{about.id}/{differs}"
     words = [labels.get(key, "none") for key in ("side", "turn")]
     if mirrored:
         other = {"left": "right", "right": "left"}
@@ -150,29 +151,39 @@ def encode_rows(
     step = tokenizer.settings.frames_per_token
     rng = torch.Generator().manual_seed(settings.seed)
     weights = balanced_weights(clips, settings.balance)
-    singles: list[tuple[np.ndarray, Prompting, float]] = []
+    singles: list[tuple[np.ndarray, tuple[Prompting, ...], float]] = []
     for clip, clip_weight in zip(clips, weights, strict=True):
         for mirrored in (False, True) if data.settings.mirror else (False,):
-            captions = clip.about.mirrored_captions if mirrored else clip.about.captions
-            if not captions:
+            said = [
+                (
+                    _drawn(about.mirrored_captions if mirrored else about.captions, settings.captions, rng),
+                    about,
+                    end,
+                )
+                for about, end in clip.parts or ((clip.about, len(clip.features)),)
+            ]
+            if not all(captions for captions, *_ in said):
                 continue
-            chosen = torch.randperm(len(captions), generator=rng)[: settings.captions].tolist()
-            captions = tuple(captions[index] for index in sorted(chosen))
             features = data.mirrored(clip.features) if mirrored else clip.features
+            later = 0
             if settings.shifted and len(features) >= data.representation.fps:
                 later = int(torch.randint(step, (), generator=rng))
                 features = starting_at(features, later, data.representation) if later else features
             length = min(len(features) // step, MAX_ROW_TOKENS)
-            if length:
-                prompting = Prompting(length, captions, meaning_of(clip, mirrored))
-                singles.append((features[: length * step], prompting, clip_weight))
+            ends = [min(max(0, end - later) // step, length) for *_, end in said]
+            if length and all(start < end for start, end in pairwise([0, *ends])):
+                prompts = tuple(
+                    Prompting(end - start, captions, meaning_of(about, mirrored))
+                    for (captions, about, _), (start, end) in zip(said, pairwise([0, *ends]), strict=True)
+                )
+                singles.append((features[: length * step], prompts, clip_weight))
     if not singles:
         raise KmmError(
             "no_clips",
             f"None of {len(clips)} clips of {data.settings.prepared} has a caption and at least {step} frames.",
             "Prepare sources with captions; kmm-train inspect shows what there is.",
         )
-    rows = _encode(tokenizer, ((features, (prompting,), weight) for features, prompting, weight in singles))
+    rows = _encode(tokenizer, singles)
     joinable = [single for single in singles if len(single[0]) >= 2 * OVERLAP_FRAMES]
     if not joinable:
         return rows
@@ -180,6 +191,13 @@ def encode_rows(
     average = float(np.mean([weight for _, _, weight in singles]))
     composed = (_compose(joinable, pick, data, step, rng) for _ in range(settings.compositions))
     return rows + _encode(tokenizer, ((*row, average) for row in composed))
+
+
+def _drawn(captions: Sequence[str], most: int, rng: torch.Generator) -> tuple[str, ...]:
+    """At most so many of them, in their order."""
+    return tuple(
+        captions[index] for index in sorted(torch.randperm(len(captions), generator=rng)[:most].tolist())
+    )
 
 
 def balanced_weights(clips: Sequence[FeatureClip], balance: float) -> list[float]:
@@ -224,24 +242,30 @@ def _as_one(prompts: Sequence[Prompting]) -> Prompting:
 def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
     """A timeline of two to four clips that fits a row, and its prompts."""
     form = data.representation
-    features, prompting, _ = joinable[pick(1, rng)[0]]
-    prompts, edges = [prompting], [0]
+    features, following, _ = joinable[pick(1, rng)[0]]
+    prompts, starts = list(following), _starts(following, 0)
     for _ in range(int(torch.randint(1, 4, (), generator=rng))):
         candidates = [joinable[index] for index in pick(CANDIDATES, rng)]
         room = MAX_ROW_TOKENS * step - len(features)
         candidates = [candidate for candidate in candidates if len(candidate[0]) <= room]
         if not candidates:
             break
-        following, prompting, _ = candidates[pick_next(features, [c[0] for c in candidates], rng)]
+        clip, following, _ = candidates[pick_next(features, [c[0] for c in candidates], rng)]
         so_far = len(features)
-        features, lost, _ = join(features, following, form)
-        prompts.append(prompting)
-        edges.append(round((so_far - lost) / step))
+        features, lost, lost_too = join(features, clip, form)
+        prompts += following
+        start, *later = _starts(following, round((so_far - lost) / step))
+        starts += [start, *(edge - round(lost_too / step) for edge in later)]
     # A fade need not be whole tokens long, and 263 loses a row a joint: what is over at the end is left out.
-    edges.append(len(features) // step)
+    edges = [*starts, len(features) // step]
     acted = (end - start for start, end in pairwise(edges))
     prompts = tuple(replace(item, tokens=tokens) for item, tokens in zip(prompts, acted, strict=True))
     return features[: edges[-1] * step], prompts
+
+
+def _starts(prompts: Sequence[Prompting], first: int) -> list[int]:
+    """At which token each prompt starts, if the first one does at ``first``."""
+    return [first, *(first + end for end in accumulate(prompt.tokens for prompt in prompts[:-1]))]
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
-"""More training clips out of recorded ones (ours): rare actions at other tempos, curves made straight, and short actions made longer
-by going on (waves to and fro) or by standing before and after; and those of ``arm_variants``.
+"""More training clips out of recorded ones (ours): curves made straight, and short actions made longer
+by going on (waves to and fro) or by standing before and after; and those of ``tempo_variants``, ``rising`` and ``arm_variants``.
 
 A model that has seen kicks of 1.1 to 2.2 s only kicks in 1.5 s, but not in 3 s. Few recordings show a run of more than two
 seconds, or somebody who walks backward straight on.
@@ -9,11 +9,11 @@ Shapes: F frames, D features.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 
@@ -23,16 +23,18 @@ from ..motion import representation_263, representation_272
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from .arm_variants import arm_variants
-from .compositions import Features, come_to_rest, faded, remade
-from .made_clips import FAST, SLOW, between, by_turns, made_from, slowed, without
+from .compositions import Features, faded, remade
+from .made_clips import between, made_from, without
 from .motion_data import FeatureClip, MotionData, clip_features
+from .rising import rising
 from .straighten import straightened
+from .tempo_variants import paced, tempos
 
 LOOPED_ACTIONS = {
     *("run", "run_turn", "run_back", "sidestep_run", "dribble", "sneak"),
     *("walk", "walk_turn", "walk_back", "walk_diagonal", "sidestep_walk", "zombie_walk"),
 }
-# What goes straight on unless a sentence says otherwise: also made much longer.
+# What goes straight on unless a sentence says otherwise.
 STRAIGHT_ACTIONS = {"walk", "walk_back", "walk_diagonal", "sidestep_walk", "run", "run_back", "sidestep_run"}
 LOOPED_ON_THE_SPOT = {
     "arm_circles",
@@ -57,31 +59,16 @@ RESTED_ACTIONS = {
     "throw",
     "turn",
 }
-# What somebody who is given time does once, and then stands or stays as they are.
-FAR_ACTIONS = RESTED_ACTIONS | {
-    *("raise_arm", "lower_arm", "arm_back", "rotate_forearm", "arm_circles"),
-    *(
-        "lift_leg",
-        "lunge",
-        "side_lunge",
-        "elbow_to_knee",
-        "sit_down",
-        "stand_up",
-        "sit_and_stand",
-        "lie_down",
-    ),
-}
+LASTING_ACTIONS = LOOPED_ACTIONS | {"stand"}  # also made much longer
 SHORT_SECONDS = 3.5  # longer clips are not made longer
 LONG_SECONDS = (3.0, 6.0)  # what shorter ones are made to last
-FAR_SECONDS = (6.0, 12.0)  # and those that go straight on or are done once, besides
-FAR_CLIPS = 24  # of each action that is done once
-FAR_SHARE = 0.3  # of the weight of its recordings, for all of them together
-FAR_BEFORE = (0.2, 1.2)  # seconds that somebody stands before
+FAR_SECONDS = (6.0, 12.0)  # and those that last, besides
+FAR_SHARE = 0.15  # of the weight of their action's recordings, together
+PACED_SHARE = 0.4  # of those that are slower and quicker and say so
+# Longer prompts are decoded as several: ``SamplingSettings.longest_seconds`` of the shipped models.
+PIECE_SECONDS = 6.0
 
 COMMON_CLIPS = 200  # long recordings of an action, from which on nothing is made longer: they show how it begins and ends
-RARE_CLIPS = 24  # recordings of an action, below which tempos are made of it
-TEMPOS = (0.8, 1.2)  # times as long as recorded
-NEVER_SLOWER = {"throw"}  # of the slower throws six of ten were none any more
 
 JOINT_SECONDS = 0.2  # of the fade: a run's cycle lasts 0.7 s, so a longer one would blur its steps
 SHORTEST_CYCLE = 0.5  # seconds of two steps of a sprint
@@ -105,17 +92,20 @@ LARGEST_REST_JUMP = 0.5  # metres that the farthest joint is off, between a stan
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     """Clips to train on beside ``clips``. The same ones every time."""
     form = data.representation
-    tempos = list(_tempos(form, clips))
-    known = _seldom_long([*clips, *tempos])
+    faster_or_slower = list(tempos(form, clips))
+    said_so = list(_as_heavy(list(paced(form, clips)), clips, PACED_SHARE))
+    yield from said_so
+    known = _seldom_long([*clips, *faster_or_slower, *said_so])
     on_the_spot = _loops(form, known, LOOPED_ON_THE_SPOT, travels=False)
     waves = list(_waves(form, known))
-    yield from _as_heavy([*tempos, *on_the_spot, *waves, *_rested(form, known)], clips)
-    yield from _as_heavy(_for_long(form, clips, known), clips, FAR_SHARE)
+    yield from _as_heavy([*faster_or_slower, *on_the_spot, *waves, *_rested(form, known)], clips)
     straight = list(_straightened(form, clips))
     yield from straight
-    walks = list(_loops(form, [*clips, *straight], LOOPED_ACTIONS, travels=True))
+    yield from _rising(form, clips)
+    lasting = [*clips, *straight, *said_so]
+    walks = list(_loops(form, lasting, LOOPED_ACTIONS, travels=True))
     yield from walks
-    yield from _loops(form, [*clips, *straight], STRAIGHT_ACTIONS, travels=True, far=True)
+    yield from _as_heavy(list(_for_long(form, lasting)), [*clips, *straight], FAR_SHARE)
     yield from arm_variants(data, clips, waves, walks)
 
 
@@ -136,7 +126,7 @@ def _as_heavy(
         action = clip.about.labels["action"]
         heavy = own[action] / max(other[action], 1e-12)
         weight = clip.about.weight * (min(1.0, heavy) if share is None else share * heavy)
-        yield FeatureClip(replace(clip.about, weight=weight), clip.features)
+        yield replace(clip, about=replace(clip.about, weight=weight))
 
 
 def _weights(clips: Sequence[FeatureClip]) -> dict[str, float]:
@@ -145,23 +135,6 @@ def _weights(clips: Sequence[FeatureClip]) -> dict[str, float]:
         action = clip.about.labels.get("action", "")
         weights[action] = weights.get(action, 0.0) + clip.about.weight
     return weights
-
-
-# -- rare actions, faster and slower ----------------------------------------------------------------------------
-
-
-def _tempos(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    recordings = Counter(clip.about.labels.get("action", "") for clip in clips)
-    for clip in clips:
-        action = clip.about.labels.get("action", "")
-        if not action or recordings[action] >= RARE_CLIPS:
-            continue
-        for times, untrue in zip(TEMPOS, (SLOW, FAST), strict=True):
-            if times > 1 and action in NEVER_SLOWER:
-                continue
-            said = without(clip, untrue)
-            if said["captions"]:
-                yield made_from(clip, slowed(clip.features, form, times), f"times_{times:g}", **said)
 
 
 # -- curves made straight --------------------------------------------------------------------------------------
@@ -276,9 +249,9 @@ def _loops(
     actions: set[str],
     *,
     travels: bool,
-    far: bool = False,
+    lasting: tuple[float, float] = LONG_SECONDS,
+    what: str = "looped",
 ) -> Iterator[FeatureClip]:
-    lasting = FAR_SECONDS if far else LONG_SECONDS
     for clip in clips:
         action = clip.about.labels.get("action")
         if action not in actions or clip.about.seconds >= max(SHORT_SECONDS, lasting[0]):
@@ -293,7 +266,21 @@ def _loops(
         elif features is not None and action == "stand":
             features = clip_features(straightened(form.decode(features, form.fps)), form)
         if features is not None:
-            yield made_from(clip, features, "looped_far" if far else "looped", **said)
+            yield made_from(clip, features, what, **said)
+
+
+def _for_long(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    """What lasts, for longer than a piece: told in several prompts, as such prompts are decoded."""
+    for clip in clips:
+        travels = clip.about.labels.get("action") != "stand"
+        for loop in _loops(
+            form, [clip], LASTING_ACTIONS, travels=travels, lasting=FAR_SECONDS, what="for_long"
+        ):
+            pieces, frames = ceil(loop.about.seconds / PIECE_SECONDS), len(loop.features)
+            yield replace(
+                loop,
+                parts=tuple((loop.about, round(piece * frames / pieces)) for piece in range(1, pieces + 1)),
+            )
 
 
 def to_and_fro(features: Features, form: Representation, seconds: float) -> Features | None:
@@ -334,30 +321,21 @@ def to_and_fro(features: Features, form: Representation, seconds: float) -> Feat
     )
 
 
-def _waves(form: Representation, clips: Sequence[FeatureClip], *, far: bool = False) -> Iterator[FeatureClip]:
+def _waves(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     for clip in clips:
         if clip.about.labels.get("action") != "wave" or clip.about.seconds >= SHORT_SECONDS:
             continue
         said = without(clip, _ONCE)
-        features = (
-            to_and_fro(clip.features, form, between(clip, *(FAR_SECONDS if far else LONG_SECONDS)))
-            if said["captions"]
-            else None
-        )
+        features = to_and_fro(clip.features, form, between(clip, *LONG_SECONDS)) if said["captions"] else None
         if features is not None:
-            yield made_from(clip, features, "to_and_fro_far" if far else "to_and_fro", **said)
+            yield made_from(clip, features, "to_and_fro", **said)
 
 
 # -- actions between two rests ----------------------------------------------------------------------------------
 
 
 def rested(
-    features: Features,
-    stands: Sequence[Features],
-    form: Representation,
-    room: int,
-    *,
-    before: int | None = None,
+    features: Features, stands: Sequence[Features], form: Representation, room: int, *, before: bool = True
 ) -> Features | None:
     """The motion with somebody standing before and after it.
 
@@ -366,7 +344,7 @@ def rested(
         stands: motions of people who stand still, [each at least the joint's frames, D].
         form: "272" or "263".
         room: how many frames to add at most; less where the stands are short.
-        before: how many of them before the motion; half if not given.
+        before: whether half of them come before the motion, or all after it.
 
     Returns:
         [up to F + room, D]; None where no stand is like the motion's start, or none like its end, or the motion is too short to join.
@@ -375,13 +353,17 @@ def rested(
     columns = _POSE_AND_MOTION[form.name][0]
     if len(features) < 2 * overlap:
         return None
-    first = _most_alike(features[:overlap], [stand[-overlap:] for stand in stands], columns)
+    rows, left = features, room
+    if before:
+        first = _most_alike(features[:overlap], [stand[-overlap:] for stand in stands], columns)
+        if first is None:
+            return None
+        ahead = stands[first][-(overlap + room // 2) :]
+        rows, left = faded(ahead, features, overlap), room - (len(ahead) - overlap)
     last = _most_alike(features[-overlap:], [stand[:overlap] for stand in stands], columns)
-    if first is None or last is None:
+    if last is None:
         return None
-    ahead = stands[first][-(overlap + (room // 2 if before is None else before)) :]
-    behind = stands[last][: overlap + room - (len(ahead) - overlap)]
-    return remade(faded(faded(ahead, features, overlap), behind, overlap), form)
+    return remade(faded(rows, stands[last][: overlap + left], overlap), form)
 
 
 def _most_alike(rows: Features, others: Sequence[Features], columns: slice) -> int | None:
@@ -400,51 +382,8 @@ def _most_alike(rows: Features, others: Sequence[Features], columns: slice) -> i
     return best if apart[best].max() < LARGEST_REST_JUMP else None
 
 
-def held(features: Features, form: Representation, room: int) -> Features | None:
-    """The motion [F, D] with somebody staying as they are at its end for ``room`` more frames; None if they move there."""
-    end = features[-round(END_SECONDS * form.fps) :]
-    if float(np.linalg.norm(_velocities(end, form), axis=-1).max()) * form.fps > STILL:
-        return None
-    clip = form.decode(come_to_rest(features), form.fps)
-    order = np.minimum(np.arange(len(features) + room), clip.num_frames - 1)
-    return clip_features(
-        replace(clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]),
-        form,
-    )
-
-
-def _for_long(
-    form: Representation, clips: Sequence[FeatureClip], known: Sequence[FeatureClip]
-) -> list[FeatureClip]:
-    """Stands, waves and repeated actions that go on for long, and actions that are done once in all that time."""
-    made = [*_loops(form, known, LOOPED_ON_THE_SPOT, travels=False, far=True), *_waves(form, known, far=True)]
-    stands = [clip.features for clip in made if clip.about.labels["action"] == "stand"]
-    for action in sorted(FAR_ACTIONS):
-        able = (
-            clip
-            for clip in by_turns(clips, action, sides=False)
-            if clip.about.seconds < FAR_SECONDS[0] and clip.about.captions
-        )
-        done = (_done_once(form, clip, stands) for clip in able)
-        made += itertools.islice((clip for clip in done if clip is not None), FAR_CLIPS)
-    return made
-
-
-def _done_once(form: Representation, clip: FeatureClip, stands: Sequence[Features]) -> FeatureClip | None:
-    room = round((between(clip, *FAR_SECONDS) - clip.about.seconds) * form.fps)
-    before = round(between(clip, *FAR_BEFORE) * form.fps)
-    features = rested(clip.features, stands, form, room, before=before)
-    if features is None:
-        features = held(clip.features, form, room)
-    return None if features is None else made_from(clip, features, "for_long")
-
-
 def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    stands = [
-        clip.features
-        for clip in clips
-        if clip.about.labels.get("action") == "stand" and _stands(clip.features, form)
-    ]
+    stands = _stands(form, clips)
     for clip in clips:
         about = clip.about
         if about.labels.get("action") not in RESTED_ACTIONS or about.seconds >= SHORT_SECONDS:
@@ -455,12 +394,28 @@ def _rested(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Feat
             yield made_from(clip, features, "rested")
 
 
-def _stands(features: Features, form: Representation) -> bool:
-    """Still, and with hanging hands: some stand with their arms held out."""
-    positions = features[:, _POSE_AND_MOTION[form.name][0]].reshape(len(features), -1, 3)
-    hanging = positions[:, -2:, 1].max() < HANGING  # the wrists are the last joints of both forms
-    speed = float(np.linalg.norm(_velocities(features, form), axis=-1).max()) * form.fps
-    return len(features) >= form.fps and hanging and speed < STILL
+def _rising(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
+    stands = _stands(form, clips)
+
+    def and_stand(features: Features, clip: FeatureClip) -> Features | None:
+        room = round(between(clip, *LONG_SECONDS) * form.fps) - len(features)
+        return rested(features, stands, form, room, before=False) if room > 0 else None
+
+    return rising(form, clips, and_stand)
+
+
+def _stands(form: Representation, clips: Sequence[FeatureClip]) -> list[Features]:
+    """Motions of people who stand still, with hanging hands: some stand with their arms held out."""
+    found = []
+    for clip in clips:
+        if clip.about.labels.get("action") != "stand":
+            continue
+        positions = clip.features[:, _POSE_AND_MOTION[form.name][0]].reshape(len(clip.features), -1, 3)
+        hanging = positions[:, -2:, 1].max() < HANGING  # the wrists are the last joints of both forms
+        speed = float(np.linalg.norm(_velocities(clip.features, form), axis=-1).max()) * form.fps
+        if len(clip.features) >= form.fps and hanging and speed < STILL:
+            found.append(clip.features)
+    return found
 
 
 def _velocities(features: Features, form: Representation) -> Features:

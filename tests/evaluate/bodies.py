@@ -171,3 +171,8 @@ def lie(frames: int = 60) -> MotionClip:
 
 def still(frames: int = 60) -> MotionClip:
     return clip(*standing(frames))
+
+
+def in_order(body: MotionClip, order) -> MotionClip:
+    """The body's frames in another order."""
+    return clip(body.root_positions[order], body.local_rotations[order])

@@ -107,6 +107,17 @@ def test_wander_is_how_far_the_way_turns_from_its_line():
     assert wander(bodies.clip(stop, walk.local_rotations)) == 180
 
 
+def test_the_pace_is_that_of_the_fastest_joints_while_they_move():
+    slow, quick = (geometry.pace(bodies.walk(speed=v, hertz=h)) for v, h in ((1.0, 0.8), (2.0, 1.6)))
+    assert quick == pytest.approx(2 * slow, rel=0.05)
+    assert geometry.pace(bodies.still()) == 0
+    # Who stands for most of the time moves as fast as who does not.
+    arm = bodies.raise_arm("left", 170, 60)
+    wait = np.concatenate([np.arange(60), np.full(60, 59)])
+    waiting = bodies.clip(arm.root_positions[wait], arm.local_rotations[wait])
+    assert geometry.pace(waiting) == pytest.approx(geometry.pace(arm), rel=0.3)
+
+
 def test_steps_are_counted():
     # 0.9 swings a second to either side for 4 s: a step every 0.56 s.
     assert geometry.steps(bodies.walk(hertz=0.9, frames=120)) == pytest.approx(7, abs=1)
@@ -163,6 +174,7 @@ def test_very_short_clips_measure_without_error(frames):
     for measure in (
         geometry.turn_angle,
         geometry.wander,
+        geometry.pace,
         geometry.travel,
         geometry.raised_hands,
         geometry.waving_hands,

@@ -18,11 +18,13 @@ from kmm_core.evaluate.prompt_sets import (
     every_prompt,
     normalized,
     not_held_out,
+    pace_prompts,
     side_prompts,
     stop_prompts,
     straight_prompts,
     together_prompts,
     unfamiliar_prompts,
+    up_again_prompts,
 )
 from kmm_core.text.steps import steps_of
 
@@ -85,6 +87,25 @@ def test_sentences_of_two_actions_name_judges_and_one_side(words):
     assert {spec.judge for pair in pairs for spec in pair} <= set(verdicts.JUDGES)
     for first, second in pairs:
         assert re.findall(r"\b(left|right)\b", first.text) == [first.side or second.side]
+
+
+@both_wordings
+def test_every_pace_is_asked_of_the_same_sentences(words):
+    said = pace_prompts(words)
+    assert len(said) == 12
+    for specs in said:
+        assert list(specs) == ["", "slowly", "quickly"]
+        assert {spec.judge for spec in specs.values()} <= set(verdicts.JUDGES)
+        for pace, spec in specs.items():
+            without = [word for word in spec.text.split() if word != pace]
+            assert " ".join(without) == specs[""].text and (pace in spec.text)
+
+
+@both_wordings
+def test_who_goes_down_is_told_to_get_up_in_other_words(words):
+    pairs = up_again_prompts(words)
+    assert Counter(down.judge for down, _ in pairs) == {"sits": 3, "lies down": 3}
+    assert all(up.judge == "gets up" and up.text != down.text for down, up in pairs)
 
 
 def test_no_sentence_is_in_both_wordings():

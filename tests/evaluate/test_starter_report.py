@@ -128,6 +128,56 @@ def test_who_curves_or_does_something_else_does_not_go_straight_on():
     assert "4 s: 25% (walks forward 2 of 4, walks backward 0 of 4)" in figure.measured
 
 
+class HeedsThePaceHalfTheTime(ObedientPipeline):
+    """Walks twice as fast when that is asked in the first half of the samples, and as ever in the others; slowly it stands still."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        (prompt,) = timeline.prompts
+        if "slowly" in prompt.text:
+            clips = [bodies.still(prompt.num_frames)] * samples
+        else:
+            quick = 1 + ("quickly" in prompt.text)
+            usual = bodies.walk(speed=1.2, hertz=1.0, frames=prompt.num_frames)
+            fast = bodies.walk(speed=1.2 * quick, hertz=1.0 * quick, frames=prompt.num_frames)
+            clips = [fast] * (samples // 2) + [usual] * (samples - samples // 2)
+        return SimpleNamespace(clips=clips)
+
+
+def test_the_pace_is_compared_with_the_same_sentence_without():
+    said = {
+        pace: PromptSpec(f"walks {pace}".strip(), "walks forward", 4.0) for pace in ("", "slowly", "quickly")
+    }
+    figure = starter_report.pace_figure(HeedsThePaceHalfTheTime(), [said])
+    slowly, quickly = figure.values["slowly"], figure.values["quickly"]
+    assert slowly["times"] < 0.1 and slowly["as asked"] == 1.0 and slowly["shown"] == 0.0
+    assert quickly["times"] == pytest.approx(1.5, abs=0.1)
+    assert quickly["as asked"] == 0.5 and quickly["shown"] == 0.5  # who walks that fast runs
+    assert "50% are quicker), the action shown by 50% of 8 samples" in figure.measured
+
+
+class GetsUpFromSeats(ObedientPipeline):
+    """Sits or lies down as asked; gets up from a seat, in the first half of the samples, and never from the floor."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        down, up = timeline.prompts
+        body = (bodies.lie if "lie" in down.text else bodies.sit)(down.num_frames)
+        there = np.arange(down.num_frames)
+        rises, stays = np.linspace(down.num_frames - 1, 0, up.num_frames).astype(int), [-1] * up.num_frames
+        orders = [rises if "sit" in down.text and n < samples // 2 else stays for n in range(samples)]
+        return SimpleNamespace(clips=[bodies.in_order(body, [*there, *order]) for order in orders])
+
+
+def test_getting_up_is_judged_after_its_prompt():
+    pairs = [
+        (PromptSpec("sits", "sits", 3.0), PromptSpec("stands up", "gets up", 4.0)),
+        (PromptSpec("lies down", "lies down", 5.0), PromptSpec("gets up", "gets up", 4.0)),
+    ]
+    figure = starter_report.up_again_figure(GetsUpFromSeats(), pairs)
+    assert figure.values["sits"] == {"both": 0.5, "down": 1.0, "up": 0.5}
+    assert figure.values["lies down"] == {"both": 0.0, "down": 1.0, "up": 0.0}
+    assert "sits 100%, then gets up 50%, both 50% of 8 samples" in figure.measured
+
+
 class StillUpToFourSeconds(ObedientPipeline):
     """Walks between and after prompts, but stands in gaps of up to 4 s."""
 

@@ -130,6 +130,19 @@ def test_a_walk_that_ends_stops_and_one_that_goes_on_does_not():
     assert not judge(stop, walk).correct and not judge(stop, ended.slice(0, walk.num_frames + 15)).correct
 
 
+@pytest.mark.parametrize("body", [bodies.sit(60), bodies.lie(60)])
+def test_who_gets_up_does_it_once(body):
+    up = PromptSpec("", "gets up", 4.0)
+    rises = [*range(59, -1, -1), *[0] * 30]
+    assert judge(up, bodies.in_order(body, rises)).correct
+    stays, springs = [59] * 60, [*[0] * 90]
+    again = [*rises, *range(60)]
+    twice = [*rises, *range(60), *rises]
+    for order in (stays, springs, again, twice):
+        verdict = judge(up, bodies.in_order(body, order))
+        assert not verdict.correct and "up" in verdict.reason
+
+
 def test_every_prompt_has_a_judge():
     for spec in every_prompt():
         assert spec.judge in JUDGES

@@ -254,6 +254,48 @@ def test_one_sentence_keeps_the_tokens_and_joins_the_prompts(data, tmp_path):
         assert prompt.captions[0] == ", then ".join(part.captions[0] for part in row.prompts)
 
 
+def test_a_clip_of_several_parts_is_told_in_several_prompts(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    step = tokenizer.settings.frames_per_token
+    clip = data.clips[0]
+    later = replace(
+        clip.about, captions=("then this",), mirrored_captions=("then that",), labels={"action": "rest"}
+    )
+    told = replace(clip, parts=((clip.about, 6 * step + 1), (later, len(clip.features))))
+    rows = encode_rows(tokenizer, data, [told], RowSettings(compositions=0))
+    whole = encode_rows(tokenizer, data, [clip], RowSettings(compositions=0))
+    assert len(rows) == len(whole) == 2
+    for row, other, then in zip(rows, whole, ("then this", "then that"), strict=True):
+        first, second = row.prompts
+        assert torch.equal(row.tokens, other.tokens)
+        assert (first.tokens, second.tokens) == (6, len(row.tokens) - 6)
+        assert (first.captions, first.meaning) == (other.prompts[0].captions, other.prompts[0].meaning)
+        assert second.captions == (then,) and second.meaning == "rest/none/none"
+    # A part without a token is no prompt, and one that nothing is said of can't be learned.
+    for parts in (
+        ((clip.about, step - 1), (later, len(clip.features))),
+        ((clip.about, 6 * step), (replace(later, captions=(), mirrored_captions=()), len(clip.features))),
+    ):
+        with pytest.raises(KmmError):
+            encode_rows(tokenizer, data, [replace(clip, parts=parts)], RowSettings(compositions=0))
+
+
+def test_timelines_keep_the_prompts_of_clips_that_have_several(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    clips = [
+        replace(clip, parts=((clip.about, len(clip.features) // 2), (clip.about, len(clip.features))))
+        for clip in data.clips
+    ]
+    rows = encode_rows(tokenizer, data, clips, RowSettings(compositions=8))
+    composed = [row for row in rows if len(row.prompts) > 2]
+    assert len(composed) >= 4
+    for row in composed:
+        assert len(row.prompts) % 2 == 0
+        assert sum(prompt.tokens for prompt in row.prompts) == len(row.tokens)
+        halves = zip(row.prompts[::2], row.prompts[1::2], strict=True)
+        assert all(one.meaning == other.meaning and one.tokens > 0 < other.tokens for one, other in halves)
+
+
 def test_captions_are_encoded_once(tmp_path):
     said = ["left", "right", "left", "neither"]
     made = CaptionOutputs.cached(tmp_path, LetterEncoder(), said)

@@ -18,12 +18,11 @@ from kmm_core.train.compositions import starting_at
 from kmm_core.train.made_clips import slowed
 from kmm_core.train.motion_data import FeatureClip, clip_features
 from kmm_core.train.prepared import PreparedClip
+from kmm_core.train.tempo_variants import RARE_CLIPS, paced, said_paced
 from kmm_core.train.variants import (
     COMMON_CLIPS,
-    FAR_CLIPS,
     FAR_SHARE,
-    RARE_CLIPS,
-    held,
+    PACED_SHARE,
     looped,
     rested,
     to_and_fro,
@@ -301,8 +300,9 @@ def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_rec
         weights = {
             name: clip.about.weight for name, clip in others.items() if action == clip.about.labels["action"]
         }
-        far = sum(weight for name, weight in weights.items() if re.search("far|for_long", name))
-        assert far == pytest.approx(FAR_SHARE) and sum(weights.values()) == pytest.approx(1.0 + far)
+        others_share = {"kick": PACED_SHARE, "stand": FAR_SHARE}[action]
+        extra = sum(weight for name, weight in weights.items() if re.search("long$|ly$", name))
+        assert extra == pytest.approx(others_share) and sum(weights.values()) == pytest.approx(1.0 + extra)
     throw = made(kicking(), 0, form, ("a person throws",), action="throw")
     assert [clip.about.id for clip in variants(data, [throw])] == ["clip0_times_0.8"]
     wings = made(standing(turned=0.0), 1, form, ("stands like an aeroplane",), action="stand")
@@ -342,7 +342,7 @@ def test_who_goes_backward_on_a_curve_is_also_shown_going_straight(name):
     assert not goes_straight(before).correct and goes_straight(after).correct
     assert geometry.travel(after).forward < -2
     loops = [clip for clip in variants(data, clips) if "looped" in clip.about.id]
-    assert {loop.about.id for loop in loops} == {"clip0_straight_looped", "clip0_straight_looped_far"}
+    assert {loop.about.id for loop in loops} == {"clip0_straight_looped"}
     assert all(goes_straight(form.decode(loop.features, form.fps)).correct for loop in loops)
 
 
@@ -361,35 +361,121 @@ def test_who_turns_back_halfway_is_not_said_to_go_straight():
 
 
 @pytest.mark.parametrize("name", ["272", "263"])
-def test_who_is_given_time_does_it_once_and_stands(name):
+def test_who_goes_on_for_long_is_told_in_several_prompts(name):
     data = data_of(name)
-    form = data.representation
-    kicks = [made(kicking(), number, form, ("kicks",), action="kick") for number in range(FAR_CLIPS + 2)]
-    stand = made(standing(), 99, form, ("stands",), action="stand")
-    long = [clip for clip in variants(data, [*kicks, stand]) if clip.about.id.endswith("_for_long")]
-    assert len(long) == FAR_CLIPS
-    motion = form.decode(long[0].features, form.fps)
-    assert 5.5 < motion.seconds < 12.5
-    height = motion.joint_positions()[:, JOINT_INDEX["right_ankle"], 1]
-    up = height > (height.min() + height.max()) / 2
-    assert (np.diff(up.astype(int)) == 1).sum() == 1
-    first = np.flatnonzero(up)[0] / form.fps
-    assert 0.2 < first < 2.0
-    stands = [clip for clip in variants(data, [stand]) if clip.about.id == "clip99_looped_far"]
-    assert len(stands) == 1 and 5.5 < stands[0].about.seconds < 13
+    walk = made(walking(100), 0, data.representation, ("walks", "walks and then stops"), action="walk")
+    stand = made(standing(), 1, data.representation, ("stands",), action="stand")
+    long = [clip for clip in variants(data, [walk, stand]) if clip.about.id.endswith("_for_long")]
+    assert next(clip.about.captions for clip in long if clip.about.id == "clip0_for_long") == ("walks",)
+    assert {clip.about.labels["action"] for clip in long} == {"walk", "stand"}
+    for clip in long:
+        assert 5.3 < clip.about.seconds < 12.5
+        ends = [end for about, end in clip.parts if about.captions == clip.about.captions]
+        assert len(ends) == (2 if clip.about.seconds > 6 else 1) and ends[-1] == len(clip.features)
+        assert ends[0] == pytest.approx(ends[-1] / len(ends), abs=1)
+    others = [clip for clip in variants(data, [walk, stand]) if not clip.about.id.endswith("_for_long")]
+    assert others and not any(clip.parts for clip in others)
+
+
+def sitting_down(frames: int = 40, wait: int = 45) -> MotionClip:
+    """The pelvis sinks by 0.45 m, and stays there."""
+    down = 0.45 * (0.5 - 0.5 * np.cos(np.pi * np.minimum(np.arange(frames + wait) / frames, 1)))
+    still = standing()
+    root = np.tile(still.root_positions[:1], (frames + wait, 1))
+    root[:, 1] -= down
+    return MotionClip(root, np.tile(still.local_rotations[:1], (frames + wait, 1, 1)), 30)
 
 
 @pytest.mark.parametrize("name", ["272", "263"])
-def test_who_ends_still_is_held_there(name):
-    form = representation(name)
-    sits = standing()
-    sits.root_positions[:, 1] -= 0.4 * np.linspace(0, 1, len(sits.root_positions)) ** 0.2
-    features = clip_features(sits, form)
-    longer = form.decode(held(features, form, 100), form.fps)
-    assert abs(longer.num_frames - len(features) - 100) <= 1
-    pelvis = longer.joint_positions()[:, JOINT_INDEX["pelvis"], 1]
-    assert np.ptp(pelvis[-90:]) < 0.01 and pelvis[0] - pelvis[-1] > 0.35
-    assert held(clip_features(walking(40), form), form, 100) is None
+def test_who_sits_down_gets_up_again_when_told(name):
+    data = data_of(name)
+    form = data.representation
+    sits = made(sitting_down(), 0, form, ("sits down",), action="sit_down")
+    up = made(sitting_down(20, 0), 1, form, ("stands up", "gets up"), action="stand_up")
+    stand = made(standing(150), 2, form, ("stands",), action="stand")
+    others = {clip.about.id: clip for clip in variants(data, [sits, up, stand]) if "rising" in clip.about.id}
+    assert set(others) == {"clip0_rising", "clip0_rising_and_stand", "clip0_down_and_rising"}
+
+    def heights(clip):
+        return form.decode(clip.features, form.fps).root_positions[:, 1]
+
+    rising = heights(others["clip0_rising"])
+    assert np.ptp(rising) == pytest.approx(0.45, abs=0.05) and rising[0] < rising[-1]
+    assert len(rising) < 75  # without the wait
+    on = others["clip0_rising_and_stand"]
+    assert 3.0 < on.about.seconds < 6.2 and np.ptp(heights(on)[-20:]) < 0.02
+    for clip in (others["clip0_rising"], on):
+        assert set(clip.about.captions) == {"stands up", "gets up"}
+        assert clip.about.labels["action"] == "stand_up"
+    both = others["clip0_down_and_rising"]
+    (first, middle), (second, end) = both.parts
+    assert first.captions == ("sits down",) and second.labels["action"] == "stand_up"
+    height = heights(both)
+    assert end == len(both.features) and height[:middle].argmin() > 25
+    assert height[0] == pytest.approx(height[-1], abs=0.03) and height[middle - 2] - height.min() < 0.03
+    speed = np.abs(np.diff(height)) * form.fps
+    assert speed.max() < 1.2 * np.abs(np.diff(heights(sits))).max() * form.fps
+    unsaid = [sits, stand]  # nobody stands up in these: in what words?
+    slowly = [made(sitting_down(400), 0, form, ("sits down",), action="sit_down"), up]  # hardly moves
+    for clips in (unsaid, slowly):
+        assert not [clip for clip in variants(data, clips) if "rising" in clip.about.id]
+
+
+def test_who_lies_down_gets_up_from_the_floor_slowly_and_quickly():
+    data = data_of("272")
+    lies = made(sitting_down(), 0, data.representation, ("lies down",), action="lie_down")
+    others = {clip.about.id: clip for clip in variants(data, [lies]) if "rising" in clip.about.id}
+    slow, quick = others["clip0_rising"], others["clip0_rising_0.6"]
+    assert len(quick.features) == pytest.approx(0.6 * len(slow.features), abs=2)
+    assert slow.about.labels["action"] == quick.about.labels["action"] == "get_up"
+    assert slow.about.weight == quick.about.weight == 0.5
+    assert (
+        all(re.search("up|feet|ris", said) for said in slow.about.captions) and len(slow.about.captions) == 12
+    )
+
+
+def test_actions_are_shown_slowly_and_quickly_and_said_so():
+    form = representation("272")
+    said = ("a person kicks", "kicks hard", "kicks")
+    kicks = [made(kicking(), number, form, said, action="kick") for number in range(30)]
+    others = [
+        made(kicking(), 40, form, ("jumps",), action="jump"),
+        made(kicking(), 41, form, ("does something",)),
+        made(kicking(), 42, form, ("waves slowly",), action="wave"),
+    ]
+    made_ones = list(paced(form, [*kicks, *others]))
+    assert {clip.about.labels["action"] for clip in made_ones} == {"kick"}
+    for pace, times in (("slowly", 1.5), ("quickly", 0.7)):
+        clips = [clip for clip in made_ones if clip.about.id.endswith(f"_{pace}")]
+        assert len(clips) == 24
+        for clip in clips:
+            assert len(clip.features) == pytest.approx(times * len(kicks[0].features), abs=2)
+            assert clip.about.captions == tuple(said_paced(caption, pace) for caption in (said[0], said[2]))
+    (quick,) = paced(form, [made(kicking(200), 0, form, said, action="kick")])
+    assert quick.about.id == "clip0_quickly"  # slowly it would last ten seconds
+
+
+@pytest.mark.parametrize(
+    "caption, starts",
+    [
+        ("a person walks backward", ("a person slowly walks", "a person walks backward ")),
+        ("someone is bowing", ("someone is slowly bowing", "someone is bowing ")),
+        ("he was walking", ("he was walking ",)),
+        ("wave with the left hand", ("wave with the left hand ",)),
+        ("the young man kicks", ("the young man kicks ",)),
+    ],
+)
+def test_the_pace_is_said_where_people_say_it(caption, starts):
+    said = said_paced(caption, "slowly")
+    assert said.startswith(starts) and "slow" in said.removeprefix(caption)
+    assert "slow" not in said_paced(caption, "quickly")
+
+
+def test_the_pace_is_said_before_some_verbs():
+    names = ("person", "man", "woman", "figure", "kid", "guy", "player", "dancer")
+    said = [said_paced(f"the {name} walks", "quickly") for name in names]
+    before = ["quickly walks" in item for item in said]
+    assert any(before) and not all(before)
 
 
 def test_variants_are_labelled_weighed_and_the_same_every_time():
@@ -412,12 +498,12 @@ def test_variants_are_labelled_weighed_and_the_same_every_time():
 
     def others():
         made_ones = variants(data, clips)
-        return [clip for clip in made_ones if not re.search("times|_and_", clip.about.id)]
+        return [clip for clip in made_ones if not re.search("times|_and_|ly$", clip.about.id)]
 
     loop, far, far_too, slow, slow_across, arms = others()
     assert (loop.about.id, loop.about.captions, loop.about.weight) == ("clip0_looped", ("runs",), 1.0)
     assert loop.about.frames == len(loop.features) and 2.5 < loop.about.seconds < 6.5
-    assert (far.about.id, far_too.about.id) == ("clip0_looped_far", "clip1_looped_far")
+    assert (far.about.id, far_too.about.id) == ("clip0_for_long", "clip1_for_long")
     assert all(5.5 < clip.about.seconds < 12.5 for clip in (far, far_too))
     assert arms.about.id == "clip3_both_arms" and arms.about.labels["side"] == "both"
     assert arms.about.captions == arms.about.mirrored_captions == ("raises both arms", "raises the arms")
@@ -488,9 +574,15 @@ def test_arms_of_who_walks_are_labelled_weighed_and_mirrored():
     mirrored = ("raises the left arm", "stands still, raising one arm")
     raised = FeatureClip(replace(raised.about, mirrored_captions=mirrored), raised.features)
     found = [clip for clip in variants(data, [walk, winged, raised]) if "_and_" in clip.about.id]
-    assert [clip.about.id for clip in found] == ["clip0_and_clip2"]
+    assert {clip.about.id for clip in found} == {"clip0_and_clip2", "clip0_quickly_looped_and_clip2"}
     assert sum(clip.about.weight for clip in found) == pytest.approx(0.05 * 3)
     for clip in found:
+        if "quickly" in clip.about.id:
+            assert all(
+                re.match("a person (quickly walks|walks .*(quickly|fast)|walks fast)", said)
+                for said in clip.about.captions
+            )
+            continue
         assert clip.about.labels == {"action": "walk_and_raise_arm", "side": "right", "turn": "none"}
         for said, other in zip(clip.about.captions, clip.about.mirrored_captions, strict=True):
             assert said.startswith("a person walks and raises the right arm") and "still" not in said

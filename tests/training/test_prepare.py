@@ -22,7 +22,7 @@ from kmm_core.evaluate.verdicts import judge
 from kmm_core.formats.amass import write_amass
 from kmm_core.motion import rotations
 from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
-from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
+from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
 from kmm_core.train.token_data import meaning_of
 from training.captions import mirror_caption
@@ -693,8 +693,8 @@ def test_humanml3d_layout(tmp_path):
     assert {row.captions for row in rows} == {("a person raises his left arm",), ("a person stands",)}
     # To the alignment loss and the evaluator each clip is a mismatch of the others; of its mirror image where a side is named.
     clips = MotionData(DataSettings(str(tmp_path / "out"))).clips
-    sided = {meaning_of(clip, mirrored) for clip in clips for mirrored in (False, True)}
-    assert len({meaning_of(clip, False) for clip in clips}) == 4 and len(sided) == 6
+    sided = {meaning_of(clip.about, mirrored) for clip in clips for mirrored in (False, True)}
+    assert len({meaning_of(clip.about, False) for clip in clips}) == 4 and len(sided) == 6
 
 
 def test_equal_labels_of_babel_mean_the_same_and_no_others():
@@ -712,7 +712,7 @@ def test_equal_labels_of_babel_mean_the_same_and_no_others():
             *("1", "babel", "", True, "train", "1", 0.0, 4, (caption,), (mirror_caption(caption),)),
             labels=babel_labels(caption),
         )
-        return meaning_of(FeatureClip(about, np.zeros((4, 272), np.float32)), mirrored)
+        return meaning_of(about, mirrored)
 
     assert len({meaning(caption) for caption in captions}) == len(captions)
     for caption in captions:

@@ -679,7 +679,10 @@ SQUAT = (
     "<do> a knee bend",
     "<lower> into a squat",
 )
+# Always said: who is asked just to squat, or to stand up, does not hold up the arms.
+_ARMS_UP = "with [both arms raised|~ arms raised|~ arms up|~ hands up]"
 SQUAT_ARMS_UP = (
+    *(f"{squat} {_ARMS_UP}" for squat in SQUAT),
     "<squat> with [both|~] arms raised",
     "<do> a deep squat with ~ arms raised overhead",
     "<squat> down with ~ arms up and <stand> up again",
@@ -741,6 +744,7 @@ SIT_AND_STAND = (
     "<take> a seat and <rise> again",
     "<lower> ~ body onto a chair and <get> back up",
 )
+SIT_AND_STAND_ARMS_UP = tuple(f"{sit} {_ARMS_UP}" for sit in SIT_AND_STAND)
 SIT_DOWN = (
     "<sit> down",
     "<sit> down",

@@ -20,11 +20,11 @@ from .locomotion import Description
 from .recipe import Cut, Dropped, Take
 
 _MOVEMENTS = {
-    "deep squat": (phrases.SQUAT + phrases.SQUAT_ARMS_UP, "squat"),
+    "deep squat": (phrases.SQUAT_ARMS_UP, "squat"),
     "hurdle step": (phrases.LIFT_KNEE, "lift_leg"),
     "inline lunge": (phrases.INLINE_LUNGE, "lunge"),
     "side lunge": (phrases.SIDE_LUNGE, "side_lunge"),
-    "sit to stand": (phrases.SIT_AND_STAND, "sit_and_stand"),
+    "sit to stand": (phrases.SIT_AND_STAND_ARMS_UP, "sit_and_stand"),
     "standing active straight leg raise": (phrases.LIFT_STRAIGHT_LEG, "lift_leg"),
     "standing shoulder abduction": (phrases.ABDUCT_ARM, "raise_arm"),
     "standing shoulder scaption": (phrases.SCAPTION_ARM, "raise_arm"),
@@ -37,7 +37,7 @@ class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 8
+    version = 9
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"

@@ -1,0 +1,144 @@
+"""People who sit down or lie down, played backward: they get up again (ours).
+
+Recordings show hardly anybody who gets up, and nobody who sits down and then gets up when told, so a model of them alone
+springs up at once and does something else. Shapes: F frames, D features.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..clip import MotionClip
+from ..evaluate.prompt_sets import not_held_out
+from ..motion.representation import Representation
+from .compositions import Features, come_to_rest
+from .made_clips import between, made_from, slowed
+from .motion_data import FeatureClip, clip_features
+
+WAIT_SECONDS = (0.0, 2.0)  # down there, before it is time to get up
+# Times as long as it took to get down: who lies down takes five to seven seconds.
+RISES = {"sit_down": ("stand_up", (1.0,)), "lie_down": ("get_up", (1.0, 0.6))}
+STILL = 0.4  # m/s, the fastest joint of somebody who waits
+SHORTEST_SECONDS = 0.5  # of getting down
+SOON_FRAMES = 6  # in which nobody moves any more
+SENTENCES = 12  # of each clip, about getting up
+FROM_THE_FLOOR = (
+    "get up",
+    "gets up",
+    "getting up",
+    "stand up",
+    "stands up",
+    "get up from the floor",
+    "gets up from the floor",
+    "getting up off the ground",
+    "stands up from the floor",
+    "rises from the ground",
+    "get back on your feet",
+    "gets back to the feet",
+    "a person gets up from the floor",
+    "a person gets up off the ground",
+    "a person stands up from the floor",
+    "the man gets up from the ground",
+    "the man rises to his feet",
+    "a woman gets up off the floor",
+    "a woman stands up again",
+    "someone gets back up",
+    "someone gets to their feet",
+    "somebody gets up from lying on the floor",
+    "she gets up from the floor",
+    "he got up from the ground",
+)
+
+
+def rising(
+    form: Representation,
+    clips: Sequence[FeatureClip],
+    and_stand: Callable[[Features, FeatureClip], Features | None],
+) -> Iterator[FeatureClip]:
+    """Clips of who gets up, and of who gets down and, told so, up again.
+
+    Args:
+        form: of the features.
+        clips: recordings; what is said of those who stand up is said of the made ones.
+        and_stand: a motion with somebody standing after it, for the clip that it was made of; None where that can't be.
+    """
+    from_a_seat = dict.fromkeys(
+        caption
+        for clip in clips
+        if clip.about.labels.get("action") == "stand_up"
+        for caption in clip.about.captions
+    )
+    sentences = {"stand_up": tuple(from_a_seat), "get_up": FROM_THE_FLOOR}
+    for clip in clips:
+        action, paces = RISES.get(clip.about.labels.get("action", ""), ("", ()))
+        said = not_held_out(sentences.get(action, ()))
+        if not said or not clip.about.captions:
+            continue
+        number = zlib.crc32(clip.about.id.encode())
+        said = tuple(said[(number + 7 * step) % len(said)] for step in range(min(SENTENCES, len(said))))
+        labels = {**clip.about.labels, "action": action}
+        weight = clip.about.weight / len(paces)
+        changes = {"captions": said, "mirrored_captions": said, "labels": labels, "weight": weight}
+        brief = _without_its_wait(clip.features, form)
+        if len(brief) < SHORTEST_SECONDS * form.fps:
+            continue
+        for times in paces:
+            name = "rising" if times == 1 else f"rising_{times:g}"
+            alone = made_from(clip, slowed(got_up(brief, form), form, times), name, **changes)
+            yield alone
+            longer = and_stand(alone.features, clip)
+            if longer is not None:
+                alone = made_from(clip, longer, f"{name}_and_stand", **changes)
+                yield alone
+            wait = round(between(clip, *WAIT_SECONDS) * form.fps)
+            both, changes_at = down_and_up(brief, form, wait, times)
+            told = ((clip.about, changes_at), (alone.about, len(both)))
+            yield replace(made_from(clip, both, f"down_and_{name}", weight=weight), parts=told)
+
+
+def got_up(features: Features, form: Representation) -> Features:
+    """The motion [F, D] backward."""
+    return clip_features(_backward(form.decode(features, form.fps)), form)
+
+
+def down_and_up(features: Features, form: Representation, wait: int, times: float) -> tuple[Features, int]:
+    """The motion and the same backward, and the frame from which the way back is due.
+
+    Args:
+        features: [F, D].
+        form: of the features.
+        wait: frames in which nobody moves, halfway.
+        times: how long the way back takes, in lengths of the way there.
+    """
+    there = form.decode(come_to_rest(features), form.fps)
+    back = _backward(replace(there.resample(form.fps * times), fps=form.fps))
+    still = np.full(wait, there.num_frames - 1)
+    root, local = (
+        np.concatenate([values, values[still], more])
+        for values, more in (
+            (there.root_positions, back.root_positions),
+            (there.local_rotations, back.local_rotations),
+        )
+    )
+    both = clip_features(replace(there, root_positions=root, local_rotations=local), form)
+    return both, there.num_frames + wait
+
+
+def _without_its_wait(features: Features, form: Representation) -> Features:
+    """Up to the last frame in which somebody moves, and a little more: who is told to get up does not go on sitting."""
+    joints = form.decode(features, form.fps).joint_positions()
+    fastest = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * form.fps
+    moving = np.flatnonzero(fastest > STILL)
+    return features[: (int(moving[-1]) if len(moving) else 0) + SOON_FRAMES]
+
+
+def _backward(clip: MotionClip) -> MotionClip:
+    return replace(
+        clip,
+        root_positions=clip.root_positions[::-1].copy(),
+        local_rotations=clip.local_rotations[::-1].copy(),
+    )
