@@ -38,7 +38,7 @@ from .prompt_sets import (
     unfamiliar_prompts,
     up_again_prompts,
 )
-from .verdicts import JUDGES, Verdict, goes_straight, judge, stands_still
+from .verdicts import JUDGES, Verdict, goes_straight, judge, stands_still, stays_down
 
 FPS = 30.0
 # Seconds of each prompt where prompts follow one another, and how many timelines of how many prompts.
@@ -375,24 +375,43 @@ GAP_SECONDS, GAP_SAMPLES = (2.0, 4.0, 8.0), 8
 GAP_EDGE = 0.7  # seconds at both ends of a gap, in which the body comes to rest or sets off
 
 
+DOWN_BEFORE = (("sitting", "a person sits down", 3.0), ("lying", "a person lies down", 6.0))
+
+
 def gap_figure(pipeline) -> Figure:
-    """How often somebody stands still where no prompt asks for anything, between a walk and a raised arm."""
+    """How often somebody stands still where no prompt asks for anything, between a walk and a raised arm; and stays down
+    there after sitting or lying down."""
     shares = {}
     edge = round(GAP_EDGE * FPS)
     for seconds in GAP_SECONDS:
         right = []
         for seed, side in enumerate(geometry.SIDES):
-            walk = Prompt("a person walks forward", 0, round(3 * FPS))
-            start = walk.end + round(seconds * FPS)
-            arm = Prompt(f"a person raises the {side} arm", start, start + round(3 * FPS))
-            made = pipeline.generate(Timeline(FPS, (walk, arm)), seed=seed, samples=GAP_SAMPLES)
-            gaps = (clip.slice(walk.end + edge, arm.start - edge) for clip in made.clips)
-            right += [stands_still(gap).correct for gap in gaps]
+            gaps = _gaps(pipeline, "a person walks forward", 3.0, seconds, side, seed)
+            right += [stands_still(gap.slice(edge, gap.num_frames - edge)).correct for gap in gaps]
         shares[f"{seconds:g}"] = float(np.mean(right))
     said = ", ".join(f"{share:.0%} in {seconds} s" for seconds, share in shares.items())
+    for name, text, lasts in DOWN_BEFORE:
+        gaps = [
+            gap
+            for seed, side in enumerate(geometry.SIDES)
+            for gap in _gaps(pipeline, text, lasts, GAP_SECONDS[1], side, seed)
+        ]
+        shares[name] = float(
+            np.mean([stays_down(gap.slice(0, gap.num_frames - edge)).correct for gap in gaps])
+        )
+        said += f", {'' if name != DOWN_BEFORE[0][0] else 'stays '}{name} {shares[name]:.0%} in {GAP_SECONDS[1]:g} s"
     return Figure(
         "stands still in a gap between two prompts", "", f"{said}, of {len(right)} samples each", None, shares
     )
+
+
+def _gaps(pipeline, text: str, lasts: float, seconds: float, side: str, seed: int) -> list[MotionClip]:
+    """What somebody does in a gap of so many seconds after the text and before an arm is raised."""
+    first = Prompt(text, 0, round(lasts * FPS))
+    start = first.end + round(seconds * FPS)
+    arm = Prompt(f"a person raises the {side} arm", start, start + round(3 * FPS))
+    made = pipeline.generate(Timeline(FPS, (first, arm)), seed=seed, samples=GAP_SAMPLES)
+    return [clip.slice(first.end, arm.start) for clip in made.clips]
 
 
 TOGETHER_SAMPLES = 4  # of each sentence

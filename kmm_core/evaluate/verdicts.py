@@ -327,6 +327,12 @@ def lies_down(clip: MotionClip, side: str = "") -> Verdict:
 UP, NOT_UP = 0.88, 0.78  # height of the pelvis as a part of its height when standing straight
 
 
+def stays_down(clip: MotionClip, side: str = "") -> Verdict:
+    """The pelvis is down in every frame."""
+    top = float(geometry.pelvis_height(clip).max())
+    return Verdict(top < NOT_UP, f"pelvis up to {top:.2f} of standing")
+
+
 def gets_up(clip: MotionClip, side: str = "") -> Verdict:
     """The pelvis is down at first, comes up once, and stays up."""
     height = geometry.pelvis_height(clip)

@@ -44,7 +44,8 @@ class SamplingSettings:
             each.
         longest_seconds: decode longer prompts as several of the same text, each at most so long: for models whose
             recordings are short; 0 for never.
-        gap_text: the prompt for gaps of more than a second, such as "stands still"; "" for none.
+        gap_text: the prompt for gaps of more than a second, such as "stands still"; "" for none. After "sits down" it is that
+            again, see ``text.steps``.
 
     Raises:
         KmmError: ``bad_settings`` out of range.

@@ -38,6 +38,18 @@ _SAME_STEP = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+_DOWN = re.compile(
+    r"\b(?:sits?|sitting|sat|seats?|seated|lies|lie|lying|lay)\b(?!-|\ ups?\b)", re.IGNORECASE
+)  # not "sit-ups", "sits up"
+_UP_AGAIN = re.compile(
+    r"""
+    \b(?:stand(?:s|ing)?|stood|gets?|getting|got|comes?|coming|came)\ (?:right\ |back\ )?up\b
+    |\b(?:ris(?:es?|ing)|rose)\b
+    |\bto\ (?:standing|(?:the|his|her|their|your)\ feet)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
 
 def steps_of(sentence: str) -> list[str]:
     """ "walk, then raise an arm and then lower it" -> ["walk", "raise an arm and then lower it"]."""
@@ -78,14 +90,21 @@ def in_pieces(segments: Iterable[Prompt], fps: float, longest: float) -> list[Pr
 def with_gaps_filled(segments: Iterable[Prompt], fps: float, text: str) -> list[Prompt]:
     """The segments with ``text`` in every gap (empty text) of more than LONG_GAP_SECONDS; "" leaves them as they are.
 
-    In a long gap a model that is asked for nothing does anything: a few seconds after a walk it dances.
+    In a long gap a model that is asked for nothing does anything: a few seconds after a walk it dances. Who sat or lay
+    down is asked for the same again, and stays there.
     """
-    return [
-        replace(segment, text=text)
-        if not segment.text and segment.num_frames > LONG_GAP_SECONDS * fps
-        else segment
-        for segment in segments
-    ]
+    result: list[Prompt] = []
+    for segment in segments:
+        if text and not segment.text and segment.num_frames > LONG_GAP_SECONDS * fps:
+            before = result[-1].text if result else ""
+            segment = replace(segment, text=before if _stays_down(before) else text)
+        result.append(segment)
+    return result
+
+
+def _stays_down(sentence: str) -> bool:
+    """Whether somebody who has done this sits or lies there."""
+    return bool(_DOWN.search(sentence) and not _UP_AGAIN.search(sentence))
 
 
 def _in_equal_parts(segment: Prompt, texts: list[str]) -> list[Prompt]:

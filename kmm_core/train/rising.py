@@ -1,4 +1,4 @@
-"""People who sit down or lie down, played backward: they get up again (ours).
+"""People who sit down or lie down: they stay there and, played backward, get up again (ours).
 
 Recordings show hardly anybody who gets up, and nobody who sits down and then gets up when told, so a model of them alone
 springs up at once and does something else. Shapes: F frames, D features.
@@ -20,6 +20,7 @@ from .made_clips import between, made_from, slowed
 from .motion_data import FeatureClip, clip_features
 
 WAIT_SECONDS = (0.0, 2.0)  # down there, before it is time to get up
+STAY_SECONDS = (2.0, 6.0)  # and if nobody says so
 # Times as long as it took to get down: who lies down takes five to seven seconds.
 RISES = {"sit_down": ("stand_up", (1.0,)), "lie_down": ("get_up", (1.0, 0.6))}
 STILL = 0.4  # m/s, the fastest joint of somebody who waits
@@ -59,7 +60,7 @@ def rising(
     clips: Sequence[FeatureClip],
     and_stand: Callable[[Features, FeatureClip], Features | None],
 ) -> Iterator[FeatureClip]:
-    """Clips of who gets up, and of who gets down and, told so, up again.
+    """Clips of who gets down and stays there, gets up, and gets down and, told so, up again.
 
     Args:
         form: of the features.
@@ -75,17 +76,22 @@ def rising(
     sentences = {"stand_up": tuple(from_a_seat), "get_up": FROM_THE_FLOOR}
     for clip in clips:
         action, paces = RISES.get(clip.about.labels.get("action", ""), ("", ()))
-        said = not_held_out(sentences.get(action, ()))
-        if not said or not clip.about.captions:
+        if not action or not clip.about.captions:
+            continue
+        brief = _without_its_wait(clip.features, form)
+        if len(brief) < SHORTEST_SECONDS * form.fps:
+            continue
+        long, until = stayed(clip.features, len(brief), form, round(between(clip, *STAY_SECONDS) * form.fps))
+        stays = ((clip.about, until), (clip.about, len(long)))
+        yield replace(made_from(clip, long, "staying"), parts=stays)
+        said = not_held_out(sentences[action])
+        if not said:
             continue
         number = zlib.crc32(clip.about.id.encode())
         said = tuple(said[(number + 7 * step) % len(said)] for step in range(min(SENTENCES, len(said))))
         labels = {**clip.about.labels, "action": action}
         weight = clip.about.weight / len(paces)
         changes = {"captions": said, "mirrored_captions": said, "labels": labels, "weight": weight}
-        brief = _without_its_wait(clip.features, form)
-        if len(brief) < SHORTEST_SECONDS * form.fps:
-            continue
         for times in paces:
             name = "rising" if times == 1 else f"rising_{times:g}"
             alone = made_from(clip, slowed(got_up(brief, form), form, times), name, **changes)
@@ -103,6 +109,26 @@ def rising(
 def got_up(features: Features, form: Representation) -> Features:
     """The motion [F, D] backward."""
     return clip_features(_backward(form.decode(features, form.fps)), form)
+
+
+def stayed(features: Features, down: int, form: Representation, wait: int) -> tuple[Features, int]:
+    """The motion with a longer wait at its end, its own played to and fro, and the frame from which that is told by itself.
+
+    Args:
+        features: [F, D].
+        down: the frame from which somebody waits in them.
+        form: of the features.
+        wait: for how many frames.
+    """
+    clip = form.decode(features if down < len(features) else come_to_rest(features), form.fps)
+    down = min(down, clip.num_frames - 1)
+    waiting = [*range(down, clip.num_frames)]
+    to_and_fro = [*waiting, *waiting[::-1]] * (wait // len(waiting) + 1)
+    order = [*range(down), *to_and_fro[:wait]]
+    longer = replace(
+        clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]
+    )
+    return clip_features(longer, form), down + wait // 4
 
 
 def down_and_up(features: Features, form: Representation, wait: int, times: float) -> tuple[Features, int]:

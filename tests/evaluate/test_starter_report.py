@@ -179,21 +179,33 @@ def test_getting_up_is_judged_after_its_prompt():
 
 
 class StillUpToFourSeconds(ObedientPipeline):
-    """Walks between and after prompts, but stands in gaps of up to 4 s."""
+    """Walks between and after prompts, but stands in gaps of up to 4 s. Stays where it sat down; gets up from the floor."""
 
     def generate(self, timeline, *, seed=0, samples=1):
         first, second = timeline.prompts
         gap = second.start - first.end
-        middle = bodies.still(gap) if gap <= 120 else bodies.walk(frames=gap)
-        walk = bodies.walk(frames=first.num_frames)
-        parts = (walk, middle, bodies.walk(frames=second.num_frames))
-        return SimpleNamespace(clips=[concatenated(concatenated(*parts[:2]), parts[2])] * samples)
+        arm = bodies.walk(frames=second.num_frames)
+        if "walks" not in first.text:
+            body = (bodies.sit if "sit" in first.text else bodies.lie)(first.num_frames)
+            there = np.arange(first.num_frames)
+            wait = (
+                np.full(gap, -1)
+                if "sit" in first.text
+                else np.linspace(first.num_frames - 1, 0, gap).astype(int)
+            )
+            first_two = bodies.in_order(body, [*there, *wait])
+        else:
+            middle = bodies.still(gap) if gap <= 120 else bodies.walk(frames=gap)
+            first_two = concatenated(bodies.walk(frames=first.num_frames), middle)
+        return SimpleNamespace(clips=[concatenated(first_two, arm)] * samples)
 
 
 def test_gaps_are_judged_between_their_ends():
     figure = starter_report.gap_figure(StillUpToFourSeconds())
-    assert figure.values == {"2": 1.0, "4": 1.0, "8": 0.0}
-    assert figure.measured == "100% in 2 s, 100% in 4 s, 0% in 8 s, of 16 samples each"
+    assert figure.values == {"2": 1.0, "4": 1.0, "8": 0.0, "sitting": 1.0, "lying": 0.0}
+    assert figure.measured == (
+        "100% in 2 s, 100% in 4 s, 0% in 8 s, stays sitting 100% in 4 s, lying 0% in 4 s, of 16 samples each"
+    )
 
 
 class ArmThenStill(ObedientPipeline):

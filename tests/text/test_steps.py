@@ -80,3 +80,37 @@ def test_a_long_gap_gets_a_text_and_a_short_one_stays_a_gap():
     texts = [segment.text for segment in with_gaps_filled(segments, 30, "stands still")]
     assert texts == ["stands still", "walk", "", "wave"]
     assert with_gaps_filled(segments, 30, "") == segments
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "a person sits down",
+        "takes a seat on a chair",
+        "Lies flat on the ground",
+        "goes from standing to sitting",
+        "is lying on the back, face up",
+    ],
+)
+def test_who_sat_or_lay_down_stays_so_in_a_gap(sentence):
+    segments = [Prompt(sentence, 0, 60), Prompt("", 60, 100), Prompt("walks", 100, 150), Prompt("", 150, 200)]
+    texts = [segment.text for segment in with_gaps_filled(segments, 30, "stands still")]
+    assert texts == [sentence, sentence, "walks", "stands still"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "sits down and stands back up",
+        "gets up from a seat",
+        "rises from a chair",
+        "goes from sitting to standing",
+        "gets from lying on the floor to her feet",
+        "does sit-ups",
+        "sits up",
+        "walks",
+    ],
+)
+def test_who_got_up_stands_in_a_gap(sentence):
+    segments = [Prompt(sentence, 0, 60), Prompt("", 60, 100)]
+    assert [segment.text for segment in with_gaps_filled(segments, 30, "stands still")][1] == "stands still"
