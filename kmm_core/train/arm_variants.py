@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ import numpy as np
 
 from ..evaluate.prompt_sets import not_held_out
 from ..motion import rotations
+from ..motion.kinematics import global_rotations
+from ..motion.placement import facing
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from ..text.sentence_forms import form_of, without_subject
@@ -48,6 +51,7 @@ def arm_variants(
     raised = by_turns(clips, "raise_arm")
     yield from _rare(_slow_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
+    yield from _rare(_pairs_of_arms(data, by_turns(clips, "lower_arm")), clips)
     waved = by_turns([*waves, *clips], "wave")
     walking = _arms_of_who_walks(data, raised, waved, [*walks, *clips])
     yield from _rare(walking, clips, WALKING_CLIPS, WALKING_SHARE)
@@ -77,7 +81,7 @@ _ARMS = r"(?:both|the|his|her|their|your|its) [\w ]*?(?:arms|hands)"
 _SUBJECT = re.compile(rf"\b({_ARMS}) ({'|'.join(_SINGULAR)})\b")
 _OBJECT_IT = re.compile(r"\b((?:rais|lower|lift|bring|put|pull|drop)\w*) it\b")
 # Left over, these speak of one arm still, or of another side. A sentence that begins with arms has a verb of its own.
-_UNCLEAR = re.compile(r"\b(left|right|one|other|another|single|it|arm|hand|while|elbow|wrist)\b")
+_UNCLEAR = re.compile(r"\b(left|right|one|other|another|single|it|arm|hand|while|elbow|wrist|raised both)\b")
 _NO_VERB = re.compile(rf"^{_ARMS} (?!{'|'.join(_SINGULAR.values())})")
 
 
@@ -143,6 +147,46 @@ def _hands_apart(features: Features, form: Representation) -> float:
     positions = form.decode(features, form.fps).joint_positions()
     wrists = positions[:, JOINT_INDEX["left_wrist"]] - positions[:, JOINT_INDEX["right_wrist"]]
     return float(np.linalg.norm(wrists, axis=-1).min())
+
+
+# -- arms that hang ---------------------------------------------------------------------------------------------
+
+# What the recipes say of exercises in which the arms are held up all the time.
+_ARMS_UP = re.compile(
+    r" with (?:both arms raised|(?:the|his|her|their|your|its) (?:arms raised|arms up|hands up))$"
+)
+
+
+def arms_lowered(
+    form: Representation, clips: Sequence[FeatureClip], stands: Sequence[Features]
+) -> Iterator[FeatureClip]:
+    """Those said to hold up the arms, with the hanging arms of somebody who stands; nothing is said of arms then."""
+    for clip in clips:
+        said, mirrored = (
+            not_held_out(_ARMS_UP.sub("", caption) for caption in captions if _ARMS_UP.search(caption))
+            for captions in (clip.about.captions, clip.about.mirrored_captions)
+        )
+        if said and stands:
+            stand = stands[zlib.crc32(clip.about.id.encode()) % len(stands)]
+            features = with_hanging_arms(clip.features, stand, form)
+            yield made_from(clip, features, "arms_down", captions=said, mirrored_captions=mirrored)
+
+
+def with_hanging_arms(features: Features, stand: Features, form: Representation) -> Features:
+    """The motion with the other's arms, which hang as they do there however the trunk leans, [F, D] (263 loses a row)."""
+    clip, still = (form.decode(rows, form.fps) for rows in (features, stand))
+    there_and_back = [*range(still.num_frames), *range(still.num_frames - 1, -1, -1)]
+    place = np.resize(there_and_back, clip.num_frames)
+    local, other = clip.local_rotations.copy(), still.local_rotations[place]
+    turned = rotations.from_yaw(facing(clip) - facing(still)[place])
+    hanging = global_rotations(other)
+    for joints in ARM_JOINTS.values():
+        local[:, joints] = other[:, joints]
+        collar, shoulder = joints[:2]
+        parents = global_rotations(local)[:, collar]
+        wanted = rotations.multiply(turned, hanging[:, shoulder])
+        local[:, shoulder] = rotations.multiply(rotations.conjugate(parents), wanted)
+    return clip_features(replace(clip, local_rotations=local), form)
 
 
 # -- raised and waved arms of who walks -------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ..evaluate.verdicts import goes_straight
 from ..motion import representation_263, representation_272
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
-from .arm_variants import arm_variants
+from .arm_variants import arm_variants, arms_lowered
 from .compositions import Features, faded, remade
 from .made_clips import between, made_from, without
 from .motion_data import FeatureClip, MotionData, clip_features
@@ -92,6 +92,9 @@ LARGEST_REST_JUMP = 0.5  # metres that the farthest joint is off, between a stan
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     """Clips to train on beside ``clips``. The same ones every time."""
     form = data.representation
+    lowered = list(arms_lowered(form, clips, _stands(form, clips)))
+    yield from lowered
+    clips = [*clips, *lowered]
     faster_or_slower = list(tempos(form, clips))
     said_so = list(_as_heavy(list(paced(form, clips)), clips, PACED_SHARE))
     yield from said_so

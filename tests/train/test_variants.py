@@ -12,8 +12,15 @@ from kmm_core.evaluate import geometry
 from kmm_core.evaluate.verdicts import goes_straight
 from kmm_core.motion import rotations
 from kmm_core.motion.representation import representation
-from kmm_core.skeleton import JOINT_INDEX
-from kmm_core.train.arm_variants import both_arms, both_arms_captions, while_walking_captions, with_arm_of
+from kmm_core.skeleton import JOINT_INDEX, JOINT_NAMES
+from kmm_core.train.arm_variants import (
+    arms_lowered,
+    both_arms,
+    both_arms_captions,
+    while_walking_captions,
+    with_arm_of,
+    with_hanging_arms,
+)
 from kmm_core.train.compositions import starting_at
 from kmm_core.train.made_clips import slowed
 from kmm_core.train.motion_data import FeatureClip, clip_features
@@ -149,6 +156,66 @@ def test_both_arms_go_up_as_one_did(name):
     assert heights[-1].min() - heights[0].max() > 0.8
 
 
+def leaning_with_arms_up(frames: int = 60) -> MotionClip:
+    """Both arms are up all the time, and the trunk leans forward by half a radian and comes back."""
+    motion = standing(frames)
+    for side, sign in (("left", 1), ("right", -1)):
+        motion.local_rotations[:, JOINT_INDEX[f"{side}_shoulder"]] = rotations.from_axis_angle(
+            np.array([0, 0, 1.0]), np.full(frames, sign * 1.2)
+        )
+    lean = 0.5 * np.sin(np.linspace(0, np.pi, frames))
+    motion.local_rotations[:, JOINT_INDEX["spine1"]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), lean)
+    return motion
+
+
+def below(motion: MotionClip) -> np.ndarray:
+    """How far forward and down each wrist is from its shoulder, [F, 2 arms, 3] metres."""
+    positions = motion.joint_positions()
+    return np.stack(
+        [
+            positions[:, JOINT_INDEX[f"{side}_wrist"]] - positions[:, JOINT_INDEX[f"{side}_shoulder"]]
+            for side in ("left", "right")
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_arms_hang_as_of_who_stands_however_the_trunk_leans(name):
+    form = representation(name)
+    still = standing(40)
+    still.local_rotations[:, JOINT_INDEX["right_shoulder"]] = rotations.from_axis_angle(
+        np.array([0, 0, 1.0]), np.full(40, -HANGING)
+    )
+    lean, stand = (clip_features(motion, form) for motion in (leaning_with_arms_up(), still))
+    motion = form.decode(with_hanging_arms(lean, stand, form), form.fps)
+    before = form.decode(lean, form.fps)
+    assert below(before)[:, :, 1].min() > 0.2
+    assert np.allclose(below(motion), below(still)[:1], atol=0.03)
+    others = [
+        index for index, joint in enumerate(JOINT_NAMES) if not re.search("shoulder|elbow|wrist", joint)
+    ]
+    count = motion.num_frames
+    assert np.allclose(
+        motion.joint_positions()[:, others], before.joint_positions()[:count, others], atol=2e-3
+    )
+
+
+def test_who_is_said_to_hold_up_the_arms_is_also_shown_without():
+    form = representation("272")
+    said = ("squats with the arms raised", "squats down with both arms raised", "does an overhead squat")
+    squats = made(leaning_with_arms_up(), 0, form, said, action="squat")
+    others = [
+        made(leaning_with_arms_up(), 1, form, ("does an overhead squat",), action="squat"),
+        made(raising(), 2, form, ("raises the right arm",), action="raise_arm"),
+    ]
+    stand = clip_features(standing(), form)
+    (clip,) = arms_lowered(form, [squats, *others], [stand])
+    assert clip.about.id == "clip0_arms_down" and clip.about.labels == {"action": "squat"}
+    assert clip.about.captions == clip.about.mirrored_captions == ("squats", "squats down")
+    assert not list(arms_lowered(form, [squats, *others], []))
+
+
 def test_captions_of_both_arms():
     said = {
         "raises their right hand and lowers it": (
@@ -170,6 +237,7 @@ def test_captions_of_both_arms():
     twice = ["raise the left arm", "raise the right arm"]
     assert both_arms_captions(twice) == ("raise both arms", "raise the arms")
     dropped = [
+        "brings the raised right arm down",
         "raises one arm",
         "raises the right arm and turns to the left",
         "raises the left hand while the right hand waves",

@@ -612,6 +612,27 @@ def test_an_arm_that_comes_down_is_asked_for_as_one(source):
     assert len(high) > len(held) / 6
 
 
+@pytest.mark.parametrize(
+    "movement",
+    [
+        "deep squat",
+        "hurdle step",
+        "inline lunge",
+        "side lunge",
+        "sit to stand",
+        "standing active straight leg raise",
+    ],
+)
+def test_exercises_with_raised_arms_are_asked_for_with_them(movement, monkeypatch):
+    monkeypatch.setattr("training.recipes.ui_prmd.shown_side", lambda *_: "unknown")
+    details = {"movement": movement, "side": "left", "description": "with both arms raised", "note": ""}
+    clip = raising("left", 90)
+    cuts = load_recipe("ui_prmd").cuts(Take("take_001", (), details=details), clip)
+    said = [text for cut in cuts if isinstance(cut, Cut) for text in cut.captions if text]
+    arms_up = re.compile(r"with [\w ]*(arms|hands) (raised|up)|overhead|both arms raised")
+    assert len(said) > 10 and all(map(arms_up.search, said))
+
+
 def test_waves_begin_in_cuts_of_every_length():
     from training.recipes import bandai_namco, synthetic
 

@@ -290,6 +290,13 @@ RUN_BACK = (
 )
 
 
+def with_arms_up(clauses: tuple[str, ...]) -> tuple[str, ...]:
+    """Who is asked to squat, to stand up or to lift a leg does not hold up the arms unless that is said."""
+    ways = {True: "both arms raised|the arms raised|the hands up"}  # of a sentence about a leg, whose are they?
+    ways[False] = "both arms raised|~ arms raised|~ arms up|~ hands up"
+    return tuple(f"{clause} with [{ways[clause.startswith('!')]}]" for clause in clauses)
+
+
 def along_a_curve(clauses: tuple[str, ...]) -> tuple[str, ...]:
     """The same of who goes round a bend; ``train/variants.py`` takes what is added here away again."""
     plain = (re.sub(r" \[\|[^]]*]$", "", clause) for clause in clauses)
@@ -679,10 +686,8 @@ SQUAT = (
     "<do> a knee bend",
     "<lower> into a squat",
 )
-# Always said: who is asked just to squat, or to stand up, does not hold up the arms.
-_ARMS_UP = "with [both arms raised|~ arms raised|~ arms up|~ hands up]"
 SQUAT_ARMS_UP = (
-    *(f"{squat} {_ARMS_UP}" for squat in SQUAT),
+    *with_arms_up(SQUAT),
     "<squat> with [both|~] arms raised",
     "<do> a deep squat with ~ arms raised overhead",
     "<squat> down with ~ arms up and <stand> up again",
@@ -744,7 +749,6 @@ SIT_AND_STAND = (
     "<take> a seat and <rise> again",
     "<lower> ~ body onto a chair and <get> back up",
 )
-SIT_AND_STAND_ARMS_UP = tuple(f"{sit} {_ARMS_UP}" for sit in SIT_AND_STAND)
 SIT_DOWN = (
     "<sit> down",
     "<sit> down",

@@ -21,11 +21,11 @@ from .recipe import Cut, Dropped, Take
 
 _MOVEMENTS = {
     "deep squat": (phrases.SQUAT_ARMS_UP, "squat"),
-    "hurdle step": (phrases.LIFT_KNEE, "lift_leg"),
-    "inline lunge": (phrases.INLINE_LUNGE, "lunge"),
-    "side lunge": (phrases.SIDE_LUNGE, "side_lunge"),
-    "sit to stand": (phrases.SIT_AND_STAND_ARMS_UP, "sit_and_stand"),
-    "standing active straight leg raise": (phrases.LIFT_STRAIGHT_LEG, "lift_leg"),
+    "hurdle step": (phrases.with_arms_up(phrases.LIFT_KNEE), "lift_leg"),
+    "inline lunge": (phrases.with_arms_up(phrases.INLINE_LUNGE), "lunge"),
+    "side lunge": (phrases.with_arms_up(phrases.SIDE_LUNGE), "side_lunge"),
+    "sit to stand": (phrases.with_arms_up(phrases.SIT_AND_STAND), "sit_and_stand"),
+    "standing active straight leg raise": (phrases.with_arms_up(phrases.LIFT_STRAIGHT_LEG), "lift_leg"),
     "standing shoulder abduction": (phrases.ABDUCT_ARM, "raise_arm"),
     "standing shoulder scaption": (phrases.SCAPTION_ARM, "raise_arm"),
     "standing shoulder extension": (phrases.EXTEND_ARM, "arm_back"),
@@ -37,7 +37,7 @@ class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 9
+    version = 11
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"
