@@ -320,14 +320,14 @@ the performer walks forward and puts up the {side} arm meanwhile | walks forward
 
 # Slowly and quickly.
 PACED = """
-someone {pace} wanders forward | walks forward
+someone {pace} makes progress along the path | walks forward
 a guy walks in reverse {pace} | walks backward
 the girl steps {pace} to the side | side-steps
 the woman makes a turn {pace} | turns either way
 he {pace} gets one arm up | raises an arm
-they {pace} wave with one hand | waves either hand
+they {pace} give a wave to the crowd | waves either hand
 a girl {pace} bends into a bow | bows
-someone does a kick {pace} | kicks
+someone lands a kick on the bag {pace} | kicks
 a man {pace} takes his seat | sits
 the woman crouches {pace} and rises | squats
 he {pace} reaches down to the floor | bends down

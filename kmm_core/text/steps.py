@@ -38,14 +38,27 @@ _SAME_STEP = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+_OWN = r"(?:a|the|his|her|their|your|its)"
+_SEAT = r"(?:seat|chair|stool|bench|sofa|couch|box)"
 _DOWN = re.compile(
-    r"\b(?:sits?|sitting|sat|seats?|seated|lies|lie|lying|lay)\b(?!-|\ ups?\b)", re.IGNORECASE
-)  # not "sit-ups", "sits up"
+    rf"""
+    \b(?:sits?|sitting|sat|lies?|lying|lay)\b(?!-|\ ups?\b|\ (?:something|an?|it|them)\b)  # not "sit-ups", "sits up"
+    |\bla(?:ys|ying|id)\ (?:(?:him|her|them|your)sel(?:f|ves)\ )?(?:down|flat|back|on|there)\b
+    |\b(?:take|taking|took|have|has|having|had)\w*\ {_OWN}\ seat\b
+    |\b(?:lower|settl|perch|sink|sank|drop|plop)\w*\ (?:\w+\ ){{0,3}}(?:on|onto|into|in)\ {_OWN}\ {_SEAT}\b
+    |\bstretch\w*\ out\ (?:flat\ )?on\b
+    |\bseat(?:s|ed|ing)\ (?:him|her|them|your)sel\w+|\bto\ bed\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _UP_AGAIN = re.compile(
-    r"""
-    \b(?:stand(?:s|ing)?|stood|gets?|getting|got|comes?|coming|came)\ (?:right\ |back\ )?up\b
-    |\b(?:ris(?:es?|ing)|rose)\b
-    |\bto\ (?:standing|(?:the|his|her|their|your)\ feet)\b
+    rf"""
+    \b(?:stand(?:s|ing)?|stood|gets?|getting|got|comes?|coming|came|push\w*|jump\w*|spr[iau]ng\w*)
+        \ (?:right\ |back\ |\w+sel(?:f|ves)\ )*up\b
+    |\b(?:stand(?:s|ing)?|stood)\ from\b
+    |\b(?:ris(?:es?|ing)|rose|straighten(?:s|ing|ed)?|leav(?:es?|ing))\b
+    |\b(?:off|out\ of)\ {_OWN}\ (?:{_SEAT}|bed|floor|ground)\b
+    |\b(?:to|on)\ (?:stand(?:ing)?|{_OWN}\ feet)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )

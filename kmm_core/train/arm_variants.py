@@ -32,6 +32,10 @@ SLOW_SECONDS = (3.0, 5.0)
 SLOWEST = 2.2  # times as long as recorded; beyond, it looks like slow motion
 HANDS_APART = 0.15  # metres: an arm that crosses the body would meet its mirror image
 
+HANDS_FROM_LEGS = (
+    0.07  # metres, a wrist from the axis of a thigh or shin: nearer, the hand would be in the leg
+)
+
 WALKING_CLIPS = 300  # of arms raised or waved while walking
 WALKING_SHARE = 0.05  # of the weight of all clips
 WALKING_ACTIONS = {"walk", "walk_back", "walk_turn", "walk_diagonal", "sidestep_walk", "run"}
@@ -120,7 +124,7 @@ def _rare(
     chosen = list(itertools.islice(made, count))
     weight = share * sum(clip.about.weight for clip in clips) / max(1, len(chosen))
     for clip in chosen:
-        yield FeatureClip(replace(clip.about, weight=weight), clip.features)
+        yield replace(clip, about=replace(clip.about, weight=weight))
 
 
 def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -153,7 +157,8 @@ def _hands_apart(features: Features, form: Representation) -> float:
 
 # What the recipes say of exercises in which the arms are held up all the time.
 _ARMS_UP = re.compile(
-    r" with (?:both arms raised|(?:the|his|her|their|your|its) (?:arms raised|arms up|hands up))$"
+    r" with (?:both arms raised|(?:the|his|her|their|your|its) (?:arms raised|arms up|hands up))"
+    r"(?: near the shoulders)?$"
 )
 
 
@@ -169,7 +174,8 @@ def arms_lowered(
         if said and stands:
             stand = stands[zlib.crc32(clip.about.id.encode()) % len(stands)]
             features = with_hanging_arms(clip.features, stand, form)
-            yield made_from(clip, features, "arms_down", captions=said, mirrored_captions=mirrored)
+            if _hands_from_legs(features, form) > HANDS_FROM_LEGS:
+                yield made_from(clip, features, "arms_down", captions=said, mirrored_captions=mirrored)
 
 
 def with_hanging_arms(features: Features, stand: Features, form: Representation) -> Features:
@@ -187,6 +193,27 @@ def with_hanging_arms(features: Features, stand: Features, form: Representation)
         wanted = rotations.multiply(turned, hanging[:, shoulder])
         local[:, shoulder] = rotations.multiply(rotations.conjugate(parents), wanted)
     return clip_features(replace(clip, local_rotations=local), form)
+
+
+def _hands_from_legs(features: Features, form: Representation) -> float:
+    """Smallest distance of a wrist from the axis of a thigh or shin, metres."""
+    positions = form.decode(features, form.fps).joint_positions()
+
+    def joint(name: str) -> Features:
+        return positions[:, JOINT_INDEX[name]]
+
+    apart = []
+    for side, upper, lower in itertools.product(ARM_JOINTS, ("hip", "knee"), ("knee", "ankle")):
+        if upper == lower:
+            continue
+        start, end = joint(f"{side}_{upper}"), joint(f"{side}_{lower}")
+        along = end - start
+        for hand in ("left_wrist", "right_wrist"):
+            offset = joint(hand) - start
+            share = (offset * along).sum(-1) / (along * along).sum(-1)
+            nearest = np.clip(share, 0, 1)[:, None] * along
+            apart.append(np.linalg.norm(offset - nearest, axis=-1).min())
+    return float(min(apart))
 
 
 # -- raised and waved arms of who walks -------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def rising(
         if not said:
             continue
         number = zlib.crc32(clip.about.id.encode())
-        said = tuple(said[(number + 7 * step) % len(said)] for step in range(min(SENTENCES, len(said))))
+        said = tuple(said[(number + step) % len(said)] for step in range(min(SENTENCES, len(said))))
         labels = {**clip.about.labels, "action": action}
         weight = clip.about.weight / len(paces)
         changes = {"captions": said, "mirrored_captions": said, "labels": labels, "weight": weight}
@@ -98,8 +98,7 @@ def rising(
             yield alone
             longer = and_stand(alone.features, clip)
             if longer is not None:
-                alone = made_from(clip, longer, f"{name}_and_stand", **changes)
-                yield alone
+                yield made_from(clip, longer, f"{name}_and_stand", **changes)
             wait = round(between(clip, *WAIT_SECONDS) * form.fps)
             both, changes_at = down_and_up(brief, form, wait, times)
             told = ((clip.about, changes_at), (alone.about, len(both)))
@@ -121,7 +120,8 @@ def stayed(features: Features, down: int, form: Representation, wait: int) -> tu
         wait: for how many frames.
     """
     clip = form.decode(features if down < len(features) else come_to_rest(features), form.fps)
-    down = min(down, clip.num_frames - 1)
+    if down == len(features):  # moves to its end: only where it has come to rest does nobody move
+        down = clip.num_frames - 1
     waiting = [*range(down, clip.num_frames)]
     to_and_fro = [*waiting, *waiting[::-1]] * (wait // len(waiting) + 1)
     order = [*range(down), *to_and_fro[:wait]]

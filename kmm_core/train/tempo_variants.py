@@ -22,10 +22,10 @@ NEVER_SLOWER = {"throw"}  # of the slower throws six of ten were none any more
 PACES = {"slowly": 1.5, "quickly": 0.7}  # times as long as recorded
 PACED_CLIPS = 24  # of each action and pace
 PACED_SECONDS = (0.6, 8.0)
-# Who is in the air falls as fast as ever; a slower run floats.
-NEVER_PACED = re.compile(r"run|jump|hop|throw|cartwheel|stand$|other|^$")
+# Who is in the air falls as fast as ever, a slower run floats, and who stands or balances has no pace.
+NEVER_PACED = re.compile(r"run|jump|hop|throw|cartwheel|ballet|^(?:stand|balance|ride|other|)$")
 AT_THE_END = {
-    "slowly": ("slowly", "slowly", "very slowly", "at a slow pace", "slowly and calmly"),
+    "slowly": ("slowly", "slowly", "very slowly", "at a slow pace"),
     "quickly": ("quickly", "quickly", "very quickly", "fast", "at a fast pace"),
 }
 # "a person walks" -> "a person slowly walks", "someone is bowing" -> "someone is slowly bowing".
@@ -64,19 +64,19 @@ def paced(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Featur
             for clip in able[:PACED_CLIPS]:
                 said = {
                     name: not_held_out(said_paced(caption, pace) for caption in captions)
-                    for name, captions in _unpaced(clip).items()
+                    for name, captions in without(clip, _PACE).items()
                 }
                 if said["captions"]:
                     yield made_from(clip, slowed(clip.features, form, times), pace, **said)
 
 
-def _unpaced(clip: FeatureClip) -> dict[str, tuple[str, ...]]:
-    return without(clip, re.compile(f"{FAST.pattern}|{SLOW.pattern}"))
+# Of another pace than the made clip's, or of a mood that has one.
+_PACE = re.compile(rf"{FAST.pattern}|{SLOW.pattern}|\b(?:normal|unhurried|hurr|strol|tired|exhaust|wear)\w*")
 
 
 def said_paced(caption: str, pace: str) -> str:
     """The caption with the pace in it: before the verb of every third that has one there, else at the end."""
-    number = zlib.crc32(caption.encode())
+    number = zlib.crc32(re.sub(r"\b(left|right)\b", "", caption).encode())  # the same of the mirror image
     verb = _VERB.match(caption)
     if verb and number % 3 == 0:
         return f"{verb[1]} {pace} {caption[verb.start(2) :]}"

@@ -154,14 +154,14 @@ def encode_rows(
     singles: list[tuple[np.ndarray, tuple[Prompting, ...], float]] = []
     for clip, clip_weight in zip(clips, weights, strict=True):
         for mirrored in (False, True) if data.settings.mirror else (False,):
-            said = [
-                (
-                    _drawn(about.mirrored_captions if mirrored else about.captions, settings.captions, rng),
-                    about,
-                    end,
-                )
-                for about, end in clip.parts or ((clip.about, len(clip.features)),)
-            ]
+            said = []
+            for about, end in clip.parts or ((clip.about, len(clip.features)),):
+                if said and said[-1][1] is about:  # the same again, in the same words
+                    captions = said[-1][0]
+                else:
+                    captions = about.mirrored_captions if mirrored else about.captions
+                    captions = _drawn(captions, settings.captions, rng)
+                said.append((captions, about, end))
             if not all(captions for captions, *_ in said):
                 continue
             features = data.mirrored(clip.features) if mirrored else clip.features
@@ -169,7 +169,10 @@ def encode_rows(
             if settings.shifted and len(features) >= data.representation.fps:
                 later = int(torch.randint(step, (), generator=rng))
                 features = starting_at(features, later, data.representation) if later else features
-            length = min(len(features) // step, MAX_ROW_TOKENS)
+            length = len(features) // step
+            if length > MAX_ROW_TOKENS and len(said) > 1:
+                continue  # the last prompt would end before what it says
+            length = min(length, MAX_ROW_TOKENS)
             ends = [min(max(0, end - later) // step, length) for *_, end in said]
             if length and all(start < end for start, end in pairwise([0, *ends])):
                 prompts = tuple(
@@ -376,10 +379,12 @@ class TokenRows:
             for row, item in enumerate(rows)
             for number, prompt in enumerate(item.prompts)
         ]
-        captions = [
-            prompt.captions[int(torch.randint(len(prompt.captions), (), generator=rng))]
-            for *_, prompt in prompts
-        ]
+        captions: list[str] = []
+        for index, (_, number, prompt) in enumerate(prompts):
+            if number and prompt.captions == prompts[index - 1][2].captions:
+                captions.append(captions[-1])  # as a long prompt is decoded in pieces
+            else:
+                captions.append(prompt.captions[int(torch.randint(len(prompt.captions), (), generator=rng))])
         pad = torch.nn.utils.rnn.pad_sequence
         return TokenBatch(
             tokens=pad([row.tokens.long() for row in rows], batch_first=True),

@@ -242,7 +242,7 @@ def _cycle(frames: Features, overlap: int, shortest: int) -> tuple[int, int] | N
 # What is said of a clip's end, or of a number of steps, is not true of a longer one.
 _ONCE = re.compile(
     r"\b(then|before|after|once|twice|one|two|three|four|five|six|seven|eight|few|several|couple|half|quarter"
-    r"|begin\w*|start\w*|stop\w*|slow\w*|halt\w*|step|degrees?|around|u-turn|\d+)\b"
+    r"|begin\w*|start\w*|stop\w*|slow(?:s|ed|ing)|slow down|halt\w*|step|degrees?|around|u-turn|\d+)\b"
 )
 
 
@@ -273,7 +273,7 @@ def _loops(
 
 
 def _for_long(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
-    """What lasts, for longer than a piece: told in several prompts, as such prompts are decoded."""
+    """What lasts, for longer than a piece: told in several prompts that mean the same, as such prompts are decoded."""
     for clip in clips:
         travels = clip.about.labels.get("action") != "stand"
         for loop in _loops(

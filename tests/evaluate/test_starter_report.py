@@ -202,9 +202,9 @@ class StillUpToFourSeconds(ObedientPipeline):
 
 def test_gaps_are_judged_between_their_ends():
     figure = starter_report.gap_figure(StillUpToFourSeconds())
-    assert figure.values == {"2": 1.0, "4": 1.0, "8": 0.0, "sitting": 1.0, "lying": 0.0}
+    assert figure.values == {"2": 1.0, "4": 1.0, "8": 0.0, "stays sitting": 1.0, "stays lying": 0.0}
     assert figure.measured == (
-        "100% in 2 s, 100% in 4 s, 0% in 8 s, stays sitting 100% in 4 s, lying 0% in 4 s, of 16 samples each"
+        "100% in 2 s, 100% in 4 s, 0% in 8 s, stays sitting 100% in 4 s, stays lying 0% in 4 s, of 16 samples each"
     )
 
 

@@ -138,9 +138,14 @@ def test_who_gets_up_does_it_once(body):
     stays, springs = [59] * 60, [*[0] * 90]
     again = [*rises, *range(60)]
     twice = [*rises, *range(60), *rises]
-    for order in (stays, springs, again, twice):
+    for order, reason in (
+        (stays, "never up"),
+        (springs, "at 1.0"),
+        (again, "not below 0"),
+        (twice, "not below 0"),
+    ):
         verdict = judge(up, bodies.in_order(body, order))
-        assert not verdict.correct and "up" in verdict.reason
+        assert not verdict.correct and reason in verdict.reason, verdict.reason
 
 
 def test_every_prompt_has_a_judge():

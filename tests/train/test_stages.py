@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from kmm_core.motion.representation import representation
 from kmm_core.text.encoder import TextSettings, TokenOutputs
 from kmm_core.text.familiarity import is_familiar
 from kmm_core.tokenizer.motion_tokenizer import TokenizerSettings
-from kmm_core.train import generator_stage, tokenizer_stage
+from kmm_core.train import generator_stage, token_data, tokenizer_stage
 from kmm_core.train.compositions import OVERLAP_FRAMES, cross_fade, join, pick_next
 from kmm_core.train.generator_stage import LearningSettings
 from kmm_core.train.motion_data import DataSettings, FeatureClip, MotionData
@@ -294,6 +295,49 @@ def test_timelines_keep_the_prompts_of_clips_that_have_several(data):
         assert sum(prompt.tokens for prompt in row.prompts) == len(row.tokens)
         halves = zip(row.prompts[::2], row.prompts[1::2], strict=True)
         assert all(one.meaning == other.meaning and one.tokens > 0 < other.tokens for one, other in halves)
+
+
+def test_what_a_join_takes_is_taken_from_the_prompts_beside_it(monkeypatch):
+    told = (Prompting(8, ("a",), ""), Prompting(4, ("b",), ""))
+    clip = np.zeros((48, 1), np.float32), told, 1.0
+    joined = lambda one, other, form: (np.concatenate([one, other])[24:], 12, 12)  # noqa: E731
+    monkeypatch.setattr(token_data, "join", joined)
+    monkeypatch.setattr(token_data, "pick_next", lambda *_: 0)
+    monkeypatch.setattr(token_data, "MAX_ROW_TOKENS", 24)  # two clips and no third
+    data = SimpleNamespace(representation=None)
+    _, prompts = token_data._compose([clip], lambda count, _: [0] * count, data, 4, torch.Generator())
+    assert [prompt.tokens for prompt in prompts] == [8, 1, 5, 4]
+
+
+def test_parts_that_begin_later_end_later(data):
+    """Shifted by up to three frames, a part that ends at frame 24 has five or six tokens of four."""
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    told = [replace(clip, parts=((clip.about, 24), (clip.about, len(clip.features)))) for clip in data.clips]
+    rows = encode_rows(tokenizer, data, told, RowSettings(compositions=0, shifted=True))
+    assert {row.prompts[0].tokens for row in rows} == {5, 6}
+    assert all(sum(prompt.tokens for prompt in row.prompts) == len(row.tokens) for row in rows)
+
+
+def test_the_same_again_is_said_in_the_same_words(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    about = replace(
+        data.clips[0].about, captions=("left", "right", "up"), mirrored_captions=("left", "right", "up")
+    )
+    clip = replace(data.clips[0], about=about, parts=((about, 32), (about, len(data.clips[0].features))))
+    rows = encode_rows(tokenizer, data, [clip], RowSettings(compositions=0, captions=2))
+    outputs = CaptionOutputs.of(LetterEncoder(), ["left", "right", "up"])
+    batch = TokenRows(rows, outputs).collate(rows * 8, torch.Generator().manual_seed(0))
+    words = batch.meaning[:, 1].reshape(-1, 2)
+    assert (words[:, 0] == words[:, 1]).all() and len(words[:, 0].unique()) > 1
+
+
+def test_who_would_not_get_up_before_a_row_ends_is_left_out(data):
+    tokenizer = tokenizer_stage.build(SMALL, data).objective.tokenizer
+    clip = data.clips[0]
+    long = replace(clip, features=np.resize(clip.features, (420, clip.features.shape[1])))
+    told = replace(long, parts=((clip.about, 200), (clip.about, 420)))
+    rows = encode_rows(tokenizer, data, [long, told], RowSettings(compositions=0))
+    assert [len(row.tokens) for row in rows] == [100, 100]  # the one of a single prompt and its mirror image
 
 
 def test_captions_are_encoded_once(tmp_path):

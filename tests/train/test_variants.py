@@ -214,6 +214,18 @@ def test_who_is_said_to_hold_up_the_arms_is_also_shown_without():
     assert clip.about.id == "clip0_arms_down" and clip.about.labels == {"action": "squat"}
     assert clip.about.captions == clip.about.mirrored_captions == ("squats", "squats down")
     assert not list(arms_lowered(form, [squats, *others], []))
+    through = standing(
+        30
+    )  # the left arm hangs straight down along the thigh, and the leg comes up through it
+    through.local_rotations[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle(
+        np.array([0, 0, 1.0]), np.full(30, -np.pi / 2)
+    )
+    spread = leaning_with_arms_up()
+    spread.local_rotations[:, JOINT_INDEX["left_hip"]] = rotations.from_axis_angle(
+        np.array([0, 0, 1.0]), np.full(60, 1.2)
+    )
+    wide = made(spread, 3, form, said, action="squat")
+    assert not list(arms_lowered(form, [wide], [clip_features(through, form)]))
 
 
 def test_captions_of_both_arms():
@@ -361,7 +373,7 @@ def test_rare_actions_get_tempos_loops_and_rests_that_weigh_as_much_as_their_rec
     assert others["clip0_times_0.8"].about.captions == ("a person kicks", "kicks quickly", "kicks once")
     assert others["clip0_times_1.2"].about.captions == ("a person kicks", "kicks slowly", "kicks once")
     assert len(others["clip0_times_0.8"].features) == pytest.approx(32, abs=1)
-    assert others["clip0_looped"].about.captions == ("a person kicks", "kicks quickly")
+    assert others["clip0_looped"].about.captions == ("a person kicks", "kicks slowly", "kicks quickly")
     assert others["clip0_rested"].about.captions == kick.about.captions
     assert others["clip0_times_0.8_rested"].about.seconds > 2.0
     for action in ("kick", "stand"):
@@ -501,6 +513,16 @@ def test_who_sits_down_gets_up_again_when_told(name):
         assert not [clip for clip in variants(data, clips) if "rising" in clip.about.id]
 
 
+def test_who_is_recorded_until_he_sits_waits_without_a_move():
+    data = data_of("272")
+    form = data.representation
+    sits = made(sitting_down(30, 0), 0, form, ("sits down",), action="sit_down")
+    sits = FeatureClip(sits.about, sits.features[:26])  # still on the way
+    (stays,) = [clip for clip in variants(data, [sits]) if clip.about.id.endswith("staying")]
+    height = form.decode(stays.features, form.fps).root_positions[:, 1]
+    assert height[0] - height[-1] > 0.35 and np.ptp(height[42:]) < 1e-3
+
+
 def test_who_lies_down_gets_up_from_the_floor_slowly_and_quickly():
     data = data_of("272")
     lies = made(sitting_down(), 0, data.representation, ("lies down",), action="lie_down")
@@ -516,7 +538,7 @@ def test_who_lies_down_gets_up_from_the_floor_slowly_and_quickly():
 
 def test_actions_are_shown_slowly_and_quickly_and_said_so():
     form = representation("272")
-    said = ("a person kicks", "kicks hard", "kicks")
+    said = ("a person kicks", "kicks hard", "kicks", "kicks at a normal pace", "kicks tiredly")
     kicks = [made(kicking(), number, form, said, action="kick") for number in range(30)]
     others = [
         made(kicking(), 40, form, ("jumps",), action="jump"),

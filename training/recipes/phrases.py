@@ -290,11 +290,15 @@ RUN_BACK = (
 )
 
 
-def with_arms_up(clauses: tuple[str, ...]) -> tuple[str, ...]:
+def with_arms_up(
+    clauses: tuple[str, ...], ways: str = "both arms raised|~ arms raised|~ arms up|~ hands up"
+) -> tuple[str, ...]:
     """Who is asked to squat, to stand up or to lift a leg does not hold up the arms unless that is said."""
-    ways = {True: "both arms raised|the arms raised|the hands up"}  # of a sentence about a leg, whose are they?
-    ways[False] = "both arms raised|~ arms raised|~ arms up|~ hands up"
-    return tuple(f"{clause} with [{ways[clause.startswith('!')]}]" for clause in clauses)
+    # A sentence about a leg ("!") has no person whose arms they are.
+    return tuple(
+        f"{clause} with [{ways.replace('~', 'the') if clause.startswith('!') else ways}]"
+        for clause in clauses
+    )
 
 
 def along_a_curve(clauses: tuple[str, ...]) -> tuple[str, ...]:
@@ -688,7 +692,6 @@ SQUAT = (
 )
 SQUAT_ARMS_UP = (
     *with_arms_up(SQUAT),
-    "<squat> with [both|~] arms raised",
     "<do> a deep squat with ~ arms raised overhead",
     "<squat> down with ~ arms up and <stand> up again",
     "<do> an overhead squat",

@@ -21,7 +21,10 @@ from .recipe import Cut, Dropped, Take
 
 _MOVEMENTS = {
     "deep squat": (phrases.SQUAT_ARMS_UP, "squat"),
-    "hurdle step": (phrases.with_arms_up(phrases.LIFT_KNEE), "lift_leg"),
+    "hurdle step": (
+        phrases.with_arms_up(phrases.LIFT_KNEE, "~ hands up|~ hands up near the shoulders"),
+        "lift_leg",
+    ),
     "inline lunge": (phrases.with_arms_up(phrases.INLINE_LUNGE), "lunge"),
     "side lunge": (phrases.with_arms_up(phrases.SIDE_LUNGE), "side_lunge"),
     "sit to stand": (phrases.with_arms_up(phrases.SIT_AND_STAND), "sit_and_stand"),
@@ -37,7 +40,7 @@ class UiPrmd:
     """``joints/<clip_id>.npy`` with ``labels.csv``."""
 
     name = "ui_prmd"
-    version = 11
+    version = 12
     licence = "PDDL-1.0"
     noncommercial = False
     credit = "Vakanski et al., Data 3(1):2, 2018"
