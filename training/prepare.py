@@ -28,7 +28,7 @@ from pathlib import Path
 from kmm_core.atomic_write import atomic_write, make_folder_of, replace_file, write_error
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
-from kmm_core.evaluate.prompt_sets import not_held_out
+from kmm_core.evaluate.prompt_sets import held_out_version, not_held_out
 from kmm_core.timeline import MIN_FPS
 from kmm_core.train.prepared import (
     JOURNAL,
@@ -226,8 +226,9 @@ def unpack(archive: Path, cache: Path) -> Path:
 
 
 def _fingerprint(recipe: Recipe, take: Take, own: str) -> str:
-    """Changes when a file, the recipe (``own``: the text of a user's) or this module does."""
-    parts = [str(PREPARE_VERSION), recipe.name, str(recipe.version), json.dumps(take.details, sort_keys=True)]
+    """Changes when a file, the recipe (``own``: the text of a user's), this module or the sentences kept for tests do."""
+    parts = [str(PREPARE_VERSION), held_out_version(), recipe.name, str(recipe.version)]
+    parts.append(json.dumps(take.details, sort_keys=True))
     parts += [own] if own else []
     for path in take.files:
         status = path.stat() if path.exists() else None

@@ -8,6 +8,7 @@ A side sentence is written once with ``{side}`` and asked for both sides, so the
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -211,3 +212,8 @@ def _held_out() -> frozenset[str]:
         for words in (report_prompts, tuning_prompts)
         for prompt in every_prompt(words)
     )
+
+
+def held_out_version() -> str:
+    """Changes with the sentences that ``not_held_out`` leaves out."""
+    return hashlib.sha256("\n".join(sorted(_held_out())).encode()).hexdigest()[:8]

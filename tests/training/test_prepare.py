@@ -16,7 +16,7 @@ import pytest
 
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
-from kmm_core.evaluate import geometry
+from kmm_core.evaluate import geometry, prompt_sets
 from kmm_core.evaluate.prompt_sets import PromptSpec
 from kmm_core.evaluate.verdicts import judge
 from kmm_core.formats.amass import write_amass
@@ -123,6 +123,19 @@ def test_a_changed_recipe_of_ones_own_is_done_again(own):
     recipe.write_text(OWN_RECIPE.replace("raises the left arm", "lifts the left arm"))
     assert prepare(recipe, data=data, out=out, workers=1).new_takes == 3
     assert {clip.captions for clip in read_manifest(out / "own")} == {("lifts the left arm",)}
+
+
+def test_sentences_that_are_kept_for_tests_now_are_taken_out(own, monkeypatch):
+    recipe, data, out = own
+    assert prepare(recipe, data=data, out=out, workers=1).new_takes == 3
+    prompts = (*prompt_sets.action_prompts(), PromptSpec("raises the left arm", "raises an arm", 3.0))
+    monkeypatch.setattr(prompt_sets, "action_prompts", lambda words=None: prompts)
+    prompt_sets._held_out.cache_clear()
+    try:
+        assert prepare(recipe, data=data, out=out, workers=1).new_takes == 3
+        assert not any(clip.captions for clip in read_manifest(out / "own"))
+    finally:
+        prompt_sets._held_out.cache_clear()
 
 
 def test_a_recipe_of_ones_own_may_hold_dataclasses(own):
