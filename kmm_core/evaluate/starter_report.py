@@ -301,11 +301,13 @@ def straight_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
 
 
 PACE_SAMPLES = 8  # of each sentence
+ON_THE_WAY = ("walks forward", "walks backward", "side-steps", "turns either way")
 
 
 def pace_figure(pipeline, specs: Sequence[Mapping[str, PromptSpec]]) -> Figure:
-    """How fast what is asked "slowly" and "quickly" moves against the same sentence without, and how often it is still shown."""
-    found: dict[str, list[tuple[float, bool]]] = {pace: [] for pace in PACES}
+    """How fast what is asked "slowly" and "quickly" moves against the same sentence without, of those who go somewhere and of
+    those who do something once, and how often it is still shown."""
+    found: dict[tuple[str, str], list[tuple[float, bool]]] = {}
     for seed, said in enumerate(specs):
         made = {
             pace: pipeline.generate(
@@ -314,30 +316,32 @@ def pace_figure(pipeline, specs: Sequence[Mapping[str, PromptSpec]]) -> Figure:
             for pace, spec in said.items()
         }
         usual = np.median([geometry.pace(clip) for clip in made[""]])
+        kind = "who goes somewhere" if said[""].judge in ON_THE_WAY else "who does something once"
         for pace in PACES:
-            found[pace] += [
+            found.setdefault((kind, pace), []).extend(
                 (geometry.pace(clip) / usual, judge(said[pace], clip).correct) for clip in made[pace]
-            ]
-    shares = {
-        pace: {
+            )
+    shares: dict[str, dict[str, dict[str, float]]] = {}
+    for (kind, pace), samples in found.items():
+        shares.setdefault(kind, {})[pace] = {
             "times": float(np.median([times for times, _ in samples])),
             "as asked": float(
                 np.mean([times > 1 if pace == "quickly" else times < 1 for times, _ in samples])
             ),
             "shown": float(np.mean([correct for _, correct in samples])),
         }
-        for pace, samples in found.items()
-    }
+    said_of = (
+        f"{kind}: "
+        + ", ".join(
+            f"{pace} {share['times']:.2f} x as fast ({share['as asked']:.0%} are {'quicker' if pace == 'quickly' else 'slower'}; "
+            f"action shown {share['shown']:.0%})"
+            for pace, share in paces.items()
+        )
+        + f" of {len(found[kind, PACES[0]])} samples each"
+        for kind, paces in shares.items()
+    )
     return Figure(
-        "slowly and quickly, against the same sentence without",
-        "",
-        "; ".join(
-            f"{pace}: {share['times']:.2f} x as fast (median; {share['as asked']:.0%} are "
-            f"{'quicker' if pace == 'quickly' else 'slower'}), the action shown by {share['shown']:.0%} of {len(found[pace])} samples"
-            for pace, share in shares.items()
-        ),
-        None,
-        shares,
+        "slowly and quickly, against the same sentence without", "", "; ".join(said_of), None, shares
     )
 
 

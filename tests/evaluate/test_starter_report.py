@@ -147,12 +147,19 @@ def test_the_pace_is_compared_with_the_same_sentence_without():
     said = {
         pace: PromptSpec(f"walks {pace}".strip(), "walks forward", 4.0) for pace in ("", "slowly", "quickly")
     }
-    figure = starter_report.pace_figure(HeedsThePaceHalfTheTime(), [said])
-    slowly, quickly = figure.values["slowly"], figure.values["quickly"]
+    waits = {
+        pace: PromptSpec(f"waits {pace}".strip(), "stands still", 4.0) for pace in ("", "slowly", "quickly")
+    }
+    figure = starter_report.pace_figure(HeedsThePaceHalfTheTime(), [said, waits])
+    slowly, quickly = (figure.values["who goes somewhere"][pace] for pace in ("slowly", "quickly"))
     assert slowly["times"] < 0.1 and slowly["as asked"] == 1.0 and slowly["shown"] == 0.0
     assert quickly["times"] == pytest.approx(1.5, abs=0.1)
     assert quickly["as asked"] == 0.5 and quickly["shown"] == 0.5  # who walks that fast runs
-    assert "50% are quicker), the action shown by 50% of 8 samples" in figure.measured
+    assert (
+        "quickly 1.5" in figure.measured
+        and "(50% are quicker; action shown 50%) of 8 samples" in figure.measured
+    )
+    assert figure.values["who does something once"]["slowly"]["shown"] == 1.0
 
 
 class GetsUpFromSeats(ObedientPipeline):
