@@ -379,8 +379,6 @@ def up_again_figure(pipeline, pairs: Sequence[tuple[PromptSpec, PromptSpec]]) ->
 
 GAP_SECONDS, GAP_SAMPLES = (2.0, 4.0, 8.0), 8
 GAP_EDGE = 0.7  # seconds at both ends of a gap, in which the body comes to rest or sets off
-
-
 DOWN_BEFORE = (("stays sitting", "a person sits down", 3.0), ("stays lying", "a person lies down", 6.0))
 
 

@@ -23,7 +23,7 @@ from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from ..text.sentence_forms import form_of, without_subject
 from .compositions import Features
-from .made_clips import FAST, between, by_turns, made_from, slowed, without
+from .made_clips import FAST, between, by_turns, made_from, slowed, there_and_back, without
 from .motion_data import FeatureClip, MotionData, clip_features
 
 ARMS_CLIPS = 120  # of each kind of raised arms: slow ones, both arms
@@ -181,8 +181,7 @@ def arms_lowered(
 def with_hanging_arms(features: Features, stand: Features, form: Representation) -> Features:
     """The motion with the other's arms, which hang as they do there however the trunk leans, [F, D] (263 loses a row)."""
     clip, still = (form.decode(rows, form.fps) for rows in (features, stand))
-    there_and_back = [*range(still.num_frames), *range(still.num_frames - 1, -1, -1)]
-    place = np.resize(there_and_back, clip.num_frames)
+    place = there_and_back(still.num_frames, clip.num_frames)
     local, other = clip.local_rotations.copy(), still.local_rotations[place]
     turned = rotations.from_yaw(facing(clip) - facing(still)[place])
     hanging = global_rotations(other)
@@ -202,17 +201,14 @@ def _hands_from_legs(features: Features, form: Representation) -> float:
     def joint(name: str) -> Features:
         return positions[:, JOINT_INDEX[name]]
 
+    bones, hands = (("hip", "knee"), ("knee", "ankle")), ("left_wrist", "right_wrist")
     apart = []
-    for side, upper, lower in itertools.product(ARM_JOINTS, ("hip", "knee"), ("knee", "ankle")):
-        if upper == lower:
-            continue
-        start, end = joint(f"{side}_{upper}"), joint(f"{side}_{lower}")
-        along = end - start
-        for hand in ("left_wrist", "right_wrist"):
-            offset = joint(hand) - start
-            share = (offset * along).sum(-1) / (along * along).sum(-1)
-            nearest = np.clip(share, 0, 1)[:, None] * along
-            apart.append(np.linalg.norm(offset - nearest, axis=-1).min())
+    for side, (upper, lower), hand in itertools.product(ARM_JOINTS, bones, hands):
+        start = joint(f"{side}_{upper}")
+        along, offset = joint(f"{side}_{lower}") - start, joint(hand) - start
+        share = (offset * along).sum(-1) / (along * along).sum(-1)
+        nearest = np.clip(share, 0, 1)[:, None] * along
+        apart.append(np.linalg.norm(offset - nearest, axis=-1).min())
     return float(min(apart))
 
 

@@ -10,6 +10,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clip import MotionClip
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS
 from .compositions import Features
@@ -60,3 +64,15 @@ def by_turns(clips: Sequence[FeatureClip], action: str, *, sides: bool = True) -
             seen[recording] = seen.get(recording, -1) + 1
             found.append((seen[recording], clip))
     return [clip for _, clip in sorted(found, key=lambda item: item[0])]
+
+
+def in_order(clip: MotionClip, order: Sequence[int] | NDArray[np.intp]) -> MotionClip:
+    """These of the clip's frames, one after the other."""
+    return replace(
+        clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]
+    )
+
+
+def there_and_back(frames: int, count: int) -> NDArray[np.intp]:
+    """``count`` of the numbers 0 to ``frames - 1``, up and down and up again."""
+    return np.resize([*range(frames), *range(frames - 1, -1, -1)], count)

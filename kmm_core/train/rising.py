@@ -12,11 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..clip import MotionClip
 from ..evaluate.prompt_sets import not_held_out
 from ..motion.representation import Representation
 from .compositions import Features, come_to_rest
-from .made_clips import between, made_from, slowed
+from .made_clips import between, in_order, made_from, slowed, there_and_back
 from .motion_data import FeatureClip, clip_features
 
 WAIT_SECONDS = (0.0, 2.0)  # down there, before it is time to get up
@@ -107,7 +106,8 @@ def rising(
 
 def got_up(features: Features, form: Representation) -> Features:
     """The motion [F, D] backward."""
-    return clip_features(_backward(form.decode(features, form.fps)), form)
+    clip = form.decode(features, form.fps)
+    return clip_features(in_order(clip, range(clip.num_frames)[::-1]), form)
 
 
 def stayed(features: Features, down: int, form: Representation, wait: int) -> tuple[Features, int]:
@@ -122,13 +122,8 @@ def stayed(features: Features, down: int, form: Representation, wait: int) -> tu
     clip = form.decode(features if down < len(features) else come_to_rest(features), form.fps)
     if down == len(features):  # moves to its end: only where it has come to rest does nobody move
         down = clip.num_frames - 1
-    waiting = [*range(down, clip.num_frames)]
-    to_and_fro = [*waiting, *waiting[::-1]] * (wait // len(waiting) + 1)
-    order = [*range(down), *to_and_fro[:wait]]
-    longer = replace(
-        clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]
-    )
-    return clip_features(longer, form), down + wait // 4
+    order = [*range(down), *(down + there_and_back(clip.num_frames - down, wait))]
+    return clip_features(in_order(clip, order), form), down + wait // 4
 
 
 def down_and_up(features: Features, form: Representation, wait: int, times: float) -> tuple[Features, int]:
@@ -141,17 +136,16 @@ def down_and_up(features: Features, form: Representation, wait: int, times: floa
         times: how long the way back takes, in lengths of the way there.
     """
     there = form.decode(come_to_rest(features), form.fps)
-    back = _backward(replace(there.resample(form.fps * times), fps=form.fps))
-    still = np.full(wait, there.num_frames - 1)
-    root, local = (
-        np.concatenate([values, values[still], more])
-        for values, more in (
-            (there.root_positions, back.root_positions),
-            (there.local_rotations, back.local_rotations),
-        )
+    down = there.num_frames + wait
+    way = in_order(there, np.minimum(np.arange(down), there.num_frames - 1))
+    back = there.resample(form.fps * times)
+    back = in_order(back, range(back.num_frames)[::-1])
+    both = replace(
+        way,
+        root_positions=np.concatenate([way.root_positions, back.root_positions]),
+        local_rotations=np.concatenate([way.local_rotations, back.local_rotations]),
     )
-    both = clip_features(replace(there, root_positions=root, local_rotations=local), form)
-    return both, there.num_frames + wait
+    return clip_features(both, form), down
 
 
 def _without_its_wait(features: Features, form: Representation) -> Features:
@@ -160,11 +154,3 @@ def _without_its_wait(features: Features, form: Representation) -> Features:
     fastest = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * form.fps
     moving = np.flatnonzero(fastest > STILL)
     return features[: (int(moving[-1]) if len(moving) else 0) + SOON_FRAMES]
-
-
-def _backward(clip: MotionClip) -> MotionClip:
-    return replace(
-        clip,
-        root_positions=clip.root_positions[::-1].copy(),
-        local_rotations=clip.local_rotations[::-1].copy(),
-    )

@@ -28,6 +28,8 @@ AT_THE_END = {
     "slowly": ("slowly", "slowly", "very slowly", "at a slow pace"),
     "quickly": ("quickly", "quickly", "very quickly", "fast", "at a fast pace"),
 }
+# Of another pace than the made clip's, or of a mood that has one.
+_PACE = re.compile(rf"{FAST.pattern}|{SLOW.pattern}|\b(?:normal|unhurried|hurr|strol|tired|exhaust|wear)\w*")
 # "a person walks" -> "a person slowly walks", "someone is bowing" -> "someone is slowly bowing".
 _VERB = re.compile(
     r"^((?:(?:a|an|the|this|that) \w+|someone|somebody|he|she)(?: is)?) (?!is |was |has )(\w+(?:s|ing)\b)"
@@ -68,10 +70,6 @@ def paced(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[Featur
                 }
                 if said["captions"]:
                     yield made_from(clip, slowed(clip.features, form, times), pace, **said)
-
-
-# Of another pace than the made clip's, or of a mood that has one.
-_PACE = re.compile(rf"{FAST.pattern}|{SLOW.pattern}|\b(?:normal|unhurried|hurr|strol|tired|exhaust|wear)\w*")
 
 
 def said_paced(caption: str, pace: str) -> str:

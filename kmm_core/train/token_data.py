@@ -154,14 +154,7 @@ def encode_rows(
     singles: list[tuple[np.ndarray, tuple[Prompting, ...], float]] = []
     for clip, clip_weight in zip(clips, weights, strict=True):
         for mirrored in (False, True) if data.settings.mirror else (False,):
-            said = []
-            for about, end in clip.parts or ((clip.about, len(clip.features)),):
-                if said and said[-1][1] is about:  # the same again, in the same words
-                    captions = said[-1][0]
-                else:
-                    captions = about.mirrored_captions if mirrored else about.captions
-                    captions = _drawn(captions, settings.captions, rng)
-                said.append((captions, about, end))
+            said = _said(clip, mirrored, settings.captions, rng)
             if not all(captions for captions, *_ in said):
                 continue
             features = data.mirrored(clip.features) if mirrored else clip.features
@@ -174,10 +167,11 @@ def encode_rows(
                 continue  # the last prompt would end before what it says
             length = min(length, MAX_ROW_TOKENS)
             ends = [min(max(0, end - later) // step, length) for *_, end in said]
-            if length and all(start < end for start, end in pairwise([0, *ends])):
+            tokens = [end - start for start, end in pairwise([0, *ends])]
+            if min(tokens) > 0:
                 prompts = tuple(
-                    Prompting(end - start, captions, meaning_of(about, mirrored))
-                    for (captions, about, _), (start, end) in zip(said, pairwise([0, *ends]), strict=True)
+                    Prompting(count, captions, meaning_of(about, mirrored))
+                    for count, (captions, about, _) in zip(tokens, said, strict=True)
                 )
                 singles.append((features[: length * step], prompts, clip_weight))
     if not singles:
@@ -196,11 +190,20 @@ def encode_rows(
     return rows + _encode(tokenizer, ((*row, average) for row in composed))
 
 
-def _drawn(captions: Sequence[str], most: int, rng: torch.Generator) -> tuple[str, ...]:
-    """At most so many of them, in their order."""
-    return tuple(
-        captions[index] for index in sorted(torch.randperm(len(captions), generator=rng)[:most].tolist())
-    )
+def _said(
+    clip: FeatureClip, mirrored: bool, most: int, rng: torch.Generator
+) -> list[tuple[tuple[str, ...], PreparedClip, int]]:
+    """Of each prompt that tells the clip: at most so many of its captions, what it is about, the frame at which it ends."""
+    said = []
+    for about, end in clip.parts or ((clip.about, len(clip.features)),):
+        if said and said[-1][1] is about:  # the same again, in the same words
+            captions = said[-1][0]
+        else:
+            captions = about.mirrored_captions if mirrored else about.captions
+            chosen = torch.randperm(len(captions), generator=rng)[:most].tolist()
+            captions = tuple(captions[index] for index in sorted(chosen))
+        said.append((captions, about, end))
+    return said
 
 
 def balanced_weights(clips: Sequence[FeatureClip], balance: float) -> list[float]:

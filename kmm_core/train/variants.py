@@ -24,7 +24,7 @@ from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from .arm_variants import arm_variants, arms_lowered
 from .compositions import Features, faded, remade
-from .made_clips import between, made_from, without
+from .made_clips import between, in_order, made_from, without
 from .motion_data import FeatureClip, MotionData, clip_features
 from .rising import rising
 from .straighten import straightened
@@ -316,12 +316,9 @@ def to_and_fro(features: Features, form: Representation, seconds: float) -> Feat
     if swung < SWING:
         return None
     times = max(1, round((seconds * form.fps - len(features)) / (2 * (end - start))))
-    there_and_back = [*range(end, start, -1), *range(start, end)]
-    order = [*range(end), *there_and_back * times, *range(end, clip.num_frames)]
-    return clip_features(
-        replace(clip, root_positions=clip.root_positions[order], local_rotations=clip.local_rotations[order]),
-        form,
-    )
+    back_and_there = [*range(end, start, -1), *range(start, end)]
+    order = [*range(end), *back_and_there * times, *range(end, clip.num_frames)]
+    return clip_features(in_order(clip, order), form)
 
 
 def _waves(form: Representation, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
