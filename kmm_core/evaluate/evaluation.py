@@ -35,6 +35,7 @@ from .scores import Embedded
 from .starter_report import Judged, judge_prompts
 
 REAL, RECONSTRUCTION = "real", "reconstruction"
+OTHERS = "other recordings, reconstructed"
 FADED, SPLICED = "stitched, cross-faded", "stitched, end to end"
 BASELINES = "baselines"  # the stage that holds the time of all of them
 # Repetitions of two seeds share no noise: of the generator's, so many belong to each seed of an evaluation.
@@ -97,14 +98,14 @@ class EvaluationPlan:
 
 @dataclass
 class Evaluation:
-    """What was measured; rows are named REAL, RECONSTRUCTION, or as the model, a baseline, or a way of stitching.
+    """What was measured; rows are named REAL, RECONSTRUCTION, OTHERS, or as the model, a baseline, or a way of stitching.
 
     Attributes:
         name: of the model.
         info: of the model, see ``pipeline.PipelineInfo``.
         data: what it was measured on: kind, clips, frames a second, clips left out.
         plan: how much was measured.
-        text: row -> figure -> interval, on single clips.
+        text: row -> figure -> interval, on single clips; OTHERS among the rows.
         sampling_fid: FID that newly generated motion gets from the number of clips alone, see
             ``metrics.fid_of_sampling``.
         damaged: as ``text``, for damaged held-out clips, see ``damage``; empty for features that don't hold the whole
@@ -229,27 +230,44 @@ class Measurement:
 
     def real_scores(self) -> dict[str, Interval]:
         """Held-out clips with their own captions; FID between them and as many training clips that show the same."""
-        train = self.data.train
-        by_meaning, by_source = defaultdict(list), defaultdict(list)
-        for index, clip in enumerate(train):
-            by_meaning[_source(clip), clip.meaning].append(index)
-            by_source[_source(clip)].append(index)
         found = []
         for repetition in range(self.plan.repetitions):
             rng = self.rng(1, repetition)
-            drawn = [
-                rng.choice(
-                    by_meaning[_source(clip), clip.meaning] or by_source[_source(clip)] or range(len(train))
-                )
-                for clip in self.prompted.clips
-            ]
+            drawn = self._alike(rng)
             one = self.prompted.scored(self.prompted.motion, rng)
             one["fid"] = metrics.fid(self.prompted.motion, self.train_embeddings[drawn])
             found.append(one)
         return scores.intervals(found)
 
-    def reconstructions(self, pipeline: TextToMotion) -> list[MotionClip]:
-        """The held-out clips through the model's tokenizer and back.
+    def _alike(self, rng: np.random.Generator) -> list[int]:
+        """For each held-out clip a training clip that shows the same, or one of the same source; their numbers."""
+        train = self.data.train
+        by_meaning, by_source = defaultdict(list), defaultdict(list)
+        for index, clip in enumerate(train):
+            by_meaning[_source(clip), clip.meaning].append(index)
+            by_source[_source(clip)].append(index)
+        return [
+            rng.choice(
+                by_meaning[_source(clip), clip.meaning] or by_source[_source(clip)] or range(len(train))
+            )
+            for clip in self.prompted.clips
+        ]
+
+    def others(self, pipeline: TextToMotion) -> dict[str, Interval]:
+        """Training clips that show the same as the held-out ones, through the model's tokenizer and back: recorded
+        motion that differs from them in what made motion cannot avoid. One draw.
+
+        Raises:
+            KmmError: as ``reconstructions``.
+        """
+        rng = self.rng(1, 0)  # the first draw of ``real_scores``
+        drawn = [self.data.train[index] for index in self._alike(rng)]
+        return scores.intervals([self.prompted.scored(self.embed(self.reconstructions(pipeline, drawn)), rng)])
+
+    def reconstructions(
+        self, pipeline: TextToMotion, recorded: Sequence[EvaluationClip]
+    ) -> list[MotionClip]:
+        """Recordings through the model's tokenizer and back.
 
         Raises:
             KmmError: ``other_representation`` where the model was trained on other features than the set has.
@@ -265,9 +283,9 @@ class Measurement:
             )
         tokenizer = pipeline.bundle.tokenizer
         step = tokenizer.settings.frames_per_token
-        advance = self.report("reconstruction", len(self.data.clips))
+        advance = self.report("reconstruction", len(recorded))
         clips = []
-        for clip in self.data.clips:
+        for clip in recorded:
             rows = np.ascontiguousarray(clip.features[: max(len(clip.features) // step, 1) * step])
             with torch.inference_mode():
                 tokens = tokenizer.encode(torch.from_numpy(rows)[None].to(pipeline.device))
@@ -542,9 +560,11 @@ def _measure_clips(
     first: dict[str, list[MotionClip]] = {}
     clock.lap("real motion")
     try:
-        first[RECONSTRUCTION] = measurement.reconstructions(next(iter(models.values())))
+        model = next(iter(models.values()))
+        first[RECONSTRUCTION] = measurement.reconstructions(model, measurement.data.clips)
         matched[RECONSTRUCTION] = measurement.embed(first[RECONSTRUCTION])
         result.text[RECONSTRUCTION] = measurement.repeated(matched[RECONSTRUCTION], 2)
+        result.text[OTHERS] = measurement.others(model)
     except KmmError as error:
         if error.code != "other_representation":
             raise

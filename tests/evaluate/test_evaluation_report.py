@@ -12,6 +12,7 @@ from kmm_core.evaluate.copying import Nearest
 from kmm_core.evaluate.evaluation import (
     BASELINES,
     FADED,
+    OTHERS,
     REAL,
     RECONSTRUCTION,
     SPLICED,
@@ -61,7 +62,12 @@ def evaluation(**changes) -> Evaluation:
             "directional_measured": 32,
         },
         plan=EvaluationPlan(repetitions=2),
-        text={REAL: real, RECONSTRUCTION: row(**names, r_precision_3=0.7, fid=0.5), "tiny": own},
+        text={
+            REAL: real,
+            RECONSTRUCTION: row(**names, r_precision_3=0.7, fid=0.5),
+            OTHERS: row(**names, r_precision_3=0.7, fid=1.1),
+            "tiny": own,
+        },
         sampling_fid=Interval(0.35, 0.02),
         damaged={
             "stiff": row(**names, r_precision_3=0.6, fid=4.0),
@@ -135,6 +141,7 @@ def test_page_and_json_say_the_same(tmp_path):
     )
     text, content = page.read_text(), json.loads(data.read_text())
     assert "| 2.00 x (0.0600 ± 0.0100 against 0.0300 ± 0.0100) | **miss** |" in text
+    assert "(1.8 x); other recordings that show the same, reconstructed: 1.100 ± 0.010 (2.2 x) | pass |" in text
     assert "| tiny | 0.300 ± 0.010 | 0.500 ± 0.010 | 0.700 ± 0.010 | 0.900 ± 0.010 |" in text
     assert "mean and covariance have FID 0.350 ± 0.020 by chance" in text
     assert "Not measured: No luck." in text and "32 of the 40 clips" in text

@@ -111,7 +111,8 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, sma
     found = json.loads((out / "evaluation_tiny.json").read_text())
     # The bundle is for any use, so the other source is left out.
     assert found["data"]["clips"] == 32 and found["data"]["left_out"] == {"non-commercial": HELD_OUT}
-    assert list(found["text"]) == ["real", "reconstruction", "tiny", "other"]
+    others = "other recordings, reconstructed"
+    assert list(found["text"]) == ["real", "reconstruction", others, "tiny", "other"]
     assert set(found["text"]["tiny"]) == {
         *("r_precision_1", "r_precision_2", "r_precision_3", "fid", "mm_dist", "diversity", "multimodality")
     }
