@@ -38,7 +38,7 @@ from .sampling.masked_decoding import MAX_GUIDANCE, MAX_STEPS, SamplingSettings,
 from .text.encoder import TokenOutputs
 from .text.familiarity import cut_note, is_familiar, unfamiliar_note
 from .text.one_sentence import one_sentence
-from .text.steps import in_pieces, in_steps, with_gaps_filled
+from .text.steps import in_pieces, in_steps, with_gaps_filled, with_rises
 from .timeline import Prompt, Timeline
 
 MAX_SAMPLES = 64
@@ -246,6 +246,7 @@ class TextToMotion:
         if settings.split_steps:
             segments = in_steps(segments, timeline.fps)
         segments = with_gaps_filled(segments, timeline.fps, settings.gap_text)
+        segments = with_rises(segments, timeline.fps, settings.rise_text)
         return in_pieces(segments, timeline.fps, settings.longest_seconds)
 
     def _plan(self, segments: Iterable[Prompt], timeline: Timeline) -> list[int]:

@@ -92,6 +92,18 @@ def test_long_prompts_and_gaps_are_split_and_filled_where_the_model_asks_for_it(
     assert pipeline.generate(Timeline(30, (Prompt(long, 0, 180),))).cut == (long,)
 
 
+def test_who_sat_down_gets_up_first_where_the_model_asks_for_it(pipeline, monkeypatch):
+    config = pipeline.bundle.config
+    asked = Timeline(30, (Prompt("sits down", 0, 60), Prompt("walks", 60, 180)))
+    meant = Timeline(30, (Prompt("sits down", 0, 60), Prompt("stands up", 60, 96), Prompt("walks", 96, 180)))
+    plain, written_out = (pipeline.generate(item, seed=2).clips[0] for item in (asked, meant))
+    assert not np.array_equal(plain.local_rotations, written_out.local_rotations)
+    sampling = replace(config.sampling, rise_text="stands up")
+    monkeypatch.setattr(pipeline.bundle, "config", replace(config, sampling=sampling))
+    made = pipeline.generate(asked, seed=2).clips[0]
+    assert np.array_equal(made.local_rotations, written_out.local_rotations)
+
+
 def test_prompts_like_nothing_recorded_are_named_once(pipeline, monkeypatch):
     timeline = Timeline(
         30, tuple(Prompt(text, n * 30, n * 30 + 20) for n, text in enumerate(["walk", "clap", "clap"]))

@@ -262,11 +262,11 @@ class Measurement:
         """
         rng = self.rng(1, 0)  # the first draw of ``real_scores``
         drawn = [self.data.train[index] for index in self._alike(rng)]
-        return scores.intervals([self.prompted.scored(self.embed(self.reconstructions(pipeline, drawn)), rng)])
+        return scores.intervals(
+            [self.prompted.scored(self.embed(self.reconstructions(pipeline, drawn)), rng)]
+        )
 
-    def reconstructions(
-        self, pipeline: TextToMotion, recorded: Sequence[EvaluationClip]
-    ) -> list[MotionClip]:
+    def reconstructions(self, pipeline: TextToMotion, recorded: Sequence[EvaluationClip]) -> list[MotionClip]:
         """Recordings through the model's tokenizer and back.
 
         Raises:

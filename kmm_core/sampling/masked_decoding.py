@@ -46,6 +46,8 @@ class SamplingSettings:
             recordings are short; 0 for never.
         gap_text: the prompt for gaps of more than a second, such as "stands still"; "" for none. After "sits down" it is that
             again, see ``text.steps``.
+        rise_text: the prompt for getting up, such as "stands up", before what follows on "sits down" and does not say so;
+            "" for none.
 
     Raises:
         KmmError: ``bad_settings`` out of range.
@@ -62,6 +64,7 @@ class SamplingSettings:
     split_steps: bool = False
     longest_seconds: float = 0.0
     gap_text: str = ""
+    rise_text: str = ""
 
     def __post_init__(self):
         others = (

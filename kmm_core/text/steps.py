@@ -1,5 +1,6 @@
 """The prompts of a timeline as a model of short single actions knows them (ours): a prompt per step of a sentence, such as
-"walks forward, then waves", long prompts as several of the same text, and long gaps with a text of their own.
+"walks forward, then waves", long prompts as several of the same text, long gaps with a text of their own, and getting up
+before what nobody does sitting.
 
 The recordings of the shipped models show one action each, so those models know no sentence with two steps. Given two
 prompts, they do both (docs/decisions/0028). A step that undoes or continues the one before ("then lowers it", "then
@@ -17,6 +18,7 @@ from ..timeline import Prompt
 
 SHORTEST_SECONDS = 1.0  # shortest step; a sentence whose steps would be shorter is not split
 LONG_GAP_SECONDS = 1.0  # a gap up to here is only the way from one prompt to the next
+SEAT_SECONDS, FLOOR_SECONDS = 1.2, 2.5  # of getting up, as recorded
 
 _THEN = re.compile(
     r"""(
@@ -61,6 +63,16 @@ _UP_AGAIN = re.compile(
     |\b(?:to|on)\ (?:stand(?:ing)?|{_OWN}\ feet)\b
     """,
     re.IGNORECASE | re.VERBOSE,
+)
+
+_ON_THE_FLOOR = re.compile(
+    r"\b(?:l(?:ies?|ying|ay)|la(?:ys|ying|id)|floor|ground|stretch\w*|bed)\b", re.IGNORECASE
+)
+# What somebody does who stays down there.
+_DOWN_THERE = re.compile(
+    r"\b(?:(?:remain|stay|wait)(?:s|ed|ing)?(?!\ (?:up|standing))|rest(?:s|ed|ing)?|sleep\w*|slept|seated"
+    r"|roll(?:s|ed|ing)?|crawl\w*|s(?:i|a)t(?:s|ting)?[- ]ups?|(?:push|press)-?ups?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -111,6 +123,30 @@ def with_gaps_filled(segments: Iterable[Prompt], fps: float, text: str) -> list[
         if text and not segment.text and segment.num_frames > LONG_GAP_SECONDS * fps:
             before = result[-1].text if result else ""
             segment = replace(segment, text=before if _stays_down(before) else text)
+        result.append(segment)
+    return result
+
+
+def with_rises(segments: Iterable[Prompt], fps: float, text: str) -> list[Prompt]:
+    """The segments with ``text``, such as "stands up", at the start of those that follow on sitting or lying down and say
+    nothing of getting up; "" leaves them as they are.
+
+    Told to walk, who sits springs up within a few frames: no recording shows that, so no model knows how long it takes.
+    At most half of a segment is spent on it.
+    """
+    result: list[Prompt] = []
+    down = ""
+    for segment in segments:
+        if _stays_down(segment.text):
+            down = segment.text
+        elif segment.text and not _DOWN_THERE.search(segment.text):
+            if down and text and not _UP_AGAIN.search(segment.text):
+                seconds = FLOOR_SECONDS if _ON_THE_FLOOR.search(down) else SEAT_SECONDS
+                up = segment.start + min(round(seconds * fps), segment.num_frames // 2)
+                if up > segment.start:
+                    result.append(replace(segment, text=text, end=up))
+                    segment = replace(segment, start=up)
+            down = ""
         result.append(segment)
     return result
 

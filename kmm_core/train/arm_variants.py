@@ -1,6 +1,7 @@
-"""Training clips of arms out of recorded ones (ours): raised slowly, both where one was, and raised or waved while walking.
+"""Training clips of arms out of recorded ones (ours): raised slowly or for long, both where one was, and raised or waved while walking.
 
-Few recordings show an arm that takes its time, and hardly any both arms going up, or one while somebody walks.
+Few recordings show an arm that takes its time, hardly any last more than three seconds, show both arms going up, or one while
+somebody walks.
 
 Shapes: F frames, D features.
 """
@@ -15,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..clip import MotionClip
 from ..evaluate.prompt_sets import not_held_out
 from ..motion import rotations
 from ..motion.kinematics import global_rotations
@@ -23,13 +25,15 @@ from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from ..text.sentence_forms import form_of, without_subject
 from .compositions import Features
-from .made_clips import FAST, between, by_turns, made_from, slowed, there_and_back, without
+from .made_clips import FAST, between, by_turns, in_order, made_from, slowed, there_and_back, without
 from .motion_data import FeatureClip, MotionData, clip_features
 
 ARMS_CLIPS = 120  # of each kind of raised arms: slow ones, both arms
 ARMS_SHARE = 0.02  # of the weight of all clips, for each kind
 SLOW_SECONDS = (3.0, 5.0)
 SLOWEST = 2.2  # times as long as recorded; beyond, it looks like slow motion
+HELD_SECONDS = (3.0, 6.0)  # that who raised an arm is shown for
+UPRIGHT = 0.15  # metres, the head from over the pelvis: some stand like drunks
 HANDS_APART = 0.15  # metres: an arm that crosses the body would meet its mirror image
 
 HANDS_FROM_LEGS = (
@@ -42,7 +46,7 @@ WALKING_ACTIONS = {"walk", "walk_back", "walk_turn", "walk_diagonal", "sidestep_
 WAVES_AMONG = 3  # every third of them waves
 WALKING_SENTENCES = 8  # of each
 OVER_SECONDS = 0.3  # in which the walk's own swing goes over into the raised arm, and back
-AFTER_SECONDS = 1.5  # that the walk goes on at most, after an arm came down
+AFTER_SECONDS = 1.5  # that the walk goes on at most, after the arm's motion
 
 
 def arm_variants(
@@ -50,10 +54,13 @@ def arm_variants(
     clips: Sequence[FeatureClip],
     waves: Sequence[FeatureClip],
     walks: Sequence[FeatureClip],
+    stands: Sequence[Features],
 ) -> Iterator[FeatureClip]:
-    """Clips of arms made out of ``clips``; ``waves`` and ``walks`` are longer ones that were made out of them before."""
+    """Clips of arms made out of ``clips``; ``waves`` and ``walks`` are longer ones that were made out of them before, and in
+    ``stands`` somebody stands with hanging arms."""
     raised = by_turns(clips, "raise_arm")
     yield from _rare(_slow_arms(data, raised), clips)
+    yield from _rare(_held_arms(data, raised, stands), clips)
     yield from _rare(_pairs_of_arms(data, raised), clips)
     yield from _rare(_pairs_of_arms(data, by_turns(clips, "lower_arm")), clips)
     waved = by_turns([*waves, *clips], "wave")
@@ -134,6 +141,33 @@ def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[Feat
         if said["captions"] and 1.2 < times <= SLOWEST:
             features = slowed(clip.features, data.representation, times)
             yield made_from(clip, features, "slow", **said)
+
+
+_OTHER_ARM = re.compile(r"\bwhile\b.*\b(arm|hand)\b")
+
+
+def _held_arms(
+    data: MotionData, raised: Sequence[FeatureClip], stands: Sequence[Features]
+) -> Iterator[FeatureClip]:
+    """Who stands for longer than the arm takes: it stays up to the end, or hangs once it has come down."""
+    form = data.representation
+    decoded = [form.decode(stand, form.fps) for stand in stands]
+    upright = [stand for stand in decoded if _leans(stand) < UPRIGHT]
+    for clip in raised if upright else ():
+        stand = upright[zlib.crc32(clip.about.id.encode()) % len(upright)]
+        frames = round(between(clip, *HELD_SECONDS) * form.fps)
+        standing = clip_features(in_order(stand, there_and_back(stand.num_frames, frames)), form)
+        side, said = clip.about.labels["side"], without(clip, _OTHER_ARM)
+        features = with_arm_of(standing, clip.features, side, form, after=HELD_SECONDS[1])
+        if features is not None and said["captions"]:
+            yield made_from(clip, features, "held", **said)
+
+
+def _leans(clip: MotionClip) -> float:
+    """How far the head strays from over the pelvis, metres."""
+    positions = clip.joint_positions()
+    offset = positions[:, JOINT_INDEX["head"]] - positions[:, JOINT_INDEX["pelvis"]]
+    return float(np.linalg.norm(offset[:, [0, 2]], axis=-1).max())
 
 
 def _pairs_of_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
@@ -222,7 +256,9 @@ _POSSESSIVE = re.compile(r"\b(his|her|their|your)\b")
 _NOT_WALKING = re.compile(r"\b(stand\w*|still|spot|place|then|before|after|sit\w*|squat\w*)\b")
 
 
-def with_arm_of(walk: Features, arm: Features, side: str, form: Representation) -> Features | None:
+def with_arm_of(
+    walk: Features, arm: Features, side: str, form: Representation, *, after: float = AFTER_SECONDS
+) -> Features | None:
     """The walk of one clip with the arm motion of the other, from its start.
 
     Args:
@@ -230,6 +266,7 @@ def with_arm_of(walk: Features, arm: Features, side: str, form: Representation) 
         arm: [at most F, D].
         side: "left" or "right".
         form: of both.
+        after: seconds that the walk goes on at most.
 
     Returns:
         [up to F, D]; an arm that is up at its clip's end stays up, one that came down swings on with the walk.
@@ -240,7 +277,7 @@ def with_arm_of(walk: Features, arm: Features, side: str, form: Representation) 
         return None
     positions = raising.joint_positions()
     up = positions[:, JOINT_INDEX[f"{side}_wrist"], 1] > positions[:, JOINT_INDEX[f"{side}_shoulder"], 1]
-    body = body.slice(0, min(body.num_frames, raising.num_frames + round(AFTER_SECONDS * form.fps)))
+    body = body.slice(0, min(body.num_frames, raising.num_frames + round(after * form.fps)))
     place = np.minimum(np.arange(body.num_frames), raising.num_frames - 1)
     over = max(1, round(OVER_SECONDS * form.fps))
     share = np.ones(body.num_frames)

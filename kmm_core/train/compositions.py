@@ -21,6 +21,7 @@ STANDING_JOINTS = [
     JOINT_INDEX[name] for name in ("pelvis", "left_ankle", "right_ankle", "left_foot", "right_foot")
 ]
 STANDING_METRES_A_SECOND, STANDING_FRAMES = 0.5, 5
+LARGEST_RISE = 0.25  # metres of the pelvis in a fade: more, and somebody springs up from a seat, or drops
 EASE = 0.75  # share of the speed that is left after each frame of coming to rest
 
 Features = NDArray[np.float32]
@@ -97,6 +98,12 @@ def starting_at(rows: Features, frame: int, form: Representation) -> Features:
     if len(first) < 2:  # 263: velocities look ahead
         return rows[frame:]
     return np.concatenate([first[:1], rows[frame + 1 :]])  # 272: a first frame has none
+
+
+def pelvis_heights(rows: Features, form: Representation) -> tuple[float, float]:
+    """In the first and in the last frame of a motion [F, D], metres over the floor."""
+    first, last = (form.decode(part, form.fps).root_positions[-1, 1] for part in (rows[:2], rows[-2:]))
+    return float(first), float(last)
 
 
 def closest_start(last: Features, starts: list[Features]) -> int:

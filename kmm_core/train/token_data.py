@@ -29,7 +29,15 @@ from ..text.encoder import TextEncoder, TokenOutputs
 from ..text.familiarity import sentence_vectors
 from ..text.one_sentence import one_sentence
 from ..tokenizer.motion_tokenizer import MotionTokenizer
-from .compositions import CANDIDATES, OVERLAP_FRAMES, join, pick_next, starting_at
+from .compositions import (
+    CANDIDATES,
+    LARGEST_RISE,
+    OVERLAP_FRAMES,
+    join,
+    pelvis_heights,
+    pick_next,
+    starting_at,
+)
 from .motion_data import FeatureClip, MotionData, WeightedPicker
 from .prepared import PreparedClip
 
@@ -37,7 +45,7 @@ MAX_ROW_TOKENS = 100  # 13 s: longer rows would mostly pad the others of their b
 ENCODED_AT_ONCE = 256  # rows
 BUCKETS = (16, 26, 40, 60, MAX_ROW_TOKENS)  # rows of a batch come from one bucket, to pad little
 
-ROWS_VERSION = "13"  # raised when the same data and settings give other rows, so that kept ones are made anew
+ROWS_VERSION = "14"  # raised when the same data and settings give other rows, so that kept ones are made anew
 
 
 @dataclass(frozen=True)
@@ -185,8 +193,9 @@ def encode_rows(
     if not joinable:
         return rows
     pick = WeightedPicker([weight for _, _, weight in joinable])
+    heights = [pelvis_heights(features, data.representation) for features, *_ in joinable]
     average = float(np.mean([weight for _, _, weight in singles]))
-    composed = (_compose(joinable, pick, data, step, rng) for _ in range(settings.compositions))
+    composed = (_compose(joinable, heights, pick, data, step, rng) for _ in range(settings.compositions))
     return rows + _encode(tokenizer, ((*row, average) for row in composed))
 
 
@@ -245,18 +254,27 @@ def _as_one(prompts: Sequence[Prompting]) -> Prompting:
     )
 
 
-def _compose(joinable, pick, data: MotionData, step: int, rng: torch.Generator):
-    """A timeline of two to four clips that fits a row, and its prompts."""
+def _compose(joinable, heights, pick, data: MotionData, step: int, rng: torch.Generator):
+    """A timeline of two to four clips that fits a row, and its prompts.
+
+    ``heights`` of each clip's first and last pelvis, metres: who sits is not faded into one who walks, or the model would
+    learn to spring up.
+    """
     form = data.representation
-    features, following, _ = joinable[pick(1, rng)[0]]
+    current = pick(1, rng)[0]
+    features, following, _ = joinable[current]
     prompts, starts = list(following), _starts(following, 0)
     for _ in range(int(torch.randint(1, 4, (), generator=rng))):
-        candidates = [joinable[index] for index in pick(CANDIDATES, rng)]
         room = MAX_ROW_TOKENS * step - len(features)
-        candidates = [candidate for candidate in candidates if len(candidate[0]) <= room]
+        candidates = [
+            index
+            for index in pick(CANDIDATES, rng)
+            if len(joinable[index][0]) <= room and abs(heights[index][0] - heights[current][1]) < LARGEST_RISE
+        ]
         if not candidates:
             break
-        clip, following, _ = candidates[pick_next(features, [c[0] for c in candidates], rng)]
+        current = candidates[pick_next(features, [joinable[index][0] for index in candidates], rng)]
+        clip, following, _ = joinable[current]
         so_far = len(features)
         features, lost, lost_too = join(features, clip, form)
         prompts += following

@@ -92,7 +92,8 @@ LARGEST_REST_JUMP = 0.5  # metres that the farthest joint is off, between a stan
 def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[FeatureClip]:
     """Clips to train on beside ``clips``. The same ones every time."""
     form = data.representation
-    lowered = list(arms_lowered(form, clips, _stands(form, clips)))
+    stands = _stands(form, clips)
+    lowered = list(arms_lowered(form, clips, stands))
     yield from lowered
     clips = [*clips, *lowered]
     faster_or_slower = list(tempos(form, clips))
@@ -109,7 +110,7 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     walks = list(_loops(form, lasting, LOOPED_ACTIONS, travels=True))
     yield from walks
     yield from _as_heavy(list(_for_long(form, lasting)), [*clips, *straight], FAR_SHARE)
-    yield from arm_variants(data, clips, waves, walks)
+    yield from arm_variants(data, clips, waves, walks, stands)
 
 
 def _seldom_long(clips: Sequence[FeatureClip]) -> list[FeatureClip]:

@@ -141,7 +141,9 @@ def test_page_and_json_say_the_same(tmp_path):
     )
     text, content = page.read_text(), json.loads(data.read_text())
     assert "| 2.00 x (0.0600 ± 0.0100 against 0.0300 ± 0.0100) | **miss** |" in text
-    assert "(1.8 x); other recordings that show the same, reconstructed: 1.100 ± 0.010 (2.2 x) | pass |" in text
+    assert (
+        "(1.8 x); other recordings that show the same, reconstructed: 1.100 ± 0.010 (2.2 x) | pass |" in text
+    )
     assert "| tiny | 0.300 ± 0.010 | 0.500 ± 0.010 | 0.700 ± 0.010 | 0.900 ± 0.010 |" in text
     assert "mean and covariance have FID 0.350 ± 0.020 by chance" in text
     assert "Not measured: No luck." in text and "32 of the 40 clips" in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmm_core.text.steps import in_pieces, in_steps, steps_of, with_gaps_filled
+from kmm_core.text.steps import in_pieces, in_steps, steps_of, with_gaps_filled, with_rises
 from kmm_core.timeline import Prompt
 
 
@@ -125,3 +125,67 @@ def test_who_sat_or_lay_down_stays_so_in_a_gap(sentence):
 def test_who_got_up_stands_in_a_gap(sentence):
     segments = [Prompt(sentence, 0, 60), Prompt("", 60, 100)]
     assert [segment.text for segment in with_gaps_filled(segments, 30, "stands still")][1] == "stands still"
+
+
+@pytest.mark.parametrize(
+    ("down", "frames"),
+    [("sits down", 36), ("takes a seat", 36), ("lies down", 75), ("sits on the floor", 75)],
+)
+def test_who_is_down_there_gets_up_before_the_next_prompt(down, frames):
+    segments = [Prompt(down, 0, 60), Prompt("", 60, 80), Prompt("walks", 80, 240), Prompt("waves", 240, 300)]
+    told = [(one.text, one.start, one.end) for one in with_rises(segments, 30, "stands up")]
+    middle = 80 + frames
+    assert told == [
+        (down, 0, 60),
+        ("", 60, 80),
+        ("stands up", 80, middle),
+        ("walks", middle, 240),
+        ("waves", 240, 300),
+    ]
+    assert with_rises(segments, 30, "") == segments
+
+
+@pytest.mark.parametrize(("frames", "rise"), [(1, 0), (2, 1), (41, 20), (73, 36)])
+def test_getting_up_takes_at_most_half_of_a_prompt(frames, rise):
+    told = with_rises([Prompt("sits down", 0, 60), Prompt("walks", 60, 60 + frames)], 30, "stands up")
+    assert [one.num_frames for one in told] == [60, *([rise] if rise else []), frames - rise]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "stands up",
+        "gets up from the floor and walks",
+        "rises slowly",
+        "lies down",
+        "sits still",
+        "remains seated",
+        "stays there",
+        "rolls over",
+        "crawls forward",
+        "sleeps",
+        "sits up",
+        "does sit-ups",
+    ],
+)
+def test_who_gets_up_or_stays_down_is_not_told_to_get_up(sentence):
+    segments = [Prompt("lies down", 0, 60), Prompt(sentence, 60, 150)]
+    assert with_rises(segments, 30, "stands up") == segments
+
+
+@pytest.mark.parametrize("sentence", ["stands still", "stays standing", "waits up there", "turns left"])
+def test_other_prompts_begin_with_getting_up(sentence):
+    segments = [Prompt("sits down", 0, 60), Prompt("stays seated", 60, 90), Prompt(sentence, 90, 180)]
+    told = [one.text for one in with_rises(segments, 30, "stands up")]
+    assert told == ["sits down", "stays seated", "stands up", sentence]
+
+
+def test_who_got_up_does_not_get_up_again():
+    segments = [
+        Prompt("sits down", 0, 60),
+        Prompt("gets up", 60, 90),
+        Prompt("walks", 90, 180),
+        Prompt("sits and gets up", 180, 240),
+        Prompt("waves", 240, 300),
+    ]
+    assert with_rises(segments, 30, "stands up") == segments

@@ -305,8 +305,32 @@ def test_what_a_join_takes_is_taken_from_the_prompts_beside_it(monkeypatch):
     monkeypatch.setattr(token_data, "pick_next", lambda *_: 0)
     monkeypatch.setattr(token_data, "MAX_ROW_TOKENS", 24)  # two clips and no third
     data = SimpleNamespace(representation=None)
-    _, prompts = token_data._compose([clip], lambda count, _: [0] * count, data, 4, torch.Generator())
+    _, prompts = token_data._compose(
+        [clip], [(0.9, 0.9)], lambda count, _: [0] * count, data, 4, torch.Generator()
+    )
     assert [prompt.tokens for prompt in prompts] == [8, 1, 5, 4]
+
+
+def test_nobody_springs_up_from_a_seat_in_a_timeline(data):
+    """Who ends on a seat is followed by who begins on one."""
+    form, tokenizer = representation("272"), tokenizer_stage.build(SMALL, data).objective.tokenizer
+
+    def clip_at(number: int, height: float) -> FeatureClip:
+        motion = made_clip(60, 1.0, 0.0)
+        motion.root_positions[:, 1] = height
+        said = (f"at {height}",)
+        about = replace(data.clips[0].about, id=f"at{number}", captions=said, mirrored_captions=said)
+        return FeatureClip(about, form.encode(motion).astype(np.float32))
+
+    clips = [clip_at(number, height) for number, height in enumerate((0.95, 0.9, 0.5, 0.45))]
+    rows = encode_rows(tokenizer, data, clips, RowSettings(compositions=20))
+    told = [{prompt.captions[0] for prompt in row.prompts} for row in rows if len(row.prompts) > 1]
+    assert {frozenset(said) for said in told} <= {
+        frozenset(group)
+        for level in (("at 0.95", "at 0.9"), ("at 0.5", "at 0.45"))
+        for group in (level, level[:1], level[1:])
+    }
+    assert any("at 0.95" in said for said in told) and any("at 0.5" in said for said in told)
 
 
 def test_parts_that_begin_later_end_later(data):

@@ -441,6 +441,35 @@ def test_who_turns_back_halfway_is_not_said_to_go_straight():
 
 
 @pytest.mark.parametrize("name", ["272", "263"])
+def test_who_raised_an_arm_stands_on_with_it_up(name):
+    data = data_of(name)
+    form = data.representation
+    said = ("raises the right arm", "raises the right arm while the left hand hangs")
+    arm = made(raising(40), 0, form, said, action="raise_arm", side="right")
+    leaning = standing()
+    leaning.local_rotations[:, JOINT_INDEX["pelvis"]] = rotations.from_axis_angle(
+        np.array([0, 0, 1.0]), np.full(leaning.num_frames, 0.4)
+    )
+    stands = [made(motion, 1 + n, form, ("stands",), action="stand") for n, motion in enumerate([standing()])]
+    drunk = made(leaning, 9, form, ("stands",), action="stand")
+
+    def held(*clips):
+        return [clip for clip in variants(data, clips) if clip.about.id.endswith("_held")]
+
+    (clip,) = held(arm, *stands, drunk)
+    assert clip.about.captions == ("raises the right arm",)
+    assert clip.about.labels == {"action": "raise_arm", "side": "right"}
+    assert 2.9 < clip.about.seconds < 6.1 and clip.about.weight == pytest.approx(0.02 * 3)
+    motion = form.decode(clip.features, form.fps)
+    assert geometry.raised_hands(motion) == {"right"}
+    wrist, shoulder = (motion.joint_positions()[:, JOINT_INDEX[f"right_{part}"], 1] for part in ("wrist", "shoulder"))  # fmt: skip
+    assert (wrist > shoulder + 0.2)[round(1.5 * form.fps) :].all() and wrist[0] < shoulder[0]
+    left = motion.joint_positions()[:, JOINT_INDEX["left_wrist"], 1]
+    assert np.ptp(left) < 0.03
+    assert not held(arm, drunk) and not held(arm)
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
 def test_who_goes_on_for_long_is_told_in_several_prompts(name):
     data = data_of(name)
     walk = made(walking(100), 0, data.representation, ("walks", "walks and then stops"), action="walk")
