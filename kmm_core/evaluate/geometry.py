@@ -41,6 +41,8 @@ WAVE_PERIOD = 0.6
 SLOWEST_WAY = 0.2
 # From the wrist to the tip of the hand, m.
 HAND = 0.12
+# Of getting up, as a part of the pelvis' height when standing: a step or a crouch does not count.
+LEAST_RISE = 0.2
 # Thigh or shin elevation of a lifted leg: 0 hangs straight down, 1 is level. Height of its ankle over the floor, m.
 RAISED_THIGH = 0.45
 RAISED_ANKLE = 0.20
@@ -164,6 +166,17 @@ def pelvis_height(clip: MotionClip) -> Array:
         for a, b in (("hip", "knee"), ("knee", "ankle"))
     )
     return _joint(positions, "pelvis")[:, 1] / (leg + 0.08 + ANKLE_HEIGHT)
+
+
+def rise_seconds(clip: MotionClip) -> float | None:
+    """How long the pelvis takes for the middle half of its way up from its lowest place; None where it comes up by less than a
+    fifth of standing."""
+    height = pelvis_height(clip)
+    up = height[height.argmin() :] - height.min()
+    if up.max() < LEAST_RISE:
+        return None
+    quarter, three_quarters = (int((up >= share * up.max()).argmax()) for share in (0.25, 0.75))
+    return (three_quarters - quarter) / clip.fps
 
 
 def trunk_pitch(clip: MotionClip) -> Array:

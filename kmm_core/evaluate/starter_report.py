@@ -422,6 +422,36 @@ def _gaps(pipeline, text: str, lasts: float, seconds: float, side: str, seed: in
     return [clip.slice(first.end, arm.start) for clip in made.clips]
 
 
+AFTER_DOWN = (
+    PromptSpec("a person walks forward", "walks forward", 5.0),
+    *(PromptSpec(f"a person raises the {side} arm", "raises hand", 5.0, side) for side in geometry.SIDES),
+)
+
+
+def rise_figure(pipeline) -> Figure:
+    """How long who sat or lay down takes to come up where the next prompt asks for something else and not for getting up, and
+    how often that is shown."""
+    shares, said = {}, []
+    for name, down, lasts in (("a seat", *DOWN_BEFORE[0][1:]), ("the floor", *DOWN_BEFORE[1][1:])):
+        right, seconds = [], []
+        for seed, spec in enumerate(AFTER_DOWN):
+            timeline = timeline_of([down, spec.text], [lasts, spec.seconds])
+            for clip in pipeline.generate(timeline, seed=seed, samples=GAP_SAMPLES).clips:
+                then = clip.slice(timeline.prompts[1].start, timeline.num_frames)
+                right.append(judge(spec, then).correct)
+                seconds.append(geometry.rise_seconds(then))
+        risen = [value for value in seconds if value is not None]
+        took = float(np.median(risen)) if risen else None
+        shares[name] = {"seconds": took, "risen": len(risen) / len(seconds), "shown": float(np.mean(right))}
+        how = "never" if took is None else f"{took:.2f} s for the middle half of the way"
+        said.append(
+            f"from {name} {how} ({len(risen)} of {len(seconds)} samples), what was asked shown {np.mean(right):.0%}"
+        )
+    return Figure(
+        "who sat or lay down and is told to do something else comes up in", "", "; ".join(said), None, shares
+    )
+
+
 TOGETHER_SAMPLES = 4  # of each sentence
 AT_ONCE = "at once"
 
@@ -865,6 +895,7 @@ def measure_bundle(
     figures.append(pace_figure(pipeline, pace_prompts()))
     figures.append(up_again_figure(pipeline, up_again_prompts()))
     figures.append(gap_figure(pipeline))
+    figures.append(rise_figure(pipeline))
     figures.append(arm_figure(pipeline, arm_prompts()))
     figures.append(together_figure(pipeline, together_prompts()))
     figures.append(together_figure(pipeline, stop_prompts(), "a walk that ends"))

@@ -143,6 +143,17 @@ def test_pelvis_trunk_and_knees():
     assert np.degrees(geometry.trunk_pitch(bodies.bow(-30)).min()) < -20
 
 
+@pytest.mark.parametrize("frames", [15, 60])
+def test_getting_up_takes_as_long_as_the_pelvis_rises(frames):
+    """A seat is reached within half of the clip, the middle half of the way in a third of that: the angle goes evenly."""
+    seat = bodies.sit(2 * frames)
+    height = geometry.pelvis_height(seat)[:frames]
+    middle = np.ptp(np.flatnonzero(np.abs(height - (height[0] + height[-1]) / 2) < np.ptp(height) / 4)) / 30
+    waiting = bodies.in_order(seat, [*[-1] * 30, *range(frames, 0, -1), *[0] * 30])
+    assert geometry.rise_seconds(waiting) == pytest.approx(middle, abs=0.1) and middle > 0.1
+    assert geometry.rise_seconds(seat) is None and geometry.rise_seconds(bodies.still()) is None
+
+
 def test_jerk_of_a_cubic_is_its_third_derivative():
     root, local = bodies.standing(40)
     seconds = np.arange(40) / bodies.FPS

@@ -215,6 +215,32 @@ def test_gaps_are_judged_between_their_ends():
     )
 
 
+class WalksUpFromSeats(ObedientPipeline):
+    """Comes up from a seat within a second and walks; lies on."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        down, then = timeline.prompts
+        if "lie" in down.text:
+            body = bodies.in_order(
+                bodies.lie(down.num_frames), [*range(down.num_frames), *[-1] * then.num_frames]
+            )
+        else:
+            seat = bodies.sit(60)
+            there = bodies.in_order(seat, [*range(60), *[59] * (down.num_frames - 60), *range(29, -1, -1)])
+            body = concatenated(there, bodies.walk(frames=then.num_frames - 30))
+        return SimpleNamespace(clips=[body] * samples)
+
+
+def test_coming_up_is_timed_where_nobody_is_told_to():
+    figure = starter_report.rise_figure(WalksUpFromSeats())
+    seat, floor = figure.values["a seat"], figure.values["the floor"]
+    assert 0.2 < seat["seconds"] < 0.7 and seat["risen"] == 1.0
+    assert seat["shown"] == pytest.approx(1 / 3)  # a walk, and neither arm
+    assert floor["risen"] == 0.0 and floor["shown"] == 0.0
+    assert "from the floor nan" not in figure.measured
+    assert "from the floor never" in figure.measured and "(24 of 24 samples)" in figure.measured
+
+
 class ArmThenStill(ObedientPipeline):
     """Raises the named arm, then stands, in whatever order that was asked."""
 
