@@ -18,6 +18,7 @@ import numpy as np
 
 from ..clip import MotionClip
 from ..evaluate.prompt_sets import not_held_out
+from ..evaluate.verdicts import raises_high
 from ..motion import rotations
 from ..motion.kinematics import global_rotations
 from ..motion.placement import facing
@@ -143,13 +144,17 @@ def _slow_arms(data: MotionData, raised: Sequence[FeatureClip]) -> Iterator[Feat
             yield made_from(clip, features, "slow", **said)
 
 
-_OTHER_ARM = re.compile(r"\bwhile\b.*\b(arm|hand)\b")
+_OTHER_ARM = r"\bwhile\b.*\b(arm|hand)\b"
+_HEIGHT = r"shoulder|chest|waist|head|half|part|level|high|sky|top|straight up"
+# Who is told to raise an arm and not how high, mostly means over the head.
+_NO_HEIGHT = rf"^(?!.*\b({_HEIGHT}))"
 
 
 def _held_arms(
     data: MotionData, raised: Sequence[FeatureClip], stands: Sequence[Features]
 ) -> Iterator[FeatureClip]:
-    """Who stands for longer than the arm takes: it stays up to the end, or hangs once it has come down."""
+    """Who stands for longer than the arm takes: it stays up to the end, or hangs once it has come down. Of an arm that does not
+    go high only what names the height is said."""
     form = data.representation
     decoded = [form.decode(stand, form.fps) for stand in stands]
     upright = [stand for stand in decoded if _leans(stand) < UPRIGHT]
@@ -157,7 +162,9 @@ def _held_arms(
         stand = upright[zlib.crc32(clip.about.id.encode()) % len(upright)]
         frames = round(between(clip, *HELD_SECONDS) * form.fps)
         standing = clip_features(in_order(stand, there_and_back(stand.num_frames, frames)), form)
-        side, said = clip.about.labels["side"], without(clip, _OTHER_ARM)
+        side = clip.about.labels["side"]
+        high = raises_high(form.decode(clip.features, form.fps), side).correct
+        said = without(clip, re.compile(_OTHER_ARM if high else f"{_OTHER_ARM}|{_NO_HEIGHT}"))
         features = with_arm_of(standing, clip.features, side, form, after=HELD_SECONDS[1])
         if features is not None and said["captions"]:
             yield made_from(clip, features, "held", **said)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..evaluate.prompt_sets import not_held_out
 from ..motion.representation import Representation
+from ..skeleton import JOINT_INDEX
 from .compositions import Features, come_to_rest
 from .made_clips import between, in_order, made_from, slowed, there_and_back
 from .motion_data import FeatureClip, clip_features
@@ -21,8 +22,9 @@ from .motion_data import FeatureClip, clip_features
 WAIT_SECONDS = (0.0, 2.0)  # down there, before it is time to get up
 STAY_SECONDS = (2.0, 6.0)  # and if nobody says so
 # Times as long as it took to get down: who lies down takes five to seven seconds.
-RISES = {"sit_down": ("stand_up", (1.0,)), "lie_down": ("get_up", (1.0, 0.6))}
-STILL = 0.4  # m/s, the fastest joint of somebody who waits
+RISES = {"sit_down": ("stand_up", (1.0,)), "lie_down": ("get_up", (1.0, 0.7, 0.5))}
+TRUNK = [JOINT_INDEX[name] for name in ("pelvis", "head")]
+STILL = 0.25  # m/s, pelvis and head of somebody who is down there: the hands may move on
 SHORTEST_SECONDS = 0.5  # of getting down
 SOON_FRAMES = 6  # in which nobody moves any more
 SENTENCES = 12  # of each clip, about getting up
@@ -150,7 +152,7 @@ def down_and_up(features: Features, form: Representation, wait: int, times: floa
 
 def _without_its_wait(features: Features, form: Representation) -> Features:
     """Up to the last frame in which somebody moves, and a little more: who is told to get up does not go on sitting."""
-    joints = form.decode(features, form.fps).joint_positions()
+    joints = form.decode(features, form.fps).joint_positions()[:, TRUNK]
     fastest = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * form.fps
     moving = np.flatnonzero(fastest > STILL)
     return features[: (int(moving[-1]) if len(moving) else 0) + SOON_FRAMES]
