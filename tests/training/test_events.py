@@ -107,3 +107,20 @@ def test_a_raised_arm_is_said_to_go_as_high_as_it_does_and_to_come_down_only_if_
     )
     shoulder = [text for text in cut.captions if re.search(r"shoulder|halfway|a little|not very", text)]
     assert shoulder == (list(cut.captions) if height == "low" else [])
+
+
+@pytest.mark.parametrize(("bend", "found"), [(0.0, 1), (0.6, 1), (1.6, 0)])
+def test_a_hand_brought_up_by_a_bent_elbow_is_no_raised_arm(bend, found):
+    turned = np.deg2rad(-75 + 120 * np.concatenate([np.zeros(40), np.linspace(0, 1, 30), np.ones(60)]))
+    rotations_of = np.tile(rotations.IDENTITY, (len(turned), 22, 1))
+    axis = np.array([0.0, 0, 1])
+    rotations_of[:, JOINT_INDEX["left_shoulder"]] = rotations.from_axis_angle(axis, turned)
+    rotations_of[:, JOINT_INDEX["left_elbow"]] = rotations.from_axis_angle(
+        axis, np.where(turned > 0, bend, 0)
+    )
+    rotations_of[:, JOINT_INDEX["right_shoulder"]] = rotations.from_axis_angle(
+        axis, np.full(len(turned), 1.3)
+    )
+    clip = MotionClip(np.tile([0, 0.95, 0.0], (len(turned), 1)), rotations_of, 30.0)
+    cuts = [cut for cut in find_events("take", clip, arms=True) if cut.labels["action"] == "raise_arm"]
+    assert len(cuts) == found

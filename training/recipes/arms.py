@@ -14,6 +14,8 @@ from . import phrases
 # A wrist that stays this low (metres over the shoulder) is before the face at most: an arm held out, or a bent elbow.
 LOW_RAISE = 0.18
 HIGH_RAISE = 0.3  # over the head
+# An arm that goes up by itself reaches nearly its whole length. One with a bent elbow does something else: salutes, guards, mimes.
+STRAIGHT = 0.9
 
 # By height: of an arm that stays up, of one that comes down again.
 _RAISE_ONE = {
@@ -49,6 +51,16 @@ def wrist_height(clip: MotionClip, side: str) -> np.ndarray:
     """``wrist_heights`` of side "left" or "right", or the lower one's of "both", [F] metres."""
     heights = wrist_heights(clip)
     return heights.min(axis=1) if side == "both" else heights[:, 0 if side == "left" else 1]
+
+
+def is_straight(clip: MotionClip, side: str) -> bool:
+    """Whether the arm of side "left" or "right" is, where its wrist is highest."""
+    frame = int(wrist_height(clip, side).argmax())
+    shoulder, elbow, wrist = (
+        clip.joint_positions()[frame, JOINT_INDEX[f"{side}_{name}"]] for name in ("shoulder", "elbow", "wrist")
+    )
+    length = np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow)
+    return bool(np.linalg.norm(wrist - shoulder) > STRAIGHT * length)
 
 
 def raise_clauses(

@@ -170,7 +170,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 17
+    version = 18
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (

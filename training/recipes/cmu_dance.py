@@ -29,7 +29,7 @@ class CmuDance:
     """``salsa``, ``indian`` and ``martial``; the class is the folder."""
 
     name = "cmu_dance"
-    version = 8
+    version = 9
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = "mocap.cs.cmu.edu, with funding from NSF EIA-0196217."

@@ -12,7 +12,7 @@ from kmm_core.skeleton import JOINT_INDEX
 from ..captions import write_captions
 from ..data_checks import Sides, heading
 from . import phrases
-from .arms import arm_raises, raise_clauses, wrist_height
+from .arms import arm_raises, is_straight, raise_clauses, wrist_height
 from .locomotion import Description
 from .recipe import Cut
 
@@ -53,8 +53,9 @@ def find_events(take_id: str, clip: MotionClip, *, arms: bool = False, seats: bo
     if arms:
         for event in arm_raises(clip):
             moved = np.linalg.norm(floor_way[event.stop - 1] - floor_way[event.start])
-            if upright[event.start : event.stop].all() and moved < 0.6:
-                top = wrist_height(clip, event.side)[event.start : event.stop].max()
+            raised = clip.slice(event.start, event.stop)
+            if upright[event.start : event.stop].all() and moved < 0.6 and is_straight(raised, event.side):
+                top = wrist_height(raised, event.side).max()
                 clauses = raise_clauses(top, comes_down=event.comes_down)
                 found.append((event.start, event.stop, Description(clauses, "raise_arm", side=event.side)))
     found += _turns_on_the_spot(clip, upright)
