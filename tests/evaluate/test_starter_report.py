@@ -73,11 +73,14 @@ def test_other_lengths_are_shorter_and_longer_than_the_prompts_own():
 
 
 class HighInTime(ObedientPipeline):
-    """Raises the arm of the last prompt within that prompt, overhead whatever is asked."""
+    """Raises the arm of the last prompt within that prompt, overhead whatever is asked, but the left one for 4 s to the chest."""
 
     def generate(self, timeline, *, seed=0, samples=1):
         last = timeline.prompts[-1]
-        raised = bodies.raise_arm("left" if "left" in last.text else "right", 170, last.end - last.start)
+        left = "left" in last.text
+        raised = bodies.raise_arm(
+            "left" if left else "right", 60 if left and timeline.num_frames == 120 else 170, last.num_frames
+        )
         clip = concatenated(bodies.still(last.start), raised) if last.start else raised
         return SimpleNamespace(clips=[clip] * samples)
 
@@ -91,8 +94,15 @@ def concatenated(first, second):
 
 def test_heights_are_judged_alone_and_after_other_prompts():
     figure = starter_report.arm_figure(HighInTime(), arm_prompts())
-    high, shoulder, punches, last = figure.values.values()
-    assert (high, shoulder, punches, last) == (1.0, 0.0, 0.0, 1.0)
+    high, shoulder, punches, last, left, right = (
+        figure.values[name]
+        for name in (
+            *("raises high", "raises to the shoulder", "punches with one hand"),
+            "last of three prompts, no height named: high",
+            *(f"{side} arm for 4 s, no height named: high" for side in ("left", "right")),
+        )
+    )
+    assert (high, shoulder, punches, last, left, right) == (1.0, 0.0, 0.0, 1.0, 0.0, 1.0)
     assert "raises high 100% of 64 samples" in figure.measured and "100% of 32 samples" in figure.measured
 
 

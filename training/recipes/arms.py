@@ -57,7 +57,8 @@ def is_straight(clip: MotionClip, side: str) -> bool:
     """Whether the arm of side "left" or "right" is, where its wrist is highest."""
     frame = int(wrist_height(clip, side).argmax())
     shoulder, elbow, wrist = (
-        clip.joint_positions()[frame, JOINT_INDEX[f"{side}_{name}"]] for name in ("shoulder", "elbow", "wrist")
+        clip.joint_positions()[frame, JOINT_INDEX[f"{side}_{name}"]]
+        for name in ("shoulder", "elbow", "wrist")
     )
     length = np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow)
     return bool(np.linalg.norm(wrist - shoulder) > STRAIGHT * length)
