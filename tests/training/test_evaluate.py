@@ -28,6 +28,8 @@ from ..tiny_bundle import save_tiny_bundle
 
 HELD_OUT, TRAIN = 33, 12
 
+OTHERS = "other recordings, reconstructed"
+
 
 def prepare(folder: Path, noncommercial: bool = False, frames: int = 36, caption: str = "") -> None:
     """Clips of ``frames`` and some more; their captions name turns, or all are ``caption``."""
@@ -111,8 +113,7 @@ def test_the_command_writes_page_json_and_plots(made, tmp_path, few_prompts, sma
     found = json.loads((out / "evaluation_tiny.json").read_text())
     # The bundle is for any use, so the other source is left out.
     assert found["data"]["clips"] == 32 and found["data"]["left_out"] == {"non-commercial": HELD_OUT}
-    others = "other recordings, reconstructed"
-    assert list(found["text"]) == ["real", "reconstruction", others, "tiny", "other"]
+    assert list(found["text"]) == ["real", "reconstruction", OTHERS, "tiny", "other"]
     assert set(found["text"]["tiny"]) == {
         *("r_precision_1", "r_precision_2", "r_precision_3", "fid", "mm_dist", "diversity", "multimodality")
     }
@@ -150,7 +151,7 @@ def evaluated(made, tmp_path, capsys) -> dict:
 def test_clips_too_short_for_one_thing_are_measured_otherwise(made, tmp_path, few_prompts, small, capsys):
     prepare(tmp_path / "prepared" / "short", frames=20)
     found = evaluated(made, tmp_path, capsys)
-    assert set(found["text"]) == {"real", "reconstruction", "tiny"}
+    assert set(found["text"]) == {"real", "reconstruction", OTHERS, "tiny"}
     assert not found["transitions"] and not found["copying"]
     for what in (
         "No sequences: A sequence needs 2 clips",
