@@ -1,6 +1,7 @@
 """TextToMotion: a timeline of prompts in, motion clips out. Read this file first.
 
-    timeline -> segments (a prompt for each action: "A, then B" is two, a long one is several, a gap is a pause)
+    timeline -> segments (a prompt for each action: "A, then B" is two, a long one is several, a gap is a pause, who sits
+                gets up first)
              -> plan (which tokens belong to which segment)
              -> text embeddings (frozen encoder, learned head)
              -> tokens (iterative masked decoding by the bidirectional Mamba generator)

@@ -14,7 +14,7 @@ import torch
 
 from kmm_core.errors import KmmError
 from kmm_core.evaluate import evaluation
-from kmm_core.evaluate.evaluation import EvaluationPlan
+from kmm_core.evaluate.evaluation import OTHERS, EvaluationPlan
 from kmm_core.evaluate.evaluator import Evaluator, EvaluatorSettings, load_evaluator, save_evaluator
 from kmm_core.evaluate.prompt_sets import action_prompts, side_prompts
 from kmm_core.pipeline import TextToMotion
@@ -27,8 +27,6 @@ from training.recipes.synthetic import make_clip
 from ..tiny_bundle import save_tiny_bundle
 
 HELD_OUT, TRAIN = 33, 12
-
-OTHERS = "other recordings, reconstructed"
 
 
 def prepare(folder: Path, noncommercial: bool = False, frames: int = 36, caption: str = "") -> None:
