@@ -37,7 +37,7 @@ from .motion.representation import representation
 from .motion.seams import soften_seams
 from .sampling.masked_decoding import MAX_GUIDANCE, MAX_STEPS, SamplingSettings, decode
 from .text.encoder import TokenOutputs
-from .text.familiarity import cut_note, is_familiar, unfamiliar_note
+from .text.familiarity import SUBJECT, cut_note, is_familiar, unfamiliar_note
 from .text.one_sentence import one_sentence
 from .text.steps import in_pieces, in_steps, with_gaps_filled, with_rises
 from .timeline import Prompt, Timeline
@@ -285,8 +285,12 @@ class TextToMotion:
         if self.bundle.familiar is None:
             return ()
         familiar = is_familiar(outputs, self.bundle.familiar).tolist()
-        unlike = (prompt for prompt, known in zip(prompts, familiar, strict=True) if prompt and not known)
-        return tuple(dict.fromkeys(unlike))
+        asked = dict.fromkeys(prompt for prompt, known in zip(prompts, familiar, strict=True) if not known)
+        unlike = [prompt for prompt in asked if prompt]
+        if unlike:
+            again = is_familiar(self._read([SUBJECT + prompt for prompt in unlike]), self.bundle.familiar)
+            unlike = [prompt for prompt, known in zip(unlike, again.tolist(), strict=True) if not known]
+        return tuple(unlike)
 
     def _embed(self, prompts: list[str], outputs: TokenOutputs) -> Tensor:
         """Prompt embeddings, [1, S, E]; empty prompts get the embedding of "no prompt"."""

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
 
 from .atomic_write import atomic_write
@@ -285,11 +285,32 @@ def write_timeline(path: str | Path, timeline: Timeline) -> None:
     """Writes ``.json``, ``.srt``, ``.csv`` or ``.txt``; ``read_timeline`` gives the same timeline back.
 
     SRT and plain text do not state the frame rate: read them with the same fps.
+
+    Raises:
+        KmmError: ``bad_timeline_file`` for another suffix, or where the format would lose a prompt, such as one that begins with
+            "#" in plain text; as ``atomic_write``. Nothing is written then.
     """
     path = Path(path)
     text = _pick(path, _WRITERS)(timeline)
+    _check_holds(path, text, timeline)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _check_holds(path: Path, text: str, timeline: Timeline) -> None:
+    try:
+        kept = [prompt.text for prompt in _pick(path, _READERS)(text, timeline.fps).prompts]
+    except KmmError:
+        kept = []
+    lost = next(
+        (p.text for p, read in zip_longest(timeline.prompts, kept) if p is not None and p.text != read), None
+    )
+    if lost is not None:
+        raise KmmError(
+            "bad_timeline_file",
+            f"{path.name} cannot hold the prompt {in_quotes(lost, 60)}: in {path.suffix} files that means something else.",
+            "Save it as .json, or change the prompt.",
+        )
 
 
 def _pick(path: Path, functions: dict[str, Callable]) -> Callable:
@@ -416,7 +437,7 @@ def _from_csv(text: str, fps: float) -> Timeline:
     lines = text.splitlines()
     skipped = 0
     while skipped < len(lines) and (lines[skipped].startswith("#") or not lines[skipped].strip()):
-        stated = re.fullmatch(r"#\s*fps\s*[:=]\s*(.*?)[,;\s]*", lines[skipped], re.IGNORECASE)
+        stated = re.fullmatch(r"#\s*fps\b\s*[:=]?\s*(.*?)[,;\s]*", lines[skipped], re.IGNORECASE)
         fps = check_fps(stated.group(1).replace(",", ".")) if stated else fps
         skipped += 1
     head = lines[skipped] if skipped < len(lines) else ""

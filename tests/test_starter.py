@@ -1,5 +1,8 @@
 """The models in the package: sizes, licences, and motion that shows what was asked. Slow figures: docs/results.md."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from kmm_core.bundle import BUNDLES, load_bundle
 from kmm_core.evaluate import geometry
 from kmm_core.motion.foot_contact import foot_slide
 from kmm_core.pipeline import TextToMotion
+from kmm_core.text.steps import steps_of
 from kmm_core.timeline import Timeline
 
 STARTERS = ("starter", "starter-nc")
@@ -58,9 +62,19 @@ def test_what_nobody_recorded_is_told_and_nothing_else(pipeline):
         "sit down",
         "raise your hand",
         "a man waves with the right arm",
+        "waves",
+        "stop",
     ]
     unknown = ["a person claps", "a person swims", "plays the guitar", "she reads a book", "asdf qwer zxcv"]
     assert pipeline.unfamiliar([*known, *unknown]) == tuple(unknown)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/generate.md", "docs/blender.md"])
+def test_no_prompt_that_we_recommend_is_called_unfamiliar(pipeline, page):
+    text = (Path(__file__).parents[1] / page).read_text("utf-8")
+    shown = re.findall(r'"((?:a person )?(?:walks|turns|waves|raises|sits|stands|jumps|bows)\b[^"|]*)"', text)
+    assert shown
+    assert not pipeline.unfamiliar([step for prompt in shown for step in steps_of(prompt)])
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -126,6 +126,18 @@ def test_round_trip(tmp_path, suffix, fps):
     assert [path.name for path in tmp_path.iterdir()] == [f"t{suffix}"]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "text"), [(".txt", "# one"), (".srt", "<b>one</b>"), (".srt", "two <i>three")]
+)
+def test_a_format_that_would_lose_a_prompt_is_refused(tmp_path, suffix, text):
+    timeline = Timeline(30, (Prompt("walks", 0, 30), Prompt(text, 30, 60), Prompt("waves", 60, 90)))
+    with pytest.raises(KmmError, match="Save it as .json") as caught:
+        write_timeline(tmp_path / f"t{suffix}", timeline)
+    assert f't{suffix} cannot hold the prompt "{text}"' in str(caught.value) and not list(tmp_path.iterdir())
+    write_timeline(tmp_path / "t.json", timeline)
+    assert read_timeline(tmp_path / "t.json") == timeline
+
+
 def test_pauses_in_text_leave_gaps_and_do_not_count_as_prompts(tmp_path):
     path = tmp_path / "shots.txt"
     path.write_text("| 0.5\nwalks | 2\n| 1\nwaves | 1\n")
@@ -143,6 +155,8 @@ def test_csv_reads_seconds_semicolons_and_its_own_fps(tmp_path):
 
 def test_csv_of_a_spreadsheet_with_decimal_commas(tmp_path):
     path = tmp_path / "t.csv"
+    path.write_text("# fps 24\ntext,start,end\nwalk,0,48\n")
+    assert read_timeline(path).seconds == 2
     path.write_text("# fps: 12,5;;\ntext;start_seconds;end_seconds\nwalk, then run;0,4;2,0\n")
     assert read_timeline(path) == Timeline(12.5, (Prompt("walk, then run", 5, 25),))
 

@@ -292,27 +292,32 @@ _SIDE = re.compile(
     r"\b(?P<side>left|right|lefts|rights)(?P<tail>(?:ward|wards|-?handed|-?footed|most|y|ie|side)?)\b",
     re.IGNORECASE,
 )
-# "right" that is never a side, and "right" that is one only behind a determiner or a verb of moving.
-_NEVER_A_SIDE = re.compile(
-    r"[\s-]+(?:away|now|angles?|angled|on the spot|in the middle|himself|herself|themselves)\b", re.IGNORECASE
-)
+# "right" that is never a side, and "right" that is one only behind a determiner or a verb of turning or moving.
+_NEVER_A_SIDE = re.compile(r"[\s-]+(?:away|now|angles?|angled|himself|herself|themselves)\b", re.IGNORECASE)
 _PLACE = re.compile(
-    r"\s+(?:behind|beside|next|above|below|under|underneath|over(?! left)|in front|on top|at|back|up to|into|through|past)\b",
+    r"\s+(?:behind|beside|next|above|below|under|underneath|over(?! left)|in front|in the middle"
+    r"|on the spot|on top|at|up to|into|through|past)\b",
     re.IGNORECASE,
 )
+_BACK = re.compile(r"\s+back\b", re.IGNORECASE)
+_PACE = re.compile(r"\s+at an?\b.*\b(?:pace|speed|angle|jog|run|walk)\b", re.IGNORECASE)
 _TIME = re.compile(r"\s+(?:after|before|when|as|there|here|where)\b", re.IGNORECASE)
 _DETERMINER = r"the|his|her|their|its|your|my|to|and|or|then|slightly|far|left|of|front|back|sharp|behind"
 _MOVE = (
     r"(?:turn|walk|step|mov|run|go|look|lean|fac|veer|jump|hop|slid|shuffl|bend|point|swing|sway|rotat|spin|twist|curv|"
     r"dodg|shift|jog|head|side-?step)(?:e?s|e|ed|d|ing|ning|ping|ging)?"
 )
+_TURN = r"(?:turn|rotat|spin|pivot|twist|swing|veer|fac)(?:e?s|e|ed|d|ing|ning)?|(?:swung|spun)"
 _BEHIND_DETERMINER = re.compile(rf"\b(?:{_DETERMINER})[\s-]+$", re.IGNORECASE)
+_BEHIND_TURN = re.compile(rf"\b(?:{_DETERMINER}|{_TURN}|{_TURN} around)[\s-]+$", re.IGNORECASE)
 _BEHIND_MOVE = re.compile(rf"\b(?:{_DETERMINER}|{_MOVE})[\s-]+$", re.IGNORECASE)
 _ALL_RIGHT = re.compile(r"\ball\s+$", re.IGNORECASE)
 # "left" as the verb of leave: "he left", "the man left the room", "is left alone".
 _LEAVER = re.compile(
     r"\b(?:he|she|they|who|person|man|woman|figure|has|have|had|is|are|was|were|been)\s+$", re.IGNORECASE
 )
+# And what remains: "with no strength left".
+_REMAINS = re.compile(r"\b(?:(?:no|any|little|much|enough)\s+\w+|nothing)\s+$", re.IGNORECASE)
 _LEFT_OBJECT = re.compile(
     r"\s*(?:$|[.,;]|(?:and|with|alone|behind|quickly|slowly|again|it|him|her|them|after|before)\b"
     r"|(?:the|a|an|his|her|their)\s+(?:room|house|place|area|scene|stage|building|field|frame|screen|door|ground|floor|object)\b)",
@@ -325,10 +330,16 @@ def _is_side(match: re.Match[str]) -> bool:
     if match["tail"]:
         return True
     if match["side"].lower() == "left":
+        if _REMAINS.search(before):
+            return False
         return not ((_LEAVER.search(before) or before.lower().endswith("then ")) and _leaves(before, after))
     if _NEVER_A_SIDE.match(after) or _ALL_RIGHT.search(before):
         return False
-    if _PLACE.match(after):
+    if _PACE.match(after):
+        return _BEHIND_MOVE.search(before) is not None
+    if _PLACE.match(after):  # "turns right on the spot", but "jumps right on the spot"
+        return _BEHIND_TURN.search(before) is not None
+    if _BACK.match(after):
         return _BEHIND_DETERMINER.search(before) is not None
     return not _TIME.match(after) or _BEHIND_MOVE.search(before) is not None
 

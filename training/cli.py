@@ -433,7 +433,8 @@ def _train_stage(
         shown = ", ".join(f"{key} {value:.4g}" for key, value in result.metrics.items())
         print(f"{stage}: step {result.step}, {shown or 'not validated yet'}. Weights in {folder / stage}.")
     if not result.finished:
-        print(f"kmm-train: stopped at step {result.step}; --resume goes on from there.", file=sys.stderr)
+        again = "the same command" if resume else "--resume"
+        print(f"kmm-train: stopped at step {result.step}; {again} goes on from there.", file=sys.stderr)
         raise SystemExit(STOPPED)
 
 

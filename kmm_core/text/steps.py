@@ -3,8 +3,8 @@
 before what nobody does sitting.
 
 The recordings of the shipped models show one action each, so those models know no sentence with two steps. Given two
-prompts, they do both (docs/decisions/0028). A step that undoes or continues the one before ("then lowers it", "then
-stands up again", "then left") stays with it: alone it would mean nothing, and recordings hold such pairs.
+prompts, they do both (docs/decisions/0028). A step that undoes the one before ("then lowers it", "then stands up again")
+stays with it: recordings hold such pairs. One without a verb ("then left", "then faster") gets the one before.
 """
 
 from __future__ import annotations
@@ -23,32 +23,64 @@ SEAT_SECONDS, FLOOR_SECONDS = 1.2, 2.5
 
 _THEN = re.compile(
     r"""(
-    (?<!\bnow)(?<!\bnow\ and)(?<!\buntil)(?<!\bby)  # "now and then", "until then", "by then"
-    (?:\s*[,;.]\s*|\s+)(?:and\s+)?(?:then|after\ that|afterwards)\b,?\s+
+    (?<!\bnow)(?<!\bnow\ and)(?<!\buntil)(?<!\bby)  # "now and then", "until then", "by then"; "faster then usual" is "than"
+    (?:\s*[,;.]\s*|\s+)(?:and\s+)?(?:then(?!\ (?:usual|normal|before)\b)|after\ that|afterwards)\b,?\s+
     |,?\s+before\s+(?=\w+ing\b)  # not "stands before the mirror"
     |,?\s+and\s+(?=(?:stop(?:s|ping|ped)?|halt(?:s|ing|ed)?|com(?:es?|ing)\ to\ a\ \w+)\W*$)  # "walks and stops"
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+# What connects a prompt with the one before it, at its beginning.
+_LEADING = re.compile(r"^\W*(?:and\s+)?(?:then|after\ that|afterwards|next)\b\W*(?=\w)", re.IGNORECASE)
+_WORD = re.compile(r"(?!(?:and|then)\b)\w+", re.IGNORECASE)
+
+# Undoes the step before, or ends it.
 _SAME_STEP = re.compile(
     r"""
-    ^(?:to|left|right|up|down|forwards?|backwards?)\b  # no verb: the one before is meant
-    |\b(?:it|them|again|back|other)\b
-    |\b(?:stands?|standing|stood|gets?|getting|got|comes?|coming|came)\ up\b
+    \b(?:stands?|standing|stood|gets?|getting|got|comes?|coming|came)\ (?:right\ |back\ )*up\b
     |\b(?:rises?|rising|rose|straighten(?:s|ing|ed)?|lands?|landing|landed|returns?|returning|returned)\b
+    |\b(?:lower|drop|put|bring|take|let|set|pull|mov)\w*\ (?:it|them)\b
     |\b(?:lower(?:s|ing|ed)?|drop(?:s|ping|ped)?)\ (?:the|his|her|their|your|both|one)\b
     """,
     re.IGNORECASE | re.VERBOSE,
+)
+
+_THE = r"(?:the\ |his\ |her\ |their\ |your\ |my\ )?"
+_LIMB = r"(?:arm|hand|fist|elbow|leg|foot|knee)"
+_SIDED_LIMB = re.compile(rf"\b(left|right|other)(?:\ (?P<limb>{_LIMB}|one))?\b", re.IGNORECASE)
+# Steps without a verb, and what of the step before they take the place of. "To the right" after "turns to the left":
+_WAY = rf"\b(?:(?:to|towards?)\ )?{_THE}(?:(?:left|right)(?!\ {_LIMB})|other\ (?:side|way)|forwards?|backwards?|back|ahead|sideways)\b"
+_TOWARDS = re.compile(rf"^{_WAY}(?:\ again)?$", re.IGNORECASE)
+_SOME_WAY = re.compile(_WAY, re.IGNORECASE)
+# "with the left leg", "the left", "the other one" after "kicks with the right leg":
+_WITH = re.compile(
+    rf"^(?:with\ |using\ |on\ )?{_THE}(?:left|right|other)(?:\ (?:{_LIMB}|one))?$", re.IGNORECASE
+)
+_SOME_LIMB = re.compile(rf"\b(?P<side>left|right)\ (?P<limb>{_LIMB})\b", re.IGNORECASE)
+# "faster" after "walks slowly":
+_HOW = re.compile(
+    r"^(?:(?:more|even|much|very|and)\ )*(?:\w+ly|faster|slower|quicker|harder)(?:\ again)?$", re.IGNORECASE
+)
+_SOMEHOW = re.compile(r"\ (?:(?:more|very)\ )?(?:\w+ly|fast(?:er)?|slower|quicker|harder)\b", re.IGNORECASE)
+_AGAIN = re.compile(r"^(?:once\ )?(?:again|more)$", re.IGNORECASE)
+_IN_A_CIRCLE = re.compile(r"^(?:in|around|along)\b", re.IGNORECASE)
+_GOES = re.compile(r"\b(?:walk|step|run|jog|go|mov|hop|jump)", re.IGNORECASE)
+# Others that begin like this say no verb either, such as "up high": alone they would mean nothing.
+_NO_VERB = re.compile(
+    r"^(?:to|with|on|at|into|using|left|right|up|down|back|forwards?|backwards?|sideways|both|another|once|again)\b",
+    re.IGNORECASE,
 )
 
 _OWN = r"(?:a|the|his|her|their|your|its)"
 _SEAT = r"(?:seat|chair|stool|bench|sofa|couch|box)"
 _DOWN = re.compile(
     rf"""
+    (?<!\bfrom\ )(?<!\bfrom\ a\ )
     \b(?:sits?|sitting|sat|lies?|lying|lay)\b(?!-|\ ups?\b|\ (?:something|an?|it|them)\b)  # not "sit-ups", "sits up"
     |\bla(?:ys|ying|id)\ (?:(?:him|her|them|your)sel(?:f|ves)\ )?(?:down|flat|back|on|there)\b
     |\b(?:take|taking|took|have|has|having|had)\w*\ {_OWN}\ seat\b
-    |\b(?:lower|settl|perch|sink|sank|drop|plop)\w*\ (?:\w+\ ){{0,3}}(?:on|onto|into|in)\ {_OWN}\ {_SEAT}\b
+    |\b(?:lower|settl|perch|sink|sank|drop|plop)\w*  # not "lowers the box onto the bench"
+        \ (?:(?:\w+ly|\w+sel(?:f|ves)|{_OWN}\ body|down|back)\ ){{0,3}}(?:on|onto|into|in)\ {_OWN}\ {_SEAT}\b
     |\bstretch\w*\ out\ (?:flat\ )?on\b
     |\bseat(?:s|ed|ing)\ (?:him|her|them|your)sel\w+|\bto\ bed\b
     """,
@@ -57,9 +89,11 @@ _DOWN = re.compile(
 _UP_AGAIN = re.compile(
     rf"""
     \b(?:stand(?:s|ing)?|stood|gets?|getting|got|comes?|coming|came|push\w*|jump\w*|spr[iau]ng\w*)
-        \ (?:right\ |back\ |\w+sel(?:f|ves)\ )*up\b
+        \ (?:right\ |back\ |\w+sel(?:f|ves)\ )*up\b(?!\ and\ down)
     |\b(?:stand(?:s|ing)?|stood)\ from\b
-    |\b(?:ris(?:es?|ing)|rose|straighten(?:s|ing|ed)?|leav(?:es?|ing))\b
+    |(?<!arm\ )(?<!arms\ )(?<!hand\ )(?<!hands\ )(?<!leg\ )(?<!legs\ )(?<!knee\ )\b(?:ris(?:es?|ing)|rose)\b
+    |\bstraighten(?:s|ing|ed)?(?:\ up\b|\W*$)
+    |\bleav(?:es?|ing)\ {_OWN}\ (?:{_SEAT}|bed|floor|ground)\b
     |\b(?:off|out\ of)\ {_OWN}\ (?:{_SEAT}|bed|floor|ground)\b
     |\b(?:to|on)\ (?:stand(?:ing)?|{_OWN}\ feet)\b
     """,
@@ -69,25 +103,87 @@ _UP_AGAIN = re.compile(
 _ON_THE_FLOOR = re.compile(
     r"\b(?:l(?:ies?|ying|ay)|la(?:ys|ying|id)|floor|ground|stretch\w*|bed)\b", re.IGNORECASE
 )
-# What somebody does who stays down there.
+# What somebody does who stays down there; as the sentence's first verb, not "walks and waits".
 _DOWN_THERE = re.compile(
-    r"\b(?:(?:remain|stay|wait)(?:s|ed|ing)?(?!\ (?:up|standing))|rest(?:s|ed|ing)?|sleep\w*|slept|seated"
-    r"|roll(?:s|ed|ing)?|crawl\w*|s(?:i|a)t(?:s|ting)?[- ]ups?|(?:push|press)-?ups?)\b",
-    re.IGNORECASE,
+    r"""
+    ^\W*(?:(?:an?|the|one|some)\ (?:\w+\ )?\w+\ |(?:he|she|they|someone|somebody)\ )?
+    (?:(?:is|are|and|just|still|\w+ly|keeps?|do|does|doing|some|a\ few)\ )*
+    (?:(?:remain|stay|wait)(?:s|ed|ing)?(?!\ (?:up|standing))|rest(?:s|ed|ing)?|sleep\w*|slept|seated
+    |roll(?:s|ed|ing)?(?!\ (?:the|his|her|their|your|up)\b)|crawl\w*|s(?:i|a)t(?:s|ting)?[-\ ]ups?|(?:push|press)-?ups?)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
 def steps_of(sentence: str) -> list[str]:
-    """ "walk, then raise an arm and then lower it" -> ["walk", "raise an arm and then lower it"]."""
-    first, *rest = _THEN.split(sentence)
+    """ "walk, then raise an arm and then lower it" -> ["walk", "raise an arm and then lower it"].
+
+    A step without a verb gets that of the step before: "turns left, then right" -> ["turns left", "turns right"].
+    """
+    first, *rest = _THEN.split(_LEADING.sub("", sentence))
     steps = [first]
     for between, step in zip(rest[::2], rest[1::2], strict=True):
+        whole = _completed(step, steps[-1])
         # A part without any word is no step either: as an empty prompt it would become a gap.
-        if _SAME_STEP.search(step) or not all(re.search(r"\w", part) for part in (steps[-1], step)):
-            steps[-1] += between + step
+        if whole and not _SAME_STEP.search(step) and all(_WORD.search(part) for part in (steps[-1], step)):
+            steps.append(whole)
         else:
-            steps.append(step)
+            steps[-1] += between + step
     return steps
+
+
+def _completed(step: str, before: str) -> str:
+    """The step with what it leaves out, from the step before; "" where that is not to be known."""
+    step, before = step.strip(), before.strip().rstrip(".")
+    bare = step.rstrip(".,;! ")
+    if _AGAIN.match(bare):
+        return before
+    if _WITH.match(bare) and _SOME_LIMB.search(before):
+        return _with_other_side(before, before, bare)
+    if _TOWARDS.match(bare):
+        return _another_way(before, bare)
+    if _IN_A_CIRCLE.match(bare):
+        return f"{_SOME_WAY.sub('', before, count=1).rstrip()} {bare}"
+    if _HOW.match(bare):
+        return f"{_SOMEHOW.sub('', before)} {bare}"
+    if _NO_VERB.match(bare) or _WITH.match(bare):
+        return ""
+    return _with_other_side(step, before, bare) if re.search(rf"\bother\ {_LIMB}\b", bare) else step
+
+
+def _another_way(before: str, way: str) -> str:
+    """What ``before`` does, in the direction ``way``; "" where that is not to be known."""
+    if re.search(rf"\b{_LIMB}s?\b", before):  # "brings the arm back, then forward": one movement
+        return ""
+    stem, words = _SOME_WAY.sub("", before, count=1), way.lower().split()
+    if words[0] == "back":
+        return f"{stem.rstrip()} backward" if _GOES.search(before) else ""
+    if "other" in words:
+        there = re.search(r"\b(left|right)\b", before, re.IGNORECASE)
+        if there is None:
+            return ""
+        way = f"to the {_other(there[1])}"
+    elif len(words) == 2 and words[1] in ("left", "right"):  # "the left"
+        way = f"to {way}"
+    return " ".join(f"{stem} {way}".split())
+
+
+def _other(side: str) -> str:
+    return "left" if side.lower() == "right" else "right"
+
+
+def _with_other_side(sentence: str, before: str, step: str) -> str:
+    """``sentence`` with the side that ``step`` names, "other" being the one that ``before`` doesn't name."""
+    there, named = _SOME_LIMB.search(before), _SIDED_LIMB.search(step)
+    if there is None or named is None:
+        return ""
+    side = named[1].lower()
+    if side == "other":
+        side = _other(there["side"])
+    if sentence != before:
+        return re.sub(r"\bother\b", side, sentence, count=1, flags=re.IGNORECASE)
+    limb = named["limb"] if named["limb"] not in (None, "one") else there["limb"]
+    return f"{before[: there.start()]}{side} {limb}{before[there.end() :]}"
 
 
 def in_steps(segments: Iterable[Prompt], fps: float) -> list[Prompt]:
@@ -133,28 +229,31 @@ def with_rises(segments: Iterable[Prompt], fps: float, text: str) -> list[Prompt
     nothing of getting up; "" leaves them as they are.
 
     Told to walk, who sits springs up within a few frames: no recording shows that, so no model knows how long it takes.
-    At most half of a segment is spent on it.
+    At most half of a segment is spent on it, and nothing of one that lasts less than SHORTEST_SECONDS.
     """
     result: list[Prompt] = []
     down = ""
     for segment in segments:
+        gets_up = bool(_UP_AGAIN.search(segment.text))
         if _stays_down(segment.text):
             down = segment.text
-        elif segment.text and not _DOWN_THERE.search(segment.text):
-            if down and text and not _UP_AGAIN.search(segment.text):
+        elif segment.text and (gets_up or not _DOWN_THERE.search(segment.text)):
+            if down and text and not gets_up and segment.num_frames >= SHORTEST_SECONDS * fps:
                 seconds = FLOOR_SECONDS if _ON_THE_FLOOR.search(down) else SEAT_SECONDS
                 up = segment.start + min(round(seconds * fps), segment.num_frames // 2)
-                if up > segment.start:
-                    result.append(replace(segment, text=text, end=up))
-                    segment = replace(segment, start=up)
+                result.append(replace(segment, text=text, end=up))
+                segment = replace(segment, start=up)
             down = ""
         result.append(segment)
     return result
 
 
 def _stays_down(sentence: str) -> bool:
-    """Whether somebody who has done this sits or lies there."""
-    return bool(_DOWN.search(sentence) and not _UP_AGAIN.search(sentence))
+    """Whether somebody who has done this sits or lies there: what is said last counts."""
+    down, up = (
+        max((found.start() for found in each.finditer(sentence)), default=-1) for each in (_DOWN, _UP_AGAIN)
+    )
+    return down > up
 
 
 def _in_equal_parts(segment: Prompt, texts: list[str]) -> list[Prompt]:

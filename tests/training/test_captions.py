@@ -37,6 +37,12 @@ SWAPPED = [
     ("hands right over left", "hands left over right"),
     ("one step front-right before stopping", "one step front-left before stopping"),
     ("LEFT turn", "RIGHT turn"),
+    ("turns right on the spot", "turns left on the spot"),
+    ("turning to the right on the spot", "turning to the left on the spot"),
+    ("he turns right at a slow pace", "he turns left at a slow pace"),
+    ("walks right at a slow pace", "walks left at a slow pace"),
+    ("turns right at the corner", "turns left at the corner"),
+    ("spins right in the middle of the room", "spins left in the middle of the room"),
 ]
 KEPT = [
     "he left the room",
@@ -46,6 +52,10 @@ KEPT = [
     "stands upright at a right angle",
     "right after landing he bows",
     "jumps right over the box",
+    "jumps right on the spot",
+    "walks right at the camera",
+    "steps right into the room",
+    "walks with no strength left",
     "right in front of him",
     "sits down and stands right back up",
     "all right",
@@ -69,6 +79,27 @@ def test_words_that_name_no_side_stay(text):
 @pytest.mark.parametrize(("text", "_"), [pair for pair in SWAPPED if "clock" not in pair[0]])
 def test_mirroring_twice_gives_the_sentence_back(text, _):
     assert mirror_caption(mirror_caption(text)) == text
+
+
+STYLES = [*phrases.STYLES.values(), Style(("at a slow pace", "very slowly", "at high speed"))]
+SIDED = [
+    template
+    for name, templates in vars(phrases).items()
+    if name.isupper() and isinstance(templates, tuple)
+    for template in templates
+    if isinstance(template, str) and "SIDE" in template
+]
+
+
+@pytest.mark.parametrize("template", sorted(set(SIDED)))
+def test_the_mirrored_caption_is_the_one_written_for_the_other_side(template):
+    """With every adverb that recipes add, too: a mirrored clip's caption would name the wrong side."""
+    for number, style in enumerate(STYLES):
+        left, right = (
+            write_captions([template], seed=str(number), style=style, side=side, count=6)
+            for side in ("left", "right")
+        )
+        assert left and tuple(map(mirror_caption, left)) == right
 
 
 @pytest.mark.parametrize(
