@@ -34,9 +34,8 @@ _BUSY, _WRITING, _IDLE = 0.05, 0.005, 0.5
 _SLICE_SECONDS = 0.01
 # Deleting the armature is noticed after so many seconds.
 _TARGET_CHECK = 0.5
-# While one of these runs, the takes wait: it shows the scene, or the animator's hand is on it.
+# While one of these runs, the takes wait: it shows the scene.
 _RENDERS = ("RENDER", "OBJECT_BAKE")
-_HANDS_ON = ("TRANSFORM_OT_", "KMM_OT_", "POSE_OT_", "ANIM_OT_change_frame")
 
 
 @dataclass(frozen=True)
@@ -326,12 +325,23 @@ def _waits_for(target: Target) -> str:
         return "Waiting until you leave Edit Mode"
     if armature is not None and tweaked(armature):
         return "Waiting until you leave the NLA editor's tweak mode"
-    moving = any(
-        operator.bl_idname.startswith(_HANDS_ON)
-        for window in bpy.context.window_manager.windows
-        for operator in window.modal_operators
+    windows = bpy.context.window_manager.windows
+    operators = (operator for window in windows for operator in window.modal_operators)
+    in_hand = next((operator.name for operator in operators if _is_in_hand(operator.bl_idname)), "")
+    return f"Waiting until {in_hand} ends" if in_hand else ""
+
+
+def _is_in_hand(operator: str) -> bool:
+    """Whether the animator's hand is on this modal operator, by its ``bl_idname``, so that it has to end before the takes come.
+
+    Blender's own hold on to F-curves and meshes while they run: a slider of the Graph Editor or a brush would crash with a
+    new Action or an undo step. An add-on's may run for as long as Blender does, such as one that shows the keys pressed:
+    of those, only ours and such that end in an undo step.
+    """
+    by_python = bpy.types.Operator.bl_rna_get_subclass_py(operator)
+    return (
+        by_python is None or operator.startswith("KMM_OT_") or "UNDO" in getattr(by_python, "bl_options", ())
     )
-    return "Waiting until you let go" if moving else ""
 
 
 def _push_undo(message: str) -> None:

@@ -12,6 +12,8 @@ import bpy
 from kmm_core.atomic_write import atomic_write, check_writable, make_folder_of
 from kmm_core.errors import KmmError
 
+from .bvh_stand_in import bvh_stand_in
+
 # Blender's own exporters; a factory start-up has them enabled, a user may have switched them off.
 _ADD_ONS = {".fbx": "io_scene_fbx", ".glb": "io_scene_gltf2", ".bvh": "io_anim_bvh"}
 
@@ -99,9 +101,13 @@ def _glb(path: str, frames: tuple[int, int]) -> None:
 
 
 def _bvh(path: str, frames: tuple[int, int]) -> None:
-    bpy.ops.export_anim.bvh(
-        filepath=path, frame_start=frames[0], frame_end=frames[1], root_transform_only=True
-    )
+    with bvh_stand_in(bpy.context.scene, bpy.context.view_layer.objects.active, frames) as only_roots_move:
+        bpy.ops.export_anim.bvh(
+            filepath=path,
+            frame_start=frames[0],
+            frame_end=frames[1],
+            root_transform_only=only_roots_move,
+        )
 
 
 _EXPORTERS = {".fbx": _fbx, ".glb": _glb, ".bvh": _bvh}

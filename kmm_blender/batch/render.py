@@ -91,6 +91,11 @@ def _is_folder(path: str) -> bool:
     return path.endswith(("/", "\\"))
 
 
+def _literal(path: str) -> str:
+    """The path as ``filepath`` takes it: since 5.0 braces are Blender's own placeholders there."""
+    return path.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (5, 0) else path
+
+
 def _render_frames(
     scene: bpy.types.Scene,
     folder: Path,
@@ -110,7 +115,7 @@ def _render_frames(
     _choose_format(settings, "IMAGE", "PNG")
     settings.use_file_extension = settings.use_overwrite = True
     settings.use_placeholder = False
-    settings.filepath = f"{folder}/"
+    settings.filepath = _literal(f"{folder}/")
     pictures = [Path(settings.frame_path(frame=frame)) for frame in range(frames[0], frames[1] + 1)]
     for picture in pictures:
         try:
@@ -120,10 +125,10 @@ def _render_frames(
     for frame, picture in zip(range(frames[0], 0), pictures):
         # A scene's range begins at 0; frames before it are rendered one by one.
         scene.frame_set(frame)
-        settings.filepath = str(picture)
+        settings.filepath = _literal(str(picture))
         _render(scene, f"the frame {frame}", write_still=True)
     if frames[1] >= 0:
-        settings.filepath = f"{folder}/"
+        settings.filepath = _literal(f"{folder}/")
         _render(scene, f"the frames {max(frames[0], 0)} to {frames[1]}", animation=True)
     bad = [picture for picture in pictures if not _is_whole(picture)]
     if bad:
@@ -210,7 +215,7 @@ def _write_film(scene: bpy.types.Scene, pictures: Sequence[Path], path: Path) ->
         settings.ffmpeg.format, settings.ffmpeg.codec = "MPEG4", "H264"
         settings.ffmpeg.constant_rate_factor, settings.ffmpeg.audio_codec = "HIGH", "NONE"
         with atomic_write(path) as part:
-            settings.filepath = str(part)
+            settings.filepath = _literal(str(part))
             _render(film, path.name, animation=True)
             if not part.stat().st_size:
                 raise KmmError(
@@ -225,7 +230,7 @@ def _write_film(scene: bpy.types.Scene, pictures: Sequence[Path], path: Path) ->
                     "Free some space or choose another disk.",
                 )
     finally:
-        bpy.data.scenes.remove(film)
+        bpy.data.batch_remove([film])  # scenes.remove crashes 4.2 where the context has no window
 
 
 def _has_frames(film: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -281,11 +282,22 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
+def _check_placeholders(name: str, path: str) -> None:
+    """A misspelt one would be part of the file's name, and every shot would write the same file."""
+    for word in re.findall(r"{\s*\w+\s*}", path):
+        if word != PLACEHOLDER:
+            raise _bad(
+                name, word, f"{PLACEHOLDER}, which becomes the shot's name, and nothing else in braces"
+            )
+
+
 def _paths(expected: str, good: Callable[[str], bool]) -> Callable[[str, object], tuple[str, ...]]:
     def check(name: str, value: object) -> tuple[str, ...]:
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list) or not all(isinstance(path, str) and good(path) for path in values):
             raise _bad(name, value, expected)
+        for path in values:
+            _check_placeholders(name, path)
         return tuple(values)
 
     return check
@@ -295,6 +307,7 @@ def _save(name: str, value: object) -> str:
     path = _text(name, value)
     if not path.lower().endswith(".blend"):
         raise _bad(name, value, "a file that ends in .blend")
+    _check_placeholders(name, path)
     return path
 
 

@@ -31,6 +31,8 @@ _SLICE = 3000
 # Keys that are read at once: about 10 ms.
 _READ_AT_ONCE = 300_000
 _OBJECT_GROUP = "Object Transforms"
+# A part of a frame that nobody sees.
+_NO_FRAME = 0.01
 
 
 @dataclass(frozen=True)
@@ -248,15 +250,22 @@ def keys_digest_steps(action: bpy.types.Action, armature: bpy.types.Object) -> I
 def push_to_nla(armature: bpy.types.Object, action: bpy.types.Action, name: str) -> bpy.types.NlaStrip:
     """``action`` as a strip on a new NLA track of its own, above all others, where its keys are.
 
-    Outside its frames the strip leaves the armature to what is below it.
+    It holds the last key for one frame, up to where the next prompt begins: what follows finds the character there, and not
+    in its rest pose, and no subframe between two strips shows that. Outside its frames the strip leaves the armature to what
+    is below it.
     """
     data = armature.animation_data or armature.animation_data_create()
+    first, last = action.frame_range
+    # A strip covers its last frame too: the first frame of what begins there is not to be covered.
+    begins = (other.frame_start for track in data.nla_tracks for other in track.strips)
+    until = min([last + 1, *(frame - _NO_FRAME for frame in begins if last < frame <= last + 1)])
     track = data.nla_tracks.new()
     track.name = name
-    strip = track.strips.new(name, round(action.frame_range[0]), action)
+    strip = track.strips.new(name, round(first), action)
     if _HAS_SLOTS:
         strip.action_slot = _slot(action, armature)
-    strip.frame_start_ui = action.frame_range[0]  # the first key may be between two frames
+    strip.frame_start_ui = first  # the first key may be between two frames
+    strip.action_frame_end = until
     strip.influence = 1.0
     strip.blend_type = "REPLACE"
     strip.extrapolation = "NOTHING"

@@ -25,7 +25,7 @@ from ..ui.properties import QUALITY_STEPS, true_fps
 from . import history, prompt_blocks, takes
 from .bone_map import find_bone_map
 from .prompt_blocks import Block
-from .retarget import check_object_root, check_rest_pose, ground_height, pose_to_clip
+from .retarget import check_object_root, check_rest_pose, floor_under, ground_height, pose_to_clip
 from .rig import read_pose, read_rig
 from .seen import seen_at
 from .take_maker import Target
@@ -109,6 +109,8 @@ def build_plan(
     armature = settings.armature
     if armature is not None and not armature.users_scene:
         armature = None
+    if armature is not None and armature.pose is None:
+        context.view_layer.update()  # a script has just made it
     rig = read_rig(armature)
     bone_map = find_bone_map(rig)
     check_rest_pose(rig, bone_map)
@@ -132,7 +134,12 @@ def build_plan(
         with takes.hidden(scene), seen_at(scene, armature, first_frame) as (seen, depsgraph):
             rig = read_rig(seen)
             pose = read_pose(seen, rig, depsgraph)
-        floor = ground_height(rig, bone_map)
+        floor = floor_under(pose, rig, bone_map)
+        if floor != ground_height(rig, bone_map):
+            note = (
+                f"At frame {first_frame} the character stands higher or lower than its object's floor; "
+                "the takes go on at its own height."
+            )
         start = pose_to_clip(pose, rig, bone_map, fps=timeline.fps, floor=floor)
         timeline, keep = _lead_in(start, timeline)
     request = GenerateRequest(

@@ -38,6 +38,7 @@ _KNEE, _ANKLE = (REST_OFFSETS[JOINT_INDEX[name]] for name in ("left_knee", "left
 _TO_HIPS = (REST_OFFSETS[JOINT_INDEX["left_hip"]] + REST_OFFSETS[JOINT_INDEX["right_hip"]]) / 2
 _LEG = -float(_KNEE[1] + _ANKLE[1])
 _ANKLE_HEIGHT = REST_PELVIS_HEIGHT + float(_TO_HIPS[1]) - _LEG
+_TOE_HEIGHT = _ANKLE_HEIGHT + float(REST_OFFSETS[JOINT_INDEX["left_foot"]][1])
 # The core's +Y and +Z turned into Blender's: a quarter turn about X.
 _TO_BLENDER = rotations.from_axis_angle(np.array([1.0, 0.0, 0.0]), np.pi / 2)
 # A body axis this near to a coordinate axis is meant to be that axis.
@@ -49,6 +50,8 @@ _STRETCHED = 0.1
 # A foot so much higher than the other one, in metres, matters e times less for where the hips are. With less, the hips of
 # a runner jerk where the feet pass each other in the air; with more, standing feet slide.
 _LIFTED = 0.05
+# A pose whose lowest joint is farther than this from where it is when standing, in metres of our skeleton, stands elsewhere.
+_ELSEWHERE = 0.15
 # An armature's origin is its floor where the ankles are not farther from it, in leg lengths.
 _AT_ORIGIN = 0.25
 # Frames that are retargeted at once: about 15 ms.
@@ -164,6 +167,20 @@ def check_object_root(rig: Rig) -> None:
 def ground_height(rig: Rig, bone_map: BoneMap) -> float:
     """Height in the world of the floor under the rig's rest pose: world units."""
     return float((rig.world[:3, :3] @ _read_body(rig, bone_map).ground + rig.world[:3, 3])[2])
+
+
+def floor_under(pose: Pose, rig: Rig, bone_map: BoneMap) -> float:
+    """Height in the world of the floor under a pose: ``ground_height``, unless its lowest joint is well above or below that.
+
+    Who was keyed onto a platform, or generated for another height than the object's, goes on there.
+
+    Raises:
+        KmmError: as ``pose_to_clip``.
+    """
+    floor = ground_height(rig, bone_map)
+    heights = pose_to_clip(pose, rig, bone_map, floor=floor).joint_positions()[0, :, 1]
+    lift = float(heights.min()) - _TOE_HEIGHT
+    return floor + lift * _read_body(rig, bone_map).scale * rig.scale if abs(lift) > _ELSEWHERE else floor
 
 
 def _leg_length(heads: Array, rig: Rig, bone_map: BoneMap) -> float:

@@ -98,7 +98,7 @@ def read_rig(armature: bpy.types.Object | None) -> Rig:
 
     Raises:
         KmmError: ``no_armature`` where nothing is chosen, ``missing_library``, ``not_an_armature``, ``linked_armature`` where it can't be
-            animated, ``edit_mode``, ``no_bones``, ``bad_scale`` where the object is mirrored, flat or stretched.
+            animated, ``edit_mode``, ``no_bones``, ``never_shown``, ``bad_scale`` where the object is mirrored, flat or stretched.
     """
     if armature is None:
         raise KmmError(
@@ -235,6 +235,12 @@ def _check_usable(armature: bpy.types.Object) -> None:
         )
     if not armature.data.bones:
         raise KmmError("no_bones", f"'{name}' has no bones.", "Choose the armature that moves the character.")
+    if armature.pose is None:
+        raise KmmError(
+            "never_shown",
+            f"'{name}' has not been shown since it was made, so it has no pose yet.",
+            "Put it into a collection that is switched on, once.",
+        )
 
 
 def _even_scale(name: str, world: Array) -> float:

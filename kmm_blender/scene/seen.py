@@ -15,6 +15,8 @@ def seen_at(
 ) -> Iterator[tuple[bpy.types.Object, bpy.types.Depsgraph]]:
     """The armature as it stands in that frame: itself where the screen shows that, else an evaluated copy.
 
+    The frame is one of F-curves: where the scene stretches time, the playhead is at another while the screen shows it.
+
     Yields:
         What ``read_rig`` and ``read_pose_values`` may read, and the depsgraph for ``read_pose``; only within the block.
     """
@@ -34,4 +36,4 @@ def seen_at(
         yield armature.evaluated_get(layer.depsgraph), layer.depsgraph
     finally:
         armature.hide_viewport = hidden
-        bpy.data.scenes.remove(elsewhere)
+        bpy.data.batch_remove([elsewhere])  # scenes.remove crashes 4.2 where the context has no window

@@ -20,7 +20,7 @@ from .key_reduction import Reduction
 from .pose_values import read_pose_values
 from .reference import Reference
 from .retarget import Root, retarget_steps
-from .rig import read_rig
+from .rig import Rig, read_rig
 from .seen import seen_at
 from .take_record import TakeRecord
 
@@ -137,11 +137,14 @@ class TakeMaker:
     def _make(self) -> Iterator[float]:
         target, share = self._target, 1 / len(self._records)
         scene, armature = target.find()
-        with takes.hidden(scene), seen_at(scene, armature, scene.frame_current_final) as (seen, _):
-            rig, place = read_rig(seen), read_pose_values(seen)["object"]
-        bone_map = find_bone_map(rig)
+        # Where the object stands when the take begins, wherever the playhead is: its parent or the NLA may move it.
+        with takes.hidden(scene):
+            begins = {record.first_frame for record in self._records}
+            standing = {frame: _standing(scene, armature, frame) for frame in begins}
         encoded: dict[str, str] = {}
         for number, record in enumerate(self._records):
+            rig, _ = standing[record.first_frame]
+            bone_map = find_bone_map(rig)
             clip = self._at_scene_rate(record.clip, true_fps(scene))
             for part in retarget_steps(clip, rig, bone_map, root=target.root, floor=record.floor):
                 keys = part
@@ -167,7 +170,8 @@ class TakeMaker:
                 encoded[record.id] = text
                 yield share * (number + 0.9)
         actions = [reference.find(bpy.data.actions) for reference in self._written]
-        takes.add(scene, armature, list(zip(actions, self._records)), place)
+        places = [standing[record.first_frame][1] for record in self._records]
+        takes.add(scene, armature, list(zip(actions, self._records, places)))
         self.note = " ".join(filter(None, (self.note, takes.unseen(armature))))
         if self._remember:
             for record in self._records:
@@ -182,3 +186,11 @@ class TakeMaker:
             "so that the motion keeps its speed."
         )
         return clip.resample(fps)
+
+
+def _standing(
+    scene: bpy.types.Scene, armature: bpy.types.Object, frame: int
+) -> tuple[Rig, dict[str, list[float]]]:
+    """The rig, and the object's own channels, as they are in that frame."""
+    with seen_at(scene, armature, frame) as (seen, _):
+        return read_rig(seen), read_pose_values(seen)["object"]

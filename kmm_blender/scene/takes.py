@@ -80,16 +80,15 @@ def note_keys_steps(action: bpy.types.Action, armature: bpy.types.Object) -> Ite
 def add(
     scene: bpy.types.Scene,
     armature: bpy.types.Object,
-    made: list[tuple[bpy.types.Action, TakeRecord]],
-    place: dict[str, Any],
+    made: list[tuple[bpy.types.Action, TakeRecord, dict[str, list[float]]]],
 ) -> None:
     """Adds takes to those that wait and shows the first new one.
 
     Args:
         scene: where they wait.
         armature: which they move.
-        made: Actions whose keys are noted (``note_keys_steps``), and what they were made of.
-        place: the object's own channels when they were made, of ``read_pose_values``.
+        made: Actions whose keys are noted (``note_keys_steps``), what they were made of, and the object's own channels, of
+            ``read_pose_values``, with which it stands where they were made for.
 
     Raises:
         KmmError: ``takes_waiting`` where another armature's takes wait here, or this one's in another scene.
@@ -102,7 +101,7 @@ def add(
         reject(scene)  # takes of an armature that was deleted
     settings.preview.armature = armature
     first = len(settings.takes)
-    for action, record in made:
+    for action, record, place in made:
         take = settings.takes.add()
         take.name = f"Take {len(settings.takes)}, seed {record.seed}"
         take.action = action
@@ -198,10 +197,29 @@ def accept(scene: bpy.types.Scene, accept_as: str) -> Accepted:
         own = _own_action(settings.preview)
         if own is not None:
             notes.append(f"The Action {own.name} is unchanged and stays in the file.")
+        notes.append(_uncover_nla(settings.preview, armature, action))
     notes.append(unseen(armature))
     _forget(armature, keep=action)
     _keep_in_file(own)
     return Accepted(action, track, " ".join(filter(None, notes)))
+
+
+def _uncover_nla(preview, armature: bpy.types.Object, action: bpy.types.Action) -> str:
+    """Has an accepted Action hide less of the NLA tracks than a take that is shown; what to tell of the rest, or nothing.
+
+    What is before it shows, such as a take that was accepted earlier. It holds on after its end, where a following prompt
+    may continue, unless the animator chose otherwise.
+    """
+    data = armature.animation_data
+    had = json.loads(preview.basis)["mixing"].get("action_extrapolation", "HOLD")
+    strips = any(track.strips for track in data.nla_tracks)
+    data.action_extrapolation = "HOLD_FORWARD" if had == "HOLD" and strips else had
+    if not strips or had == "NOTHING":
+        return ""
+    return (
+        f"From frame {action.frame_range[0]:g} on, {action.name} hides what the NLA tracks do, as long as "
+        "it is assigned."
+    )
 
 
 def reject(scene: bpy.types.Scene) -> None:

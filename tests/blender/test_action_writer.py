@@ -376,7 +376,7 @@ def test_an_nla_strip_plays_the_take_above_the_animators_tracks(armature):
     strip = action_writer.push_to_nla(armature, action, "KMM take")
     tracks = armature.animation_data.nla_tracks
     assert [track.name for track in tracks][-1] == "KMM take" and len(tracks) == 2
-    assert (strip.frame_start, strip.frame_end, strip.influence) == (FIRST_FRAME, FIRST_FRAME + 89, 1)
+    assert (strip.frame_start, strip.frame_end, strip.influence) == (FIRST_FRAME, FIRST_FRAME + 90, 1)
     turns, places = played(armature, keys)
     assert rotations.angle_between(turns, keys.rotations).max() < 1e-3
     np.testing.assert_allclose(places, keys.locations["hips"], atol=1e-5)

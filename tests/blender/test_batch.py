@@ -431,6 +431,30 @@ def test_pictures_and_a_film_of_the_same_frames(made_up, tmp_path, quick_cycles)
     assert [scene.name for scene in bpy.data.scenes] == [bpy.context.scene.name]
 
 
+def test_braces_in_a_folder_that_is_there_are_no_placeholders_of_blenders(
+    fresh_scene, tmp_path, quick_cycles
+):
+    """Since 5.0 they are: pictures went elsewhere without an error, or there were none."""
+    fresh_scene.camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    fresh_scene.collection.objects.link(fresh_scene.camera)
+    for name in ("{blend_name}", "of {b}", "one { and }} two"):
+        folder = tmp_path / name
+        paths = [f"{folder}/", f"{folder}/film {{x}}.mp4"]
+        render_module.render(fresh_scene, paths, (-1, 1), engine="CYCLES", resolution=(32, 18))
+        found = sorted(path.name for path in folder.iterdir())
+        assert found == ["-0001.png", "0000.png", "0001.png", "film {x}.mp4"], name
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_film_needs_no_window(fresh_scene, tmp_path, quick_cycles):
+    fresh_scene.camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    fresh_scene.collection.objects.link(fresh_scene.camera)
+    film = tmp_path / "film.mp4"
+    with bpy.context.temp_override(window=None):
+        render_module.render(fresh_scene, [str(film)], (1, 2), engine="CYCLES", resolution=(32, 18))
+    assert film.stat().st_size > 500 and list(bpy.data.scenes) == [fresh_scene]
+
+
 def test_a_file_without_a_camera_gets_one_that_is_not_saved(
     made_up, prompts, char_blend, tmp_path, quick_cycles, capfd
 ):

@@ -16,6 +16,7 @@ from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.fk_switch import switch_to_fk
 from bl_ext.user_default.kmm.scene.request_builder import build_plan
 from bl_ext.user_default.kmm.scene.retarget import (
+    floor_under,
     ground_height,
     pose_to_clip,
     retarget_steps,
@@ -529,6 +530,47 @@ def test_the_motion_starts_where_the_character_stands_and_faces():
     np.testing.assert_allclose(heads(armature, ["Hips"])[0], before, atol=1e-4)
     facing = direction(armature, "Nose")
     np.testing.assert_allclose(facing, [np.sin(1.1), 0, np.cos(1.1)], atol=1e-4)
+
+
+def bent(**degrees) -> MotionClip:
+    """One frame of our own skeleton, with joints turned forward about X; the root stays at standing height."""
+    local = np.tile(rotations.IDENTITY, (1, 22, 1))
+    for joint, angle in degrees.items():
+        local[0, JOINT_INDEX[joint]] = rotations.from_axis_angle(np.array([1.0, 0, 0]), np.deg2rad(angle))
+    return MotionClip(np.array([[0.0, REST_PELVIS_HEIGHT, 0.0]]), local, 30.0)
+
+
+POSES = {
+    "standing": bent(),
+    "on tiptoe": bent(left_ankle=50, right_ankle=50),
+    "sitting": bent(left_hip=-85, right_hip=-85, left_knee=85, right_knee=85),
+    "sitting on the floor": bent(left_hip=-90, right_hip=-90),
+    "lying": bent(pelvis=-90),
+    "lying prone": bent(pelvis=90),
+    "on one leg": bent(left_hip=-80, left_knee=90),
+    "bowing": bent(left_hip=-80, right_hip=-80, pelvis=80),
+}
+
+
+@pytest.mark.parametrize("lift", [0.0, 0.08, -0.08, 0.6, -1.3])
+@pytest.mark.parametrize("name", POSES)
+def test_the_floor_is_the_objects_own_unless_the_pose_is_well_off_it(name, lift):
+    """However a person is posed, something rests on the floor; ours has the height of the joint, not of the skin."""
+    clip = POSES[name]
+    armature = make_rig(names=UNREAL, leg_factor=0.8)
+    armature.location.z = 0.5
+    bpy.context.view_layer.update()
+    scanned = read_rig(armature)
+    bone_map = find_bone_map(scanned)
+    # The lowest joint where our toes are when standing, but who lies has no toes below.
+    down = clip.joint_positions()[0, :, 1].min() - bent().joint_positions()[0, :, 1].min()
+    resting = MotionClip(clip.root_positions - [0.0, down, 0.0], clip.local_rotations, 30.0)
+    apply(armature, retarget(resting, scanned, bone_map, floor=0.5 + lift), 0)
+    pose = read_pose(armature, scanned, bpy.context.evaluated_depsgraph_get())
+    moved = abs(lift) > 0.2
+    assert floor_under(pose, scanned, bone_map) == pytest.approx(
+        0.5 + lift * moved, abs=0.04 if moved else 1e-9
+    )
 
 
 def test_a_pose_of_scaled_bones_is_refused():

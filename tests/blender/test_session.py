@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -21,6 +22,8 @@ from bl_ext.user_default.kmm.scene import request_builder, takes
 from bl_ext.user_default.kmm.scene.action_writer import fcurves, push_to_nla
 from bl_ext.user_default.kmm.scene.character import add_character
 from bl_ext.user_default.kmm.scene.request_builder import build_plan
+from bl_ext.user_default.kmm.scene.rig import read_rig
+from bl_ext.user_default.kmm.scene.take_maker import Target
 from bl_ext.user_default.kmm.ui.rig_report import rig_report
 from fake_workers import GOOD, fake_worker
 from scene_snapshot import differences, snapshot
@@ -200,9 +203,12 @@ def joint_positions(character) -> np.ndarray:
     return np.array([character.matrix_world @ character.pose.bones[name].head for name in names])
 
 
-def test_start_from_pose_reads_the_first_frame_and_comes_back(character):
+@pytest.mark.parametrize("stretched", [1, 2])
+def test_start_from_pose_reads_the_first_frame_and_comes_back(character, stretched):
     scene = bpy.context.scene
     scene.kmm.start_from = "POSE"
+    # Takes are keyed at the prompts' frames, so it is there that they go on, also where the scene stretches time.
+    scene.render.frame_map_new = 100 * stretched
     for frame, height in ((-10, 0.5), (30, 1.5)):
         character.location.z = height
         character.keyframe_insert("location", frame=frame)
@@ -213,10 +219,58 @@ def test_start_from_pose_reads_the_first_frame_and_comes_back(character):
     assert not differences(before, snapshot())
     assert plan.from_pose and np.allclose(np.diff(plan.request.keep_clip.root_positions, axis=0), 0)
     first = plan.request.keep_clip.root_positions[0]
-    scene.frame_set(-10)
-    again = build_plan(bpy.context)
-    assert np.allclose(first, again.request.keep_clip.root_positions[0])
-    assert plan.floor == pytest.approx(0.5) == again.floor
+    for frame in (-10, -20, 0):
+        scene.frame_set(frame)
+        again = build_plan(bpy.context)
+        assert np.allclose(first, again.request.keep_clip.root_positions[0])
+        assert plan.floor == pytest.approx(0.5) == again.floor
+
+
+@pytest.mark.parametrize(("object_at", "pelvis_at"), [(0.0, 1.0), (1.0, -1.0), (0.0, -0.5)])
+def test_start_from_pose_goes_on_at_the_height_of_the_character(character, object_at, pelvis_at):
+    """On a platform by its keys, or made for the world's floor on an object that stands elsewhere."""
+    scene = bpy.context.scene
+    scene.kmm.start_from = "POSE"
+    character.location.z = object_at
+    character.pose.bones["pelvis"].location.y = pelvis_at
+    bpy.context.view_layer.update()
+    plan = build_plan(bpy.context)
+    assert plan.floor == pytest.approx(object_at + pelvis_at, abs=0.02)
+    assert plan.request.keep_clip.joint_positions()[0, :, 1].min() == pytest.approx(0.0, abs=0.1)
+    assert "higher or lower than its object's floor" in plan.note
+
+
+def test_start_from_pose_of_who_stands_on_the_objects_floor_has_no_note(character):
+    bpy.context.scene.kmm.start_from = "POSE"
+    character.location.z = 1.0
+    bpy.context.view_layer.update()
+    plan = build_plan(bpy.context)
+    assert plan.floor == pytest.approx(1.0) and plan.note == ""
+
+
+def test_an_armature_that_a_script_just_made_can_be_animated(character):
+    made = bpy.data.objects.new("Made", character.data)
+    bpy.context.scene.collection.objects.link(made)
+    bpy.context.scene.kmm.armature = made
+    assert made.pose is None
+    assert build_plan(bpy.context).target.armature.name == "Made"
+
+
+def test_an_armature_that_was_never_shown_says_so(character):
+    away = bpy.data.collections.new("Away")
+    bpy.context.scene.collection.children.link(away)
+    bpy.context.view_layer.layer_collection.children["Away"].exclude = True
+    made = bpy.data.objects.new("Made", character.data)
+    away.objects.link(made)
+    bpy.context.view_layer.update()
+    with pytest.raises(
+        KmmError, match="'Made' has not been shown.*a collection that is switched on"
+    ) as caught:
+        read_rig(made)
+    assert caught.value.code == "never_shown" == rig_report(made).error.code
+    bpy.context.scene.kmm.armature = made
+    bpy.context.view_layer.layer_collection.children["Away"].exclude = False
+    assert build_plan(bpy.context).target.armature.name == "Made"
 
 
 @pytest.mark.parametrize("mesh", [True, False])
@@ -616,6 +670,45 @@ def test_tweak_mode_is_waited_for(under_way, tmp_path, character):
     data.use_tweak_mode = False
     session.get().wait(30)
     assert takes.shown(bpy.context.scene) == 0
+
+
+class AddOnPaints(bpy.types.Operator):
+    bl_idname, bl_label, bl_options = "other.paints", "Paints", {"REGISTER", "UNDO"}
+
+
+class AddOnShowsKeys(bpy.types.Operator):
+    bl_idname, bl_label = "other.shows_keys", "Shows Keys"
+
+
+@pytest.mark.parametrize(
+    ("operator", "waits"),
+    [
+        ("TRANSFORM_OT_translate", True),
+        ("GRAPH_OT_blend_to_neighbor", True),  # with a new Action, 5.2 crashed
+        ("SCULPT_OT_brush_stroke", True),  # with an undo step, 5.2 crashed
+        ("PAINT_OT_image_paint", True),
+        ("KMM_OT_drag_prompt", True),
+        ("OTHER_OT_paints", True),
+        ("OTHER_OT_shows_keys", False),  # runs as long as Blender does
+    ],
+)
+def test_a_hand_on_the_scene_is_waited_for(character, monkeypatch, operator, waits):
+    target = Target.of(bpy.context.scene, character)
+    running = SimpleNamespace(bl_idname=operator, name="That")
+    # Without a window none runs; the empty one is there because there may be several.
+    windows = [SimpleNamespace(modal_operators=[]), SimpleNamespace(modal_operators=[running])]
+    context = SimpleNamespace(window_manager=SimpleNamespace(windows=windows))
+    blender = SimpleNamespace(app=bpy.app, data=bpy.data, types=bpy.types, context=context)
+    monkeypatch.setattr(session, "bpy", blender)
+    for add_on in (AddOnPaints, AddOnShowsKeys):
+        bpy.utils.register_class(add_on)
+    try:
+        assert session._waits_for(target) == ("Waiting until That ends" if waits else "")
+        windows.pop()
+        assert session._waits_for(target) == ""
+    finally:
+        for add_on in (AddOnPaints, AddOnShowsKeys):
+            bpy.utils.unregister_class(add_on)
 
 
 def test_another_file_is_loaded(under_way, tmp_path):

@@ -42,6 +42,10 @@ def add_takes(scene, armature, *records: TakeRecord) -> None:
         pass
 
 
+def head_in_world(character) -> np.ndarray:
+    return np.array(character.matrix_world @ character.pose.bones["head"].head)
+
+
 @pytest.fixture
 def character(fresh_scene) -> bpy.types.Object:
     armature = add_character(bpy.context)
@@ -188,6 +192,49 @@ def test_a_take_stands_where_it_was_made_for_though_the_own_action_moves_the_obj
     assert character.location.x == 10.0
 
 
+@pytest.mark.parametrize("mover", ["parent", "parent in a hidden collection", "NLA"])
+def test_a_take_is_the_same_wherever_the_playhead_is_when_it_is_made(character, mover):
+    """It is made for where the object stands in the take's own first frame."""
+    scene, take = bpy.context.scene, record(1, first_frame=21)
+    moved = character
+    if mover != "NLA":
+        moved = character.parent = bpy.data.objects.new("Parent", None)
+        folder = bpy.data.collections.new("Folder")
+        scene.collection.children.link(folder)
+        folder.objects.link(moved)
+        bpy.context.view_layer.layer_collection.children["Folder"].exclude = "hidden" in mover
+    for frame, x in ((1, 0.0), (101, 10.0)):
+        moved.location.x = x
+        moved.keyframe_insert("location", frame=frame)
+    if mover == "NLA":
+        own = character.animation_data.action
+        character.animation_data.action = None
+        push_to_nla(character, own, "Own Track")
+    x, y, z = take.clip.joint_positions()[0, 15]
+    played = []
+    for playhead in (1, 21, 80):
+        scene.frame_set(playhead)
+        add_takes(scene, character, take)
+        scene.frame_set(21)
+        assert np.allclose(head_in_world(character), (x, -z, y), atol=1e-3), playhead
+        scene.frame_set(50)
+        played.append(head_in_world(character))
+        takes.reject(scene)
+    assert np.allclose(played, played[0], atol=1e-5)
+
+
+def test_an_object_moved_by_hand_without_a_key_is_where_the_take_is_made_for(character):
+    """Going to the take's first frame in a scene of its own must not lose what was moved and not keyed."""
+    scene, take = bpy.context.scene, record(1, first_frame=21)
+    character.location, character.rotation_euler.z = (3.0, 4.0, 0.0), 1.0
+    scene.frame_set(80)
+    add_takes(scene, character, take)
+    assert character.location[:] == (3.0, 4.0, 0.0)
+    scene.frame_set(31)
+    x, y, z = take.clip.joint_positions()[10, 15]
+    assert np.allclose(head_in_world(character), (x, -z, y), atol=1e-3)
+
+
 def test_reject_after_scrubbing_shows_the_own_action_there(character):
     animated(character)
     scene = bpy.context.scene
@@ -276,7 +323,7 @@ def test_accept_as_nla_strip_changes_nothing_but_the_new_track(prepared):
     assert data.action == own and len(data.nla_tracks) == tracks + 1
     strip = data.nla_tracks[-1].strips[0]
     assert strip.action == accepted.action
-    assert (strip.frame_start, strip.frame_end) == (-5.0, 34.0)
+    assert (strip.frame_start, strip.frame_end) == (-5.0, 35.0)  # the last key, at 34, is held for a frame
     assert ("stays assigned" in accepted.note) == (own is not None)
     changed = {
         path
@@ -287,6 +334,37 @@ def test_accept_as_nla_strip_changes_nothing_but_the_new_track(prepared):
     # Only the pose that the new track makes is different, where no own Action hides it.
     pose = (".pose.bones", ".bound_box", ".dimensions")
     assert not [path for path in changed if not any(part in path for part in pose)]
+
+
+@pytest.mark.parametrize("had", ["HOLD", "NOTHING", "HOLD_FORWARD"])
+def test_an_accepted_action_leaves_the_nla_what_is_before_it(character, had):
+    """Such as the take before it, accepted as a strip: holding its first pose backwards would hide that."""
+    scene, (first, second) = bpy.context.scene, (record(1), record(2, first_frame=100))
+    add_takes(scene, character, first)
+    takes.accept(scene, "NLA")
+    scene.frame_set(10)
+    expected = head_in_world(character)
+    character.animation_data.action_extrapolation = had
+    add_takes(scene, character, second)
+    note = takes.accept(scene, "ACTION").note
+    scene.frame_set(10)
+    assert np.allclose(head_in_world(character), expected, atol=1e-5)
+    x, y, z = second.clip.joint_positions()[-1, 15]
+    scene.frame_set(139)
+    assert np.allclose(head_in_world(character), (x, -z, y), atol=1e-3)
+    scene.frame_set(140)  # where the next prompt begins
+    assert np.allclose(head_in_world(character), (x, -z, y), atol=1e-3) == (had != "NOTHING")
+    assert ("From frame 100 on, KMM walks, seed 2 hides what the NLA tracks do" in note) == (had != "NOTHING")
+
+
+def test_without_nla_an_accepted_action_is_mixed_as_the_own_one_was(character):
+    scene = bpy.context.scene
+    for had in ("NOTHING", "HOLD"):
+        character.animation_data_create().action_extrapolation = had
+        add_takes(scene, character)
+        assert character.animation_data.action_extrapolation == "HOLD"
+        assert "NLA" not in takes.accept(scene, "ACTION").note
+        assert character.animation_data.action_extrapolation == had
 
 
 def test_accepted_motion_is_the_take(character):
@@ -360,7 +438,30 @@ def test_a_take_with_a_key_between_frames_is_not_shifted_on_its_nla_track(charac
     head.keyframe_insert("location", frame=-20.5)
     takes.accept(scene, "NLA")
     strip = character.animation_data.nla_tracks[-1].strips[0]
-    assert (strip.frame_start, strip.frame_end) == (-20.5, 34.0) == tuple(strip.action.frame_range)
+    assert (strip.frame_start, strip.frame_end, strip.scale) == (-20.5, 35.0, 1.0)
+    assert tuple(strip.action.frame_range) == (-20.5, 34.0)
+    expected = record(1).clip.joint_positions()[:, 15]
+    for frame in (-5, 10, 34):
+        scene.frame_set(frame)
+        x, y, z = expected[frame + 5]
+        assert np.allclose(head_in_world(character), (x, -z, y), atol=1e-3)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_between_takes_on_nla_tracks_the_character_is_never_at_rest(character, order):
+    """Whichever was accepted last, and so lies above: the second begins on the frame after the first one's last."""
+    scene, both = bpy.context.scene, (record(1), record(2, first_frame=35))
+    for number in order:
+        add_takes(scene, character, both[number])
+        takes.accept(scene, "NLA")
+    first, second = (take.clip.joint_positions()[:, 15] * (1, 1, -1) for take in both)
+    for frame, expected in ((34, first[-1]), (34.5, first[-1]), (34.98, first[-1]), (35, second[0])):
+        scene.frame_set(int(frame), subframe=frame % 1)
+        assert np.allclose(head_in_world(character), expected[[0, 2, 1]], atol=1e-3), frame
+    # The next prompt begins where the last one ends, and goes on from the pose there.
+    for frame in (74, 74.5, 75):
+        scene.frame_set(int(frame), subframe=frame % 1)
+        assert np.allclose(head_in_world(character), second[-1, [0, 2, 1]], atol=1e-3), frame
 
 
 def test_accept_needs_a_take_on_show(character):

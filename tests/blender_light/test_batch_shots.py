@@ -211,6 +211,13 @@ def test_bad_settings_of_the_command_line_stop_a_batch_and_those_of_an_entry_do_
         ("save", "out.fbx", r"ends in \.blend"),
         ("export", "out.usd", r"end in \.fbx, \.glb, \.bvh"),
         ("export", ["out.bvh", 3], r"end in \.fbx, \.glb, \.bvh"),
+        (
+            "save",
+            "out/{Shot}.blend",
+            r"'\{Shot\}' was given; expected \{shot\}, which becomes the shot's name",
+        ),
+        ("export", ["{shot}/{take}.fbx"], r"'\{take\}' was given; expected \{shot\}"),
+        ("render", "out/{ shot }/", r"'\{ shot \}' was given; expected \{shot\}"),
         ("render", "frames", "a folder that ends in /"),
         ("render", "film.avi", "a folder that ends in /"),
         ("resolution", "640", "such as 1280x720"),
