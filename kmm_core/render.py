@@ -292,10 +292,8 @@ def contact_sheet(
     for row, (clip, title) in enumerate(zip(clips, titles, strict=True)):
         top = head + row * (title_height + cell[1] + gap)
         note = f"{clip.num_frames} frames, {clip.seconds:.1f} s at {clip.fps:g} fps"
-        draw.text((sheet.width - gap, top + 5), note, fill=PALE_INK, font=_font(12), anchor="ra")
-        note_left = sheet.width - gap - draw.textlength(note, font=_font(12)) - 12
         if isinstance(title, str):
-            draw.text((gap, top + 2), _fit(title, note_left - gap, 15), fill=INK, font=_font(15))
+            draw.text((gap, top + 2), _fit(title, sheet.width - 2 * gap, 15), fill=INK, font=_font(15))
         else:
             # Frame 0 stands in the middle of the first picture, the last frame in the middle of the last.
             frame_width = (columns - 1) * cell[0] / max(clip.num_frames - 1, 1)
@@ -307,13 +305,15 @@ def contact_sheet(
                 draw.line(
                     [left, top + title_height - 2, right - 6, top + title_height - 2], fill=TRAIL, width=2
                 )
-                room = min(right - 6, note_left) - left
-                draw.text((left, top + 2), _fit(prompt.text, room, 15), fill=INK, font=_font(15))
+                draw.text((left, top + 2), _fit(prompt.text, right - 6 - left, 15), fill=INK, font=_font(15))
         scene = Scene(clip, cell, follow=True)
         for column, frame in enumerate(np.linspace(0, clip.num_frames - 1, columns).round().astype(int)):
             left = gap + column * cell[0]
             sheet.paste(scene.image(frame), (left, top + title_height))
             draw.text((left + 6, top + title_height + 4), str(frame), fill=PALE_INK, font=_font(12))
+        # Below, where it takes no caption's room.
+        below = (sheet.width - gap - 4, top + title_height + cell[1] - 4)
+        draw.text(below, note, fill=PALE_INK, font=_font(12), anchor="rd")
     with atomic_write(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
 

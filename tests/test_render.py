@@ -72,6 +72,17 @@ def test_contact_sheet_has_a_row_a_clip_and_columns(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["sheet.png"]
 
 
+def test_the_caption_of_a_short_last_prompt_is_shown(tmp_path):
+    def sheet(last):
+        path = tmp_path / "sheet.png"
+        prompts = [Prompt("stands", 0, 330), Prompt(last, 330, 360)]
+        render.contact_sheet([standing(360)], path, titles=[prompts])
+        return np.asarray(Image.open(path).convert("L"), dtype=int)
+
+    rows, columns = np.nonzero(sheet("waves") - sheet("bows"))
+    assert len(rows) and rows.max() < 50 and columns.min() > 7 * 168
+
+
 def test_gif_plays_the_clip_at_its_speed(tmp_path):
     path = tmp_path / "a.gif"
     prompts = [Prompt("stands", 0, 30), Prompt("waits", 30, 60)]
