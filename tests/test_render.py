@@ -80,7 +80,7 @@ def test_the_caption_of_a_short_last_prompt_is_shown(tmp_path):
         return np.asarray(Image.open(path).convert("L"), dtype=int)
 
     rows, columns = np.nonzero(sheet("waves") - sheet("bows"))
-    assert len(rows) and rows.max() < 50 and columns.min() > 7 * 168
+    assert len(rows) and rows.max() < 50 and columns.min() > 1160
 
 
 def test_gif_plays_the_clip_at_its_speed(tmp_path):
