@@ -143,8 +143,8 @@ results: $(VENV)/develop.stamp
 		--variants key-frame-30,random-30 --seeds 0
 	@$(BIN)/kmm-train evaluate starter-nc $(MEASURE)
 	@$(BIN)/kmm-train evaluate starter $(MEASURE)
-	@$(BIN)/kmm-train decay starter-nc $(MEASURE) --count 96 --repetitions 1
-	@$(BIN)/kmm-train decay starter $(MEASURE) --count 96 --repetitions 1 --name memory_decay_starter --title "Memory decay, starter"
+	@$(BIN)/kmm-train decay starter-nc $(MEASURE) --count 96 --repetitions 4
+	@$(BIN)/kmm-train decay starter $(MEASURE) --count 96 --repetitions 4 --name memory_decay_starter --title "Memory decay, starter"
 	@$(BIN)/kmm-train run starter-nc --run runs/kmm-4500-steps $(EQUAL_BUDGET)
 	@$(BIN)/kmm-train run starter-nc --run runs/transformer-4500-steps $(EQUAL_BUDGET) --set generator.trunk=transformer
 	@$(BIN)/kmm-train evaluate runs/kmm-4500-steps --baseline runs/transformer-4500-steps $(MEASURE) --repetitions 1

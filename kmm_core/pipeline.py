@@ -319,9 +319,8 @@ class TextToMotion:
             )
         frames = length * self._frames_per_token
         # The 263-column features have one row less than there are frames.
-        features = self.representation.encode(keep.clip.resample(self.representation.fps, frames + 1))[
-            :frames
-        ]
+        features = self.representation.encode(keep.clip.resample(self.representation.fps, frames + 1))
+        features = self.representation.as_window(features[:frames])
         tokens = self.bundle.tokenizer.encode(torch.from_numpy(features).float()[None].to(self.device))[
             ..., 0
         ]

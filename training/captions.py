@@ -300,12 +300,14 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 _BACK = re.compile(r"\s+back\b", re.IGNORECASE)
-_PACE = re.compile(r"\s+at an?\b.*\b(?:pace|speed|angle|jog|run|walk)\b", re.IGNORECASE)
+_PACE = re.compile(
+    r"\s+at \w+\b[^,.]*\b(?:pace|speed|angle|jog|run|walk)\b|\s+at (?:speed|pace)\b", re.IGNORECASE
+)
 _TIME = re.compile(r"\s+(?:after|before|when|as|there|here|where)\b", re.IGNORECASE)
 _DETERMINER = r"the|his|her|their|its|your|my|to|and|or|then|slightly|far|left|of|front|back|sharp|behind"
 _MOVE = (
     r"(?:turn|walk|step|mov|run|go|look|lean|fac|veer|jump|hop|slid|shuffl|bend|point|swing|sway|rotat|spin|twist|curv|"
-    r"dodg|shift|jog|head|side-?step)(?:e?s|e|ed|d|ing|ning|ping|ging)?"
+    r"dodg|shift|jog|head|bear|straf|drift|leap|crawl|swerv|side-?step)(?:e?s|e|ed|d|ing|ning|ping|ging)?|went|bore|swung|spun"
 )
 _TURN = r"(?:turn|rotat|spin|pivot|twist|swing|veer|fac)(?:e?s|e|ed|d|ing|ning)?|(?:swung|spun)"
 _BEHIND_DETERMINER = re.compile(rf"\b(?:{_DETERMINER})[\s-]+$", re.IGNORECASE)

@@ -48,7 +48,7 @@ from .recipes import load_recipe
 from .recipes.recipe import Cut, Dropped, Recipe, Take, split_of
 
 # Part of every fingerprint: raise it when this module changes what it writes.
-PREPARE_VERSION = 5
+PREPARE_VERSION = 6
 SHORTEST = round(1.0 * PREPARED_FPS)
 LONGEST = round(10.0 * PREPARED_FPS)
 SKIPPED = "skipped.jsonl"

@@ -22,7 +22,8 @@ class AlignerSettings:
 
     Attributes:
         level: ``none``, ``sentence`` (whole rows), or ``segment`` (whole rows and each prompt; v2).
-        weight: how much this loss counts beside the token loss; lambda in Eq 14, there 0.5.
+        weight: how much this loss counts beside the token loss. Lambda in Eq 14 is half of it, as ``loss`` is the mean of both
+            directions and not their sum; the paper's 0.5 is 1.0 here.
         width: A.
         start_temperature: the softmax temperature to start from; it is learned.
 
@@ -96,6 +97,9 @@ class TextMotionAligner(nn.Module):
             motion: [S, A].
             meaning: N numbers for each text, [S, N]. Two texts that share any of them mean the same, and such pairs
                 don't count as errors.
+
+        Returns:
+            The mean of both directions, which is half of the sum in Eq 14.
         """
         similarity = (text @ motion.T).float() * torch.exp(-self.log_temperature).clamp(max=100)
         same = (meaning[:, None] == meaning[None]).any(-1)

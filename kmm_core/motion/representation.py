@@ -40,6 +40,17 @@ class Representation:
     groups: tuple[slice, ...]
     weights: Array
 
+    def as_window(self, features: Array) -> Array:
+        """Features of the middle of a motion: [F, D] of a clip -> [F, D], as all that models learn from.
+
+        A clip's first row of 272 columns has no row before it, so its velocities are zero. In a window that is wrong, and reads as
+        other tokens: it gets those of the second row.
+        """
+        if self.name == "272" and len(features) > 1:
+            features = features.copy()
+            features[0, representation_272.MOTION_COLUMNS] = features[1, representation_272.MOTION_COLUMNS]
+        return features
+
 
 def _weights(num_features: int, *groups: tuple[slice, float]) -> Array:
     weights = np.ones(num_features, dtype=np.float32)

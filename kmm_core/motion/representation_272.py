@@ -36,6 +36,8 @@ POSITIONS = slice(8, 74)
 VELOCITIES = slice(74, 140)
 ROTATIONS = slice(140, 272)
 NUM_FEATURES = 272
+# Columns that speak of change since the row before.
+MOTION_COLUMNS = np.r_[ROOT_VELOCITY, HEADING_CHANGE, VELOCITIES]
 _OTHER_ROWS = "HumanML3D's 263-wide rows are read by representation_263."
 
 # Past this tilt of the pelvis (upside down) its swing-twist yaw is no measure of heading. Radians.

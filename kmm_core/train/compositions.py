@@ -97,7 +97,7 @@ def starting_at(rows: Features, frame: int, form: Representation) -> Features:
     first = form.encode(form.decode(rows[frame : frame + 2], form.fps)).astype(np.float32)
     if len(first) < 2:  # 263: velocities look ahead
         return rows[frame:]
-    return np.concatenate([first[:1], rows[frame + 1 :]])  # 272: a first frame has none
+    return form.as_window(np.concatenate([first[:1], rows[frame + 1 :]]))
 
 
 def pelvis_heights(rows: Features, form: Representation) -> tuple[float, float]:

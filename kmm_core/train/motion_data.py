@@ -178,15 +178,7 @@ def clip_features(clip: MotionClip, form: Representation) -> NDArray[np.float32]
     """Features of a clip of any frame rate, as every stage sees them: [F, D], F counted at the form's rate."""
     if clip.fps != form.fps:
         clip = clip.resample(form.fps)
-    features = form.encode(clip).astype(np.float32)
-    if form.name == "272" and len(features) > 1:
-        # Row 0 has no row before it, so its velocities are zero. In a window that is wrong: it repeats row 1.
-        features[0, _MOTION_COLUMNS] = features[1, _MOTION_COLUMNS]
-    return features
-
-
-# Columns of the 272-d layout that speak of change since the row before.
-_MOTION_COLUMNS = np.r_[0:8, 74:140]
+    return form.as_window(form.encode(clip).astype(np.float32))
 
 
 class WeightedPicker:

@@ -243,7 +243,8 @@ def _cycle(frames: Features, overlap: int, shortest: int) -> tuple[int, int] | N
 # What is said of a clip's end, or of a number of steps, is not true of a longer one.
 _ONCE = re.compile(
     r"\b(then|before|after|once|twice|one|two|three|four|five|six|seven|eight|few|several|couple|half|quarter"
-    r"|begin\w*|start\w*|stop\w*|slow(?:s|ed|ing)|slow down|halt\w*|step|degrees?|around|u-turn|\d+)\b"
+    r"|begin\w*|start\w*|stop\w*|slow(?:s|ed|ing)|slow down|halt\w*|step|degrees?|around|u-turn|\d+)\b",
+    re.IGNORECASE,
 )
 
 

@@ -103,7 +103,11 @@ def test_a_clip_that_starts_later_is_encoded_as_the_motion_from_there(name):
     form = representation(name)
     clip = walking(60).resample(form.fps, 40)
     later = starting_at(form.encode(clip).astype(np.float32), 3, form)
-    np.testing.assert_allclose(later, form.encode(clip.slice(3, clip.num_frames)), atol=1e-4)
+    # As a clip of its own has it, velocities of the first row included.
+    alone = clip_features(clip.slice(3, clip.num_frames), form)
+    np.testing.assert_allclose(later, alone, atol=1e-4)
+    if name == "272":
+        assert np.abs(later[0, :2]).max() > 0
 
 
 def test_columns_of_a_loop_agree():

@@ -41,6 +41,9 @@ SWAPPED = [
     ("turning to the right on the spot", "turning to the left on the spot"),
     ("he turns right at a slow pace", "he turns left at a slow pace"),
     ("walks right at a slow pace", "walks left at a slow pace"),
+    ("walks and bears right at a slow pace", "walks and bears left at a slow pace"),
+    ("goes right at high speed", "goes left at high speed"),
+    ("walked ahead, then went right as if in the dark", "walked ahead, then went left as if in the dark"),
     ("turns right at the corner", "turns left at the corner"),
     ("spins right in the middle of the room", "spins left in the middle of the room"),
 ]
@@ -100,6 +103,7 @@ def test_the_mirrored_caption_is_the_one_written_for_the_other_side(template):
             for side in ("left", "right")
         )
         assert left and tuple(map(mirror_caption, left)) == right
+        assert tuple(map(mirror_caption, right)) == left
 
 
 @pytest.mark.parametrize(
