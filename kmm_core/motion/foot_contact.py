@@ -48,6 +48,8 @@ _MAX_DROP = 0.06
 _PAUSE = 0.25
 # A leg is stretched to at most this share of its length, unless it was stretched further already.
 _REACH = 0.998
+# Metres; see _bend.
+_SOFT_BEND = 0.003
 # Half width in seconds of the envelope over raises and drops.
 _ENVELOPE = 0.1
 
@@ -310,10 +312,16 @@ def _bend(legs: _Legs, hip: Array, ankle: Array) -> tuple[Array, Array]:
     old_along, old_length = rotations.normalize(old_leg), np.linalg.norm(old_leg, axis=-1, keepdims=True)
     leg = ankle - hip
     along = rotations.normalize(leg)
-    # A leg may bend further, but straightens ever more slowly the straighter it is: no knee snaps straight.
+    # A leg may bend further, but straightens ever more slowly the straighter it is: no knee snaps straight. Nor does one snap
+    # bent: of the first millimetres that bring a straight knee centimetres forward, a part stays undone.
     old_slack = np.maximum(_THIGH + _SHIN - old_length, 1e-9)
     growth = _THIGH + _SHIN - np.linalg.norm(leg, axis=-1, keepdims=True) - old_slack
-    slack = np.where(growth > 0, old_slack + growth, old_slack**2 / (old_slack - np.minimum(growth, 0)))
+    bend, soft = np.maximum(growth, 0), _SOFT_BEND**2 / (_SOFT_BEND + old_slack)
+    slack = np.where(
+        growth > 0,
+        old_slack + bend**2 / (bend + soft),
+        old_slack**2 / (old_slack - np.minimum(growth, 0)),
+    )
     length = np.maximum(_THIGH + _SHIN - slack, abs(_THIGH - _SHIN) + 0.01)
 
     # The knee's place beside the line from hip to ankle, carried along as that line turns.
@@ -327,5 +335,10 @@ def _bend(legs: _Legs, hip: Array, ankle: Array) -> tuple[Array, Array]:
     front = rotations.rotate(rotations.multiply(turn, legs.thigh), np.array([0.0, 0.0, 1.0]))
     front -= np.sum(front * along, axis=-1, keepdims=True) * along
     pointing = rotations.normalize(aside / _THIGH + 0.2 * front)
-    aside = height * rotations.normalize(aside + (height - old_height) * pointing)
+    grown = height - old_height
+    # A knee that was stretched beyond straight comes forward around the outside, instead of from one frame to the next.
+    behind = np.maximum(-np.sum(aside * front, axis=-1, keepdims=True), 0)
+    around = np.minimum(np.maximum(grown, 0), behind**2 / np.maximum(grown, 1e-9))
+    outward = np.array([[1.0], [-1.0]]) * np.cross(front, along)
+    aside = height * rotations.normalize(aside + grown * pointing + around * outward)
     return hip + _THIGH * cosine * along + aside, hip + length * along

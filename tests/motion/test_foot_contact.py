@@ -180,6 +180,19 @@ def test_straight_knees_give_way_forward():
     assert bend.min() > -1e-4 and bend.max() > 0.05
 
 
+@pytest.mark.parametrize("bend", [-0.03, -0.02, -0.01])
+def test_a_knee_stretched_beyond_straight_does_not_snap(bend):
+    """Stiff recordings ("walks like a zombie") have such legs: a body that bobs by 3 mm over them took knees 4 cm at once."""
+    path = np.zeros((90, 3))
+    path[:, 0] = np.arange(90) * 0.05 / 30
+    path[:, 1] = -0.0015 - 0.0015 * np.sin(2 * np.pi * np.arange(90) / 15)
+    clip = carried(crouching_clip(90, bend), path)
+    cleaned = foot_contact.clean_feet(clip)
+    knees = [JOINT_INDEX["left_knee"], JOINT_INDEX["right_knee"]]
+    assert np.linalg.norm(np.diff(cleaned.joint_positions()[:, knees], axis=0), axis=-1).max() < 0.012
+    assert foot_contact.foot_slide(cleaned) < 0.1 * foot_contact.foot_slide(clip)
+
+
 def test_clean_up_leaves_everything_else_alone():
     clip = drifting_clip()
     cleaned = foot_contact.clean_feet(clip)
@@ -199,7 +212,7 @@ def test_straight_legs_reach_their_plants_by_a_lower_pelvis():
     assert 0.0005 < drop.max() < 0.02
     assert foot_contact.foot_slide(cleaned) < 0.15 * foot_contact.foot_slide(clip)
     heights = cleaned.joint_positions()[:, FEET, 1] - clip.joint_positions()[:, FEET, 1]
-    assert np.abs(heights).max() < 1e-9
+    assert np.abs(heights).max() < 1e-3  # straight knees give way softly
 
 
 def test_knees_keep_pointing_where_they_did():
