@@ -36,6 +36,8 @@ _SLICE_SECONDS = 0.01
 _TARGET_CHECK = 0.5
 # While one of these runs, the takes wait: it shows the scene.
 _RENDERS = ("RENDER", "OBJECT_BAKE")
+# Their operators may stay listed until the next event after the job.
+_RENDER_OPERATORS = ("RENDER_OT_render", "OBJECT_OT_bake")
 
 
 @dataclass(frozen=True)
@@ -338,6 +340,8 @@ def _is_in_hand(operator: str) -> bool:
     new Action or an undo step. An add-on's may run for as long as Blender does, such as one that shows the keys pressed:
     of those, only ours and such that end in an undo step.
     """
+    if operator in _RENDER_OPERATORS:
+        return False
     by_python = bpy.types.Operator.bl_rna_get_subclass_py(operator)
     return (
         by_python is None or operator.startswith("KMM_OT_") or "UNDO" in getattr(by_python, "bl_options", ())

@@ -16,7 +16,7 @@ from kmm_core.motion.rotations import Array
 from ..scene.action_writer import assign, write_action
 from ..scene.pose_keys import PoseKeys
 from ..scene.rig import Pose, Rig, read_pose, read_rig, rotation_of
-from ..ui.properties import true_fps
+from ..ui.properties import metre, true_fps
 
 # A bone that is pushed by less than this does not leave its parent. Metres.
 _MOVED = 1e-4
@@ -28,7 +28,8 @@ def bvh_stand_in(
 ) -> Iterator[bool]:
     """An armature at the origin as the active object, whose bones are in the frames where the world sees the other's.
 
-    Its rest pose is upright and as large as the other's in the world; constraints, parents and drivers are played out.
+    Its rest pose is upright and as large as the other's in the world, in metres whatever unit the scene has;
+    constraints, parents and drivers are played out.
 
     Args:
         scene: the context's.
@@ -47,10 +48,12 @@ def bvh_stand_in(
     figure = bpy.data.objects.new(armature.name, bones)
     try:
         pose = _in_world(_play(scene, armature, rig, frames))
+        pose = replace(pose, heads=pose.heads / metre(scene))
         upright = _upright(pose.worlds[0])
         bones.animation_data_clear()
         bones.pose_position = "POSE"
-        bones.transform(Quaternion(upright).to_matrix().to_4x4() @ Matrix.Scale(rig.scale, 4))
+        size = Matrix.Scale(rig.scale / metre(scene), 4)
+        bones.transform(Quaternion(upright).to_matrix().to_4x4() @ size)
         for bone in bones.bones:
             bone.use_inherit_rotation = bone.use_local_location = True
             bone.inherit_scale = "FULL"

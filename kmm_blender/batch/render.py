@@ -83,6 +83,12 @@ def render(
     return targets
 
 
+def set_resolution(scene: bpy.types.Scene, resolution: tuple[int, int]) -> None:
+    """Pictures of so many pixels, whatever percentage of them the scene renders."""
+    scene.render.resolution_x, scene.render.resolution_y = resolution
+    scene.render.resolution_percentage = 100
+
+
 def _has_ffmpeg() -> bool:
     return bpy.app.build_options.codec_ffmpeg
 
@@ -108,8 +114,8 @@ def _render_frames(
     if engine:
         _choose_engine(scene, engine)
     if resolution:
-        settings.resolution_x, settings.resolution_y = resolution
-        settings.resolution_percentage = 100
+        set_resolution(scene, resolution)
+    settings.use_multiview = False  # or each frame is two files, with other names
     scene.frame_start, scene.frame_end, scene.frame_step = max(frames[0], 0), max(frames[1], 0), 1
     # A film or a layered file would be one file, and placeholders would pass for frames.
     _choose_format(settings, "IMAGE", "PNG")

@@ -37,7 +37,7 @@ from . import exit_codes, stage
 from .arguments import Options, parse
 from .exit_codes import ShotError
 from .export import check_can_export, export
-from .render import check_can_render, render
+from .render import check_can_render, render, set_resolution
 from .shots import Shot, action_name, list_shots, numbered
 from .stop_signals import StopSignals
 from .summary import ShotReport, Summary, TakeReport
@@ -193,7 +193,7 @@ def _run_shot(
         report.takes.append(TakeReport(action.name, *frames))
     if on_stage:
         scene.frame_start, scene.frame_end = frames
-        stage.add_camera(scene, armature, frames)
+        _add_camera(shot, scene, armature, frames)
     takes.show(scene, 0)
     # Several takes wait in the panel for the animator who opens the file, with the first one shown.
     if shot.takes == 1:
@@ -208,7 +208,8 @@ def _open(shot: Shot, opened: str, fresh: bool) -> bool:
     """The file that the shot starts from; True where it is an empty stage."""
     path = bpy.path.abspath(shot.blend, start=os.path.dirname(opened)) if shot.blend else opened
     if not path:
-        bpy.ops.wm.read_homefile(use_empty=True)
+        # Not the user's own: its border, views or time stretching would be in every picture.
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         return True
     if fresh and path == opened:
         return False  # as Blender was started, with the scene that its own --scene chose
@@ -337,9 +338,20 @@ def _make_files(
                     _print(
                         label, "the scene has no camera: one that frames the motion was added for rendering"
                     )
-                    stage.add_camera(scene, armature, frames)
+                    _add_camera(shot, scene, armature, frames)
+                if scene.render.use_multiview:
+                    _note(report, label, "The scene has several views (Stereoscopy); one is rendered.")
                 render(scene, paths, frames, engine=shot.engine, resolution=shot.resolution)
                 take.rendered += paths
+
+
+def _add_camera(
+    shot: Shot, scene: bpy.types.Scene, armature: bpy.types.Object, frames: tuple[int, int]
+) -> None:
+    """One that frames the motion in pictures of the shot's resolution, which the scene gets first."""
+    if shot.resolution:
+        set_resolution(scene, shot.resolution)
+    stage.add_camera(scene, armature, frames)
 
 
 def _save(path: str) -> None:

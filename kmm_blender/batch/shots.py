@@ -156,6 +156,7 @@ def _folder(folder: Path) -> list[dict[str, Any]]:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in TIMELINE_SUFFIXES)
     except OSError as error:
         raise KmmError("bad_shots", f"Cannot read {folder}: {error.strerror}.", "Check the path.") from None
+    files = [path for path in files if not _is_list(path)]
     if not files:
         raise KmmError(
             "bad_shots",
@@ -177,6 +178,14 @@ def _list(path: Path) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise KmmError("bad_shots", f"{path.name} is not a list of shots.", form)
     return entries
+
+
+def _is_list(path: Path) -> bool:
+    """Whether it is a list of shots, which may stand beside the timelines that it names."""
+    try:
+        return bool(path.suffix.lower() == ".json" and _list(path))
+    except KmmError:
+        return False
 
 
 def _check_unique(shots: Sequence[Mapping[str, Any]]) -> None:

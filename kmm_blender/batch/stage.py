@@ -21,7 +21,7 @@ _SKY = (0.36, 0.38, 0.42, 1)
 
 def make_stage(scene: bpy.types.Scene) -> None:
     """Floor, sun and sky in an empty scene of metres, and settings that render a person in seconds."""
-    # It begins as the user's startup file, which may measure in centimetres.
+    # An app template's startup file may measure in centimetres.
     scene.unit_settings.system, scene.unit_settings.scale_length = "METRIC", 1.0
     floor = bpy.data.meshes.new("Floor")
     size = 50.0
@@ -65,7 +65,10 @@ def set_frame_rate(scene: bpy.types.Scene, fps: float) -> None:
 
 
 def add_camera(scene: bpy.types.Scene, armature: bpy.types.Object, frames: tuple[int, int]) -> None:
-    """A camera that stands still and sees the armature in all frames of all takes; it becomes the scene's."""
+    """A camera that stands still and sees the armature in all frames of all takes; it becomes the scene's.
+
+    At the scene's resolution: in wider or narrower pictures the motion may leave the view.
+    """
     camera = bpy.data.objects.new("KMM Camera", bpy.data.cameras.new("KMM Camera"))
     camera.rotation_euler = _CAMERA_ANGLES
     scene.collection.objects.link(camera)

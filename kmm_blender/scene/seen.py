@@ -28,12 +28,37 @@ def seen_at(
     # In a scene of its own, for a moment: going there in this one would reset whatever was moved and not keyed.
     elsewhere, hidden = bpy.data.scenes.new("KMM"), armature.hide_viewport
     try:
+        _copy_what_drivers_read(scene, elsewhere)
         armature.hide_viewport = False
         elsewhere.collection.objects.link(armature)
-        elsewhere.frame_set(math.floor(frame), subframe=frame - math.floor(frame))
+        with _no_frame_handlers():
+            elsewhere.frame_set(math.floor(frame), subframe=frame - math.floor(frame))
         layer = elsewhere.view_layers[0]
         layer.update()
         yield armature.evaluated_get(layer.depsgraph), layer.depsgraph
     finally:
         armature.hide_viewport = hidden
         bpy.data.batch_remove([elsewhere])  # scenes.remove crashes 4.2 where the context has no window
+
+
+def _copy_what_drivers_read(scene: bpy.types.Scene, elsewhere: bpy.types.Scene) -> None:
+    """Custom properties and the frame rate, which a driver takes from whatever scene is evaluated."""
+    elsewhere.render.fps, elsewhere.render.fps_base = scene.render.fps, scene.render.fps_base
+    for name, value in scene.items():
+        # Before 5.0 those that add-ons register are among them, such as our own history, which is large.
+        if name not in scene.bl_rna.properties:
+            elsewhere[name] = value
+
+
+@contextmanager
+def _no_frame_handlers() -> Iterator[None]:
+    """Other add-ons' handlers write to the animator's objects what another frame, or another scene, wants there."""
+    lists = bpy.app.handlers.frame_change_pre, bpy.app.handlers.frame_change_post
+    held = [list(handlers) for handlers in lists]
+    try:
+        for handlers in lists:
+            handlers.clear()
+        yield
+    finally:
+        for handlers, before in zip(lists, held, strict=True):
+            handlers[:] = before

@@ -23,9 +23,13 @@ class _Panel:
     bl_category = "KMM"
 
 
-def draw_message(context, layout, text: str, icon: str) -> None:
-    """A sentence in as many lines as the sidebar's width needs."""
-    width = context.region.width / context.preferences.system.ui_scale
+# What a button that is only an icon takes of the sidebar's width, in pixels at a scale of 1.
+_ICON_BUTTON = 24
+
+
+def draw_message(context, layout, text: str, icon: str, beside: int = 0) -> None:
+    """A sentence in as many lines as the sidebar's width needs, of which something beside it takes some."""
+    width = context.region.width / context.preferences.system.ui_scale - beside
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, max(20, int(width / 7.2) - 6))):
@@ -158,7 +162,9 @@ class KMM_PT_generate(_Panel, bpy.types.Panel):
             big.operator("kmm.generate", icon="PLAY")
             column.operator("kmm.regenerate_block", icon="FILE_REFRESH")
         if status.note:
-            draw_message(context, column, status.note, "INFO")
+            row = column.row()
+            draw_message(context, row, status.note, "INFO", beside=_ICON_BUTTON)
+            row.operator("kmm.dismiss_error", text="", icon="X")
         if status.error is not None:
             box = column.box()
             draw_error(context, box, status.error)

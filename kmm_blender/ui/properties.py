@@ -230,7 +230,8 @@ class KMM_PG_settings(bpy.types.PropertyGroup):
     )
     reduce_keys: BoolProperty(
         name="Reduce Keys",
-        description="Keep only the keys that the motion needs, so that it is easy to edit by hand",
+        description="Keep only the keys that the motion needs, so that it is easy to edit by hand. "
+        "Planted feet may then slide a little",
     )
     reduce_degrees: FloatProperty(
         name="Angle",

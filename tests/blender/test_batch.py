@@ -25,7 +25,6 @@ from bl_ext.user_default.kmm.batch.stage import make_stage
 from bl_ext.user_default.kmm.scene import action_writer, takes
 from bl_ext.user_default.kmm.scene.character import add_character
 from bpy_extras.object_utils import world_to_camera_view
-from mathutils import Vector
 
 from kmm_core.clip import MotionClip
 from kmm_core.errors import KmmError
@@ -216,14 +215,50 @@ def test_the_stage_is_in_metres_whatever_the_startup_file_measures_in(made_up):
     assert tuple(add_character(bpy.context).scale) == (1, 1, 1) and scene.unit_settings.scale_length == 1
 
 
+def test_the_stage_has_nothing_of_the_users_own_startup_file(made_up, prompts, tmp_path):
+    """It had its border, its percentage and its stretched time, and both its scenes."""
+    out, scene = tmp_path / "stage.blend", bpy.context.scene
+    scene.render.resolution_percentage, scene.render.use_border, scene.render.use_multiview = 25, True, True
+    scene.render.use_motion_blur, scene.render.frame_map_new, scene.render.film_transparent = True, 200, True
+    bpy.data.scenes.new("Second")
+    startup = Path(bpy.utils.user_resource("CONFIG", create=True), "startup.blend")
+    # Not save_homefile, which makes keymaps of add-ons the user's own.
+    bpy.ops.wm.save_as_mainfile(filepath=str(startup), copy=True)
+    try:
+        bpy.ops.wm.read_homefile(use_empty=True)
+        assert bpy.context.scene.render.use_border
+        assert run.main(["--timeline", str(prompts), "--save", str(out)]) == 0
+        bpy.ops.wm.open_mainfile(filepath=str(out))
+        render = bpy.context.scene.render
+        assert (render.resolution_x, render.resolution_y, render.resolution_percentage) == (1280, 720, 100)
+        assert not (render.use_border or render.use_multiview or render.use_motion_blur)
+        assert not render.film_transparent and render.frame_map_old == render.frame_map_new
+        assert len(bpy.data.scenes) == 1
+    finally:
+        startup.unlink()
+
+
+@pytest.mark.parametrize("size", [None, (480, 200), (1080, 1920)])
+def test_a_saved_stage_has_the_resolution_that_its_camera_frames(made_up, prompts, tmp_path, size):
+    out = tmp_path / "stage.blend"
+    asked = ["--resolution", f"{size[0]}x{size[1]}"] if size else []
+    assert run.main(["--timeline", str(prompts), "--save", str(out), *asked]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    scene = bpy.context.scene
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (size or (1280, 720))
+    assert_camera_sees_all(scene, range(scene.frame_start, scene.frame_end + 1))
+
+
+@pytest.mark.parametrize("size", [(640, 360), (480, 200), (1080, 1920)])
 @pytest.mark.parametrize("blend", [False, True])
-def test_the_added_camera_sees_every_take(made_up, prompts, char_blend, tmp_path, monkeypatch, blend):
+def test_the_added_camera_sees_every_take(made_up, prompts, char_blend, tmp_path, monkeypatch, blend, size):
     def walk_apart(frames, fps, number):
         clip = straight(frames, fps)
         clip.root_positions[:, 2] *= 6 * (-1) ** number
         return clip
 
-    def look(scene, paths, frames, **_):
+    def look(scene, paths, frames, *, resolution, **_):
+        scene.render.resolution_x, scene.render.resolution_y = resolution
         assert_camera_sees_all(scene, range(frames[0], frames[1] + 1))
         return []
 
@@ -232,15 +267,19 @@ def test_the_added_camera_sees_every_take(made_up, prompts, char_blend, tmp_path
     monkeypatch.setattr(run, "render", look)
     if not blend:
         bpy.ops.wm.read_homefile(use_empty=True)
-    assert run.main(["--timeline", str(prompts), "--takes", "2", "--render", f"{tmp_path}/f/"]) == 0
+    words = ["--timeline", str(prompts), "--takes", "2", "--render", f"{tmp_path}/f/"]
+    assert run.main([*words, "--resolution", f"{size[0]}x{size[1]}"]) == 0
 
 
 def assert_camera_sees_all(scene, frames) -> None:
-    """The camera sees every joint in every frame."""
+    """The camera sees both ends of every bone in every frame."""
+    armature = the_armature()
     for frame in frames:
-        for place in joint_positions(the_armature(), frame).values():
-            x, y, depth = world_to_camera_view(scene, scene.camera, Vector(place))
-            assert 0 < x < 1 and 0 < y < 1 and depth > 0
+        scene.frame_set(frame)
+        for bone in armature.pose.bones:
+            for place in (bone.head, bone.tail):
+                x, y, depth = world_to_camera_view(scene, scene.camera, armature.matrix_world @ place)
+                assert 0 < x < 1 and 0 < y < 1 and depth > 0
 
 
 # --- exports ------------------------------------------------------------------------------------------
@@ -476,6 +515,23 @@ def test_a_file_without_a_camera_gets_one_that_is_not_saved(
     assert (tmp_path / "f" / "0011.png").exists()
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert bpy.context.scene.camera is None
+
+
+def test_of_several_views_one_is_rendered_and_that_is_said(
+    made_up, prompts, char_blend, tmp_path, quick_cycles
+):
+    """Blender names the pictures of views in another way, and all frames were missing once they were rendered."""
+    prompts.write_text("a person walks | 0.09")
+    out, frames, summary = tmp_path / "out.blend", tmp_path / "frames", tmp_path / "summary.json"
+    bpy.context.scene.render.use_multiview = True
+    words = ["--timeline", str(prompts), "--takes", "2", "--save", str(out), "--render", f"{frames}/"]
+    words += ["--engine", "cycles", "--resolution", "32x18", "--summary", str(summary)]
+    assert run.main(words) == 0
+    assert sorted(path.name for path in frames.glob("*/*")) == ["0011.png"] * 2 + ["0012.png"] * 2
+    (shot,) = json.loads(summary.read_text(encoding="utf-8"))["shots"]
+    assert shot["note"].count("The scene has several views (Stereoscopy); one is rendered.") == 1
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert bpy.context.scene.render.use_multiview
 
 
 def test_what_stops_a_render_is_exit_code_5(made_up, prompts, char_blend, tmp_path, monkeypatch, capfd):

@@ -13,6 +13,8 @@ from scene_snapshot import differences, snapshot
 from test_retarget import MIXAMO, UNREAL, make_rig
 from test_takes import add_takes, record
 
+from kmm_core.skeleton import REST_PELVIS_HEIGHT
+
 FRAMES = (3, 42)
 # The importer of 5.2 joins a neck that only turns to the chest, so that it and the head come back elsewhere.
 MISPLACED = ("neck", "head", "nose") if bpy.app.version >= (5, 0) else ()
@@ -99,6 +101,24 @@ def test_the_kmm_characters_file_moves_its_root_alone(fresh_scene, tmp_path):
     channels = [line.split()[1] for line in lines if "CHANNELS" in line]
     assert channels == ["6"] + ["3"] * 21
     assert sum("Zrotation Yrotation Xrotation" in line for line in lines) >= 1
+
+
+def test_the_file_is_in_metres_whatever_the_scene_measures_in(fresh_scene, tmp_path):
+    texts = []
+    for unit in (1.0, 0.01):
+        bpy.ops.wm.read_homefile(use_empty=True)
+        scene = bpy.context.scene
+        scene.unit_settings.system, scene.unit_settings.scale_length = "METRIC", unit
+        armature = scene.kmm.armature = add_character(bpy.context)
+        bpy.context.view_layer.update()
+        add_takes(scene, armature, record(1, first_frame=FRAMES[0]))
+        takes.accept(scene, "ACTION")
+        assert heads(armature)["pelvis"][0, 2] == pytest.approx(REST_PELVIS_HEIGHT / unit, rel=1e-3)
+        export(scene, armature, tmp_path / "motion.bvh", FRAMES)
+        texts.append((tmp_path / "motion.bvh").read_text().split())
+    numbers = [[float(word) for word in text if word.strip("-").replace(".", "").isdigit()] for text in texts]
+    assert len(texts[0]) == len(texts[1])
+    np.testing.assert_allclose(numbers[1], numbers[0], atol=1e-3)
 
 
 def test_bones_that_leave_their_parents_and_follow_others_come_back(fresh_scene, tmp_path):

@@ -148,7 +148,10 @@ def test_a_failure_shows_cause_next_step_and_report(monkeypatch, width):
 
 def test_a_note_about_a_success_is_shown(monkeypatch):
     show_status(monkeypatch, note="The CPU was used.")
-    assert "The CPU was used." in drawn("KMM_PT_generate")
+    assert "The CPU was used." in (shown := drawn("KMM_PT_generate"))
+    assert "Dismiss" in shown and "Copy Report" not in shown
+    show_status(monkeypatch)
+    assert "Dismiss" not in drawn("KMM_PT_generate")
 
 
 def test_takes_are_one_click_each(monkeypatch, fresh_scene):

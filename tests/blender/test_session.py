@@ -475,6 +475,12 @@ def test_a_worker_that_fails_leaves_the_scene_and_a_message(case, animated, work
     assert session.get().status.error is None
 
 
+def test_a_note_can_be_dismissed():
+    session.get()._note = "The CPU was used."
+    bpy.ops.kmm.dismiss_error()
+    assert session.get().status.note == ""
+
+
 def test_waiting_has_an_end(character, worker):
     worker("receive(); send(READY)\nwhile True: time.sleep(0.1); send(Alive())")
     bpy.ops.kmm.generate()
@@ -690,6 +696,7 @@ class AddOnShowsKeys(bpy.types.Operator):
         ("KMM_OT_drag_prompt", True),
         ("OTHER_OT_paints", True),
         ("OTHER_OT_shows_keys", False),  # runs as long as Blender does
+        ("RENDER_OT_render", False),  # its job is waited for, and it may be listed long after that
     ],
 )
 def test_a_hand_on_the_scene_is_waited_for(character, monkeypatch, operator, waits):

@@ -192,6 +192,53 @@ def test_a_take_stands_where_it_was_made_for_though_the_own_action_moves_the_obj
     assert character.location.x == 10.0
 
 
+def test_making_a_take_calls_no_handler_of_other_add_ons(fresh_scene, character, capfd):
+    """They would write to the animator's objects what another frame wants there, or not find theirs in that scene."""
+    lift = bpy.data.objects.new("Lift", None)
+    fresh_scene.collection.objects.link(lift)
+
+    def follow(scene, *_):
+        scene.objects["Lift"].location.z = scene.frame_current * 0.1
+
+    lists = bpy.app.handlers.frame_change_pre, bpy.app.handlers.frame_change_post
+    before = [list(handlers) for handlers in lists]
+    for handlers in lists:
+        handlers.append(follow)
+    try:
+        fresh_scene.frame_set(50)
+        add_takes(fresh_scene, character, record())
+        assert lift.location.z == pytest.approx(5.0)
+        assert all(handlers[-1] is follow for handlers in lists)
+        assert "KeyError" not in capfd.readouterr().err
+    finally:
+        for handlers, those in zip(lists, before, strict=True):
+            handlers[:] = those
+
+
+def test_drivers_that_read_the_active_scene_see_its_values_when_a_take_is_made(fresh_scene, character):
+    fresh_scene["height"], fresh_scene["nested"] = 2.0, {"places": [0.0, 0.25]}
+    fresh_scene.render.fps, fresh_scene.render.fps_base = 50, 1.0
+    lift = bpy.data.objects.new("Lift", None)
+    fresh_scene.collection.objects.link(lift)
+    character.parent = lift
+    driver = lift.driver_add("location", 2).driver
+    paths = {"height": '["height"]', "place": '["nested"]["places"][1]', "fps": "render.fps"}
+    for name, path in paths.items():
+        variable = driver.variables.new()
+        variable.name, variable.type = name, "CONTEXT_PROP"
+        variable.targets[0].context_property = "ACTIVE_SCENE"
+        variable.targets[0].data_path = path
+    driver.expression = "height + place + fps / 50"
+    fresh_scene.frame_set(20)
+    assert lift.matrix_world.translation.z == pytest.approx(3.25)
+    take = record()
+    add_takes(fresh_scene, character, take)
+    fresh_scene.frame_set(take.first_frame)
+    pelvis = character.matrix_world @ character.pose.bones["pelvis"].head
+    assert pelvis.z == pytest.approx(take.clip.root_positions[0, 1], abs=1e-3)
+    assert "nested" in fresh_scene and [scene.name for scene in bpy.data.scenes] == [fresh_scene.name]
+
+
 @pytest.mark.parametrize("mover", ["parent", "parent in a hidden collection", "NLA"])
 def test_a_take_is_the_same_wherever_the_playhead_is_when_it_is_made(character, mover):
     """It is made for where the object stands in the take's own first frame."""

@@ -75,6 +75,18 @@ def test_a_folder_is_a_batch_of_its_timelines(tmp_path):
     assert shots[0].path(shots[0].save) == "out/a.blend"
 
 
+def test_a_list_beside_the_timelines_is_no_timeline(tmp_path):
+    """The folder of the examples has both; what is no list of shots is still tried, and reported."""
+    examples = Path(__file__).parents[2] / "examples" / "headless"
+    assert [shot.name for shot in shots_of("--shots", str(examples))] == ["jump", "walk_and_wave"]
+    (tmp_path / "numbers.json").write_text("[1, 2]")
+    write_list(tmp_path, {"name": "a"})
+    assert [shot.name for shot in shots_of("--shots", str(tmp_path))] == ["numbers"]
+    (tmp_path / "numbers.json").unlink()
+    with pytest.raises(KmmError, match="holds no timeline"):
+        shots_of("--shots", str(tmp_path))
+
+
 def test_a_list_has_defaults_from_the_command_line_and_paths_beside_itself(tmp_path):
     shots = shots_of(
         "--shots",
