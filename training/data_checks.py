@@ -227,3 +227,46 @@ def side_doubt(caption: str, measured: Measurements) -> str:
         ):
             return f"names the {side} leg, but the {other} one rises more"
     return ""
+
+
+_STRAIGHT = re.compile(r"\bstraight (?:line|ahead|forwards?|backwards?|on|path)\b")
+_STOPS = re.compile(r"\b(?:stop|halt)(?:s|ped|ping)?\b|\bstandstill\b")
+_THEN_TURNS = re.compile(
+    r"\bthen (?:\w+ ){0,2}?(?:turn|go|head|veer|bear|curv|mak|tak)\w*\b.*\b(?:left|right|around|turn|corner)\b"
+)
+# How far, in radians, somebody "in a straight line" may go off it, and somebody who "then turns" may have turned at first.
+_STRAIGHT_WAY, _NOT_YET_TURNED = np.radians(25), np.radians(20)
+_AT_FIRST = 0.5  # seconds
+# Metres a second: who goes faster all the time in the second half does not stop; slower is no way whose direction counts.
+_STOPPED, _GOING = 0.5, 0.3
+_LEAST_WAY = 1.0  # metres: who punches "straight ahead" goes nowhere
+
+
+def course_doubt(caption: str, clip: MotionClip) -> str:
+    """Why a caption that says how the way goes does not agree with it; empty where it does, or says nothing of it.
+
+    Checked are "in a straight line", "then turns left" and "stops".
+    """
+    ground = clip.root_positions[:, [0, 2]]
+    reach = min(round(0.3 * clip.fps), (clip.num_frames - 1) // 2)
+    if reach < 1:
+        return ""
+    ways = ground[2 * reach :] - ground[: -2 * reach]  # of 0.6 s each, in which the sway of two steps cancels
+    speeds = np.linalg.norm(ways, axis=-1) * clip.fps / (2 * reach)
+    net = ground[-1] - ground[0]
+    if (
+        _STRAIGHT.search(caption)
+        and np.linalg.norm(np.diff(ground[::reach], axis=0), axis=-1).sum() > _LEAST_WAY
+    ):
+        off = np.angle((ways[speeds > _GOING] @ [1, 1j]) * np.conj(net @ [1, 1j]))
+        if len(off) and np.abs(off).max() > _STRAIGHT_WAY:
+            return f"says straight, but goes off the line by {np.degrees(np.abs(off).max()):.0f} degrees"
+    if _THEN_TURNS.search(caption):
+        angle = heading(clip.joint_positions())
+        turned = float(np.abs(angle[: round(_AT_FIRST * clip.fps)] - angle[0]).max())
+        if turned > _NOT_YET_TURNED:
+            return f"says that it turns later, but turns by {np.degrees(turned):.0f} degrees at once"
+    slowest = speeds[len(speeds) // 2 :].min()
+    if _STOPS.search(caption) and slowest > _STOPPED:
+        return f"says that it stops, but never goes slower than {slowest:.1f} m/s"
+    return ""

@@ -43,12 +43,12 @@ from kmm_core.train.prepared import (
 )
 
 from .captions import mirror_caption
-from .data_checks import LARGEST_JOLT, measure
+from .data_checks import LARGEST_JOLT, course_doubt, measure
 from .recipes import load_recipe
 from .recipes.recipe import Cut, Dropped, Recipe, Take, split_of
 
 # Part of every fingerprint: raise it when this module changes what it writes.
-PREPARE_VERSION = 6
+PREPARE_VERSION = 7
 SHORTEST = round(1.0 * PREPARED_FPS)
 LONGEST = round(10.0 * PREPARED_FPS)
 SKIPPED = "skipped.jsonl"
@@ -248,8 +248,8 @@ def _prepare_take(recipe_name: str, folder: Path, take: Take) -> dict:
             if isinstance(cut, Dropped):
                 entry["dropped"].append(asdict(cut))
             else:
-                result = _keep(recipe, folder, take, clip, cut)
-                entry["dropped" if isinstance(result, Dropped) else "rows"].append(asdict(result))
+                for result in _keep(recipe, folder, take, clip, cut):
+                    entry["dropped" if isinstance(result, Dropped) else "rows"].append(asdict(result))
     except Exception as error:
         if isinstance(error, KmmError) and error.code in _FATAL:
             raise
@@ -276,7 +276,10 @@ def on_floor_at_30_fps(clip: MotionClip) -> MotionClip:
     return face_forward(put_on_floor(clip.resample(PREPARED_FPS)))
 
 
-def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) -> PreparedClip | Dropped:
+def _keep(
+    recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut
+) -> Iterator[PreparedClip | Dropped]:
+    """The clip of a cut, saved, and what was left out of it: captions that its motion contradicts, or all of it."""
     from kmm_core.motion.placement import face_forward, sole_heights
 
     piece = clip.slice(cut.start, cut.stop)
@@ -287,38 +290,44 @@ def _keep(recipe: Recipe, folder: Path, take: Take, clip: MotionClip, cut: Cut) 
     if cut.change is not None:
         piece, clip_id = cut.change(piece), f"{clip_id}_{cut.change.__name__}"
         if split != "train":
-            return Dropped(
+            yield Dropped(
                 "clip", "made of a recording that is held out, where only recordings count", clip_id
             )
+            return
     piece = face_forward(piece)
-    keeps = getattr(recipe, "keeps_every_caption", False)
-    captions = cut.captions if keeps else not_held_out(cut.captions)
-    if not captions:
-        return Dropped("clip", "no caption is left", clip_id)
-    if piece.num_frames < SHORTEST:
-        return Dropped("clip", "shorter than 1 s", clip_id)
-    if piece.num_frames > LONGEST:
-        return Dropped("clip", "longer than 10 s", clip_id)
-    jolt = measure(piece).jolt
-    if jolt > LARGEST_JOLT:
-        return Dropped("clip", "a joint jumps between frames", f"{clip_id}: {jolt:.2f} m")
+    captions = cut.captions
+    if not getattr(recipe, "keeps_every_caption", False):
+        doubts = {text: course_doubt(text, piece) for text in not_held_out(captions)}
+        captions = tuple(text for text, doubt in doubts.items() if not doubt)
+        for text, doubt in doubts.items():
+            if doubt:
+                yield Dropped("caption", "a way that the motion does not go", f"{clip_id}: {text}: {doubt}")
     lifted = (sole_heights(piece).min(axis=-1) > _LIFTED).sum() / PREPARED_FPS
-    if cut.labels.get("action") in _ON_THE_FLOOR and lifted > _LIFTED_SECONDS:
-        return Dropped("clip", "both feet are off the floor for long", f"{clip_id}: {lifted:.1f} s")
-    save_clip(clip_path(folder, clip_id), piece)
-    return PreparedClip(
-        id=clip_id,
-        source=recipe.name,
-        licence=recipe.licence,
-        noncommercial=recipe.noncommercial,
-        split=split,
-        recording=take.recording or take.id,
-        start=round(cut.start / PREPARED_FPS, 4),
-        frames=piece.num_frames,
-        captions=captions,
-        mirrored_captions=tuple(mirror_caption(text) for text in captions),
-        labels=cut.labels,
-    )
+    if not captions:
+        yield Dropped("clip", "no caption is left", clip_id)
+    elif piece.num_frames < SHORTEST:
+        yield Dropped("clip", "shorter than 1 s", clip_id)
+    elif piece.num_frames > LONGEST:
+        yield Dropped("clip", "longer than 10 s", clip_id)
+    elif (jolt := measure(piece).jolt) > LARGEST_JOLT:
+        yield Dropped("clip", "a joint jumps between frames", f"{clip_id}: {jolt:.2f} m")
+    elif cut.labels.get("action") in _ON_THE_FLOOR and lifted > _LIFTED_SECONDS:
+        yield Dropped("clip", "both feet are off the floor for long", f"{clip_id}: {lifted:.1f} s")
+    else:
+        save_clip(clip_path(folder, clip_id), piece)
+        yield PreparedClip(
+            id=clip_id,
+            source=recipe.name,
+            licence=recipe.licence,
+            noncommercial=recipe.noncommercial,
+            split=split,
+            recording=take.recording or take.id,
+            start=round(cut.start / PREPARED_FPS, 4),
+            frames=piece.num_frames,
+            captions=captions,
+            mirrored_captions=tuple(mirror_caption(text) for text in captions),
+            labels=cut.labels,
+        )
 
 
 def _finish(recipe: Recipe, folder: Path, done: dict[str, dict]) -> None:

@@ -22,8 +22,7 @@ class AlignerSettings:
 
     Attributes:
         level: ``none``, ``sentence`` (whole rows), or ``segment`` (whole rows and each prompt; v2).
-        weight: how much this loss counts beside the token loss. Lambda in Eq 14 is half of it, as ``loss`` is the mean of both
-            directions and not their sum; the paper's 0.5 is 1.0 here.
+        weight: how much this loss counts beside the token loss: lambda in Eq 14.
         width: A.
         start_temperature: the softmax temperature to start from; it is learned.
 
@@ -99,12 +98,11 @@ class TextMotionAligner(nn.Module):
                 don't count as errors.
 
         Returns:
-            The mean of both directions, which is half of the sum in Eq 14.
+            The sum of both directions, as in Eq 14.
         """
         similarity = (text @ motion.T).float() * torch.exp(-self.log_temperature).clamp(max=100)
         same = (meaning[:, None] == meaning[None]).any(-1)
         same.fill_diagonal_(False)
         similarity = similarity.masked_fill(same, -torch.inf)
         target = torch.arange(len(text), device=text.device)
-        both = functional.cross_entropy(similarity, target) + functional.cross_entropy(similarity.T, target)
-        return 0.5 * both
+        return functional.cross_entropy(similarity, target) + functional.cross_entropy(similarity.T, target)

@@ -260,6 +260,8 @@ _ABOUT_ARMS = re.compile(
     r"\b(arm|hand|elbow|wing|fist|karate|chop|wav|carry|hold|(?:aero|air)?plane|chicken|bird|drunk)\w*"
 )
 _POSSESSIVE = re.compile(r"\b(his|her|their|your)\b")
+# Said of a walk that ends with the arm's motion, of which it may have shown the beginning alone.
+_LATER = re.compile(r"\b(u-turn|around|degrees?|quarter|half|then)\b", re.IGNORECASE)
 _NOT_WALKING = re.compile(r"\b(stand\w*|still|spot|place|then|before|after|sit\w*|squat\w*)\b")
 
 
@@ -358,7 +360,11 @@ def _said_of_both(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """At most WALKING_SENTENCES captions, and the same of the mirror image."""
     found: dict[str, str] = {}
-    walks = list(zip(walk.about.captions, walk.about.mirrored_captions, strict=False))
+    walks = [
+        pair
+        for pair in zip(walk.about.captions, walk.about.mirrored_captions, strict=False)
+        if not _LATER.search(pair[0])
+    ]
     arms = [
         pair
         for pair in zip(arm.about.captions, arm.about.mirrored_captions, strict=False)

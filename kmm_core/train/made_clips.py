@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clip import MotionClip
+from ..motion import representation_263, representation_272
 from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS
 from .compositions import Features
@@ -22,6 +23,28 @@ from .motion_data import FeatureClip, clip_features
 # Said of a pace that a slower or a quicker clip no longer has.
 FAST = re.compile(r"\b(quick|fast|rapid|swift|sudden|brisk|sharp|hard)\w*")
 SLOW = re.compile(r"\b(slow|gentl|calm|leisure|careful)\w*")
+
+# Columns of the joints' positions (metres) and velocities (metres a frame), in the heading's frame.
+POSE_AND_MOTION = {
+    "272": (representation_272.POSITIONS, representation_272.VELOCITIES),
+    "263": (representation_263.POSITIONS, representation_263.VELOCITIES),
+}
+JOINT_SECONDS = 0.2  # of the fade: a run's cycle lasts 0.7 s, so a longer one would blur its steps
+LARGEST_JUMP = (
+    1.5  # at a joint, in the clip's own changes from frame to frame: from 2 on, joints jerk visibly more
+)
+SMALL_JUMP = 0.1  # over all joints, metres: 2 cm each. Who stands changes less than that from frame to frame.
+
+
+def comparable(features: Features, form: Representation) -> Features:
+    """Positions, and how far they move in 0.1 s: [F, ...] metres. A run passes each pose twice, up and down."""
+    positions, velocities = POSE_AND_MOTION[form.name]
+    return np.concatenate([features[:, positions], features[:, velocities] * (0.1 * form.fps)], axis=-1)
+
+
+def alike(apart: float, usual: float, jump: float = LARGEST_JUMP) -> bool:
+    """Whether moments so far ``apart`` may be joined, where a clip's frames usually differ by ``usual``."""
+    return bool(apart < max(jump * usual, SMALL_JUMP))
 
 
 def made_from(clip: FeatureClip, features: Features, what: str, **changes) -> FeatureClip:

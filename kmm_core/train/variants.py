@@ -24,11 +24,21 @@ from ..motion.representation import Representation
 from ..skeleton import ARM_JOINTS, JOINT_INDEX
 from .arm_variants import arm_variants, arms_lowered
 from .compositions import Features, faded, remade
-from .made_clips import between, in_order, made_from, without
+from .made_clips import (
+    JOINT_SECONDS,
+    POSE_AND_MOTION,
+    alike,
+    between,
+    comparable,
+    in_order,
+    made_from,
+    without,
+)
 from .motion_data import FeatureClip, MotionData, clip_features
 from .rising import rising
 from .straighten import straightened
 from .tempo_variants import paced, tempos
+from .walk_on import TURNING_ACTIONS, walked_on
 
 LOOPED_ACTIONS = {
     *("run", "run_turn", "run_back", "sidestep_run", "dribble", "sneak"),
@@ -70,15 +80,9 @@ PIECE_SECONDS = 6.0
 
 COMMON_CLIPS = 200  # long recordings of an action, from which on nothing is made longer: they show how it begins and ends
 
-JOINT_SECONDS = 0.2  # of the fade: a run's cycle lasts 0.7 s, so a longer one would blur its steps
 SHORTEST_CYCLE = 0.5  # seconds of two steps of a sprint
 TRAVELS = 0.4  # m/s of the pelvis
 END_SECONDS = 0.3  # the clip must travel in its first and last ones, too: nobody starts or stops within a run
-LARGEST_JUMP = (
-    1.5  # at a joint, in the clip's own changes from frame to frame: from 2 on, joints jerk visibly more
-)
-SMALL_JUMP = 0.1  # over all joints, metres: 2 cm each. Who stands changes less than that from frame to frame.
-
 WAVING = -0.1  # metres over its shoulder, the hand that is up
 TURNS = 0.8  # m/s, the fastest joint where a wave turns around
 SWING = 0.3  # metres that the hand goes between two turns
@@ -106,6 +110,7 @@ def variants(data: MotionData, clips: Sequence[FeatureClip]) -> Iterator[Feature
     straight = list(_straightened(form, clips))
     yield from straight
     yield from _rising(form, clips)
+    yield from _as_heavy(list(walked_on(form, clips)), clips)
     lasting = [*clips, *straight, *said_so]
     walks = list(_loops(form, lasting, LOOPED_ACTIONS, travels=True))
     yield from walks
@@ -186,11 +191,14 @@ def looped(
     Returns:
         [more than F, D]; None where the clip is that long already, does not travel, or never comes back to a pose.
     """
-    columns = _POSE_AND_MOTION.get(form.name)
-    if columns is None or len(features) >= seconds * form.fps or (travels and not _travels(features, form)):
+    if (
+        form.name not in POSE_AND_MOTION
+        or len(features) >= seconds * form.fps
+        or (travels and not _travels(features, form))
+    ):
         return None
     overlap = round(JOINT_SECONDS * form.fps)
-    cycle = _cycle(_comparable(features, *columns, form.fps), overlap, round(SHORTEST_CYCLE * form.fps))
+    cycle = _cycle(comparable(features, form), overlap, round(SHORTEST_CYCLE * form.fps))
     if cycle is None:
         return None
     start, end = cycle
@@ -201,11 +209,6 @@ def looped(
     return remade(faded(rows, features[start:], overlap), form)
 
 
-# Columns of the joints' positions (metres) and velocities (metres a frame), in the heading's frame.
-_POSE_AND_MOTION = {
-    "272": (representation_272.POSITIONS, representation_272.VELOCITIES),
-    "263": (representation_263.POSITIONS, representation_263.VELOCITIES),
-}
 _ROOT_VELOCITY = {"272": representation_272.ROOT_VELOCITY, "263": representation_263.ROOT_VELOCITY}
 
 
@@ -214,11 +217,6 @@ def _travels(features: Features, form: Representation) -> bool:
     speed = np.linalg.norm(features[:, _ROOT_VELOCITY[form.name]], axis=-1) * form.fps
     end = round(END_SECONDS * form.fps)
     return min(speed.mean(), speed[:end].mean(), speed[-end:].mean()) > TRAVELS
-
-
-def _comparable(features: Features, positions: slice, velocities: slice, fps: float) -> Features:
-    """Positions, and how far they move in 0.1 s: [F, ...] metres. A run passes each pose twice, up and down."""
-    return np.concatenate([features[:, positions], features[:, velocities] * (0.1 * fps)], axis=-1)
 
 
 def _cycle(frames: Features, overlap: int, shortest: int) -> tuple[int, int] | None:
@@ -236,8 +234,7 @@ def _cycle(frames: Features, overlap: int, shortest: int) -> tuple[int, int] | N
     apart = np.where(allowed, apart, np.inf)
     best = np.unravel_index(apart.argmin(), apart.shape)
     usual = np.median(np.diagonal(distances, offset=1))
-    alike = apart[best] < max(LARGEST_JUMP * usual, SMALL_JUMP)
-    return (int(best[0]), int(best[1])) if alike else None
+    return (int(best[0]), int(best[1])) if alike(apart[best], usual) else None
 
 
 # What is said of a clip's end, or of a number of steps, is not true of a longer one.
@@ -246,6 +243,10 @@ _ONCE = re.compile(
     r"|begin\w*|start\w*|stop\w*|slow(?:s|ed|ing)|slow down|halt\w*|step|degrees?|around|u-turn|\d+)\b",
     re.IGNORECASE,
 )
+
+
+# Who turns is round the corner before long; only a curve or a circle goes on.
+_TURNS_ONCE = re.compile(rf"{_ONCE.pattern}|^(?!.*\b(?:curv\w*|circl\w*|ring|arc|loop\w*)\b)", re.IGNORECASE)
 
 
 def _loops(
@@ -261,7 +262,7 @@ def _loops(
         action = clip.about.labels.get("action")
         if action not in actions or clip.about.seconds >= max(SHORT_SECONDS, lasting[0]):
             continue
-        said = without(clip, _ONCE)
+        said = without(clip, _TURNS_ONCE if action in TURNING_ACTIONS else _ONCE)
         if not said["captions"]:
             continue
         features = looped(clip.features, form, between(clip, *lasting), travels=travels)
@@ -352,7 +353,7 @@ def rested(
         [up to F + room, D]; None where no stand is like the motion's start, or none like its end, or the motion is too short to join.
     """
     overlap = round(REST_JOINT_SECONDS * form.fps)
-    columns = _POSE_AND_MOTION[form.name][0]
+    columns = POSE_AND_MOTION[form.name][0]
     if len(features) < 2 * overlap:
         return None
     rows, left = features, room
@@ -412,7 +413,7 @@ def _stands(form: Representation, clips: Sequence[FeatureClip]) -> list[Features
     for clip in clips:
         if clip.about.labels.get("action") != "stand":
             continue
-        positions = clip.features[:, _POSE_AND_MOTION[form.name][0]].reshape(len(clip.features), -1, 3)
+        positions = clip.features[:, POSE_AND_MOTION[form.name][0]].reshape(len(clip.features), -1, 3)
         hanging = positions[:, -2:, 1].max() < HANGING  # the wrists are the last joints of both forms
         speed = float(np.linalg.norm(_velocities(clip.features, form), axis=-1).max()) * form.fps
         if len(clip.features) >= form.fps and hanging and speed < STILL:
@@ -422,4 +423,4 @@ def _stands(form: Representation, clips: Sequence[FeatureClip]) -> list[Features
 
 def _velocities(features: Features, form: Representation) -> Features:
     """Of every joint, metres a frame, [F, joints, 3]."""
-    return features[:, _POSE_AND_MOTION[form.name][1]].reshape(len(features), -1, 3)
+    return features[:, POSE_AND_MOTION[form.name][1]].reshape(len(features), -1, 3)

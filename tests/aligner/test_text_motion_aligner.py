@@ -23,7 +23,7 @@ def slow_loss(text, motion, meaning, temperature) -> float:
             ]
             scores = [float(a[i] @ b[j]) / temperature for j in others]
             total += math.log(sum(map(math.exp, scores))) - float(a[i] @ b[i]) / temperature
-    return total / (2 * len(text))
+    return total / len(text)
 
 
 def test_loss_equals_the_slow_version_and_ignores_equal_meanings():

@@ -35,6 +35,7 @@ from kmm_core.train.variants import (
     to_and_fro,
     variants,
 )
+from kmm_core.train.walk_on import walked_on
 
 CYCLE = 22  # frames of two steps
 HANGING = -1.3  # radians, the left shoulder's turn
@@ -428,6 +429,52 @@ def test_who_goes_backward_on_a_curve_is_also_shown_going_straight(name):
     loops = [clip for clip in variants(data, clips) if "looped" in clip.about.id]
     assert {loop.about.id for loop in loops} == {"clip0_straight_looped"}
     assert all(goes_straight(form.decode(loop.features, form.fps)).correct for loop in loops)
+
+
+@pytest.mark.parametrize("name", ["272", "263"])
+def test_who_turns_goes_straight_on_and_only_a_circle_goes_round_and_round(name):
+    data = data_of(name)
+    form = data.representation
+    turn = on_a_curve(walking(66), turned=1.5, way=0.0)
+    said = ("walks and turns left", "walks in a curve to the left", "takes two steps and turns left")
+    clips = [
+        made(turn, 0, form, said, action="walk_turn", turn="left"),
+        made(walking(80), 1, form, ("walks",), action="walk"),
+    ]
+    found = {clip.about.id: clip for clip in variants(data, clips)}
+    on = found["clip0_walked_on"]
+    assert on.about.captions == on.about.mirrored_captions == ("walks and turns left",)
+    assert on.about.labels == clips[0].about.labels and on.about.frames > 66 + 30
+    motion = form.decode(on.features, form.fps)
+    # No more than in the recording (the fade takes away the end of a turn that is not over), and nothing after it.
+    assert 1.0 < geometry.turn_angle(motion) < 1.55
+    after = motion.slice(round(motion.num_frames * 80 / on.about.frames), motion.num_frames)
+    assert abs(geometry.turn_angle(after)) < 0.05 and geometry.travel(after).forward > 0.5
+    jumps = [
+        np.abs(np.diff(clip.joint_positions(), n=2, axis=0)).max()
+        for clip in (motion, form.decode(clips[0].features, form.fps))
+    ]
+    assert jumps[0] < 2 * jumps[1]
+    rounds = [clip for id, clip in found.items() if re.match("clip0_(looped|for_long)", id)]
+    assert rounds and all(clip.about.captions == ("walks in a curve to the left",) for clip in rounds)
+
+
+def test_what_nobody_goes_on_from():
+    """Nobody of the same style goes straight, or in another pose."""
+    data = data_of("272")
+    form = data.representation
+    turn = made(
+        on_a_curve(walking(66), turned=1.5, way=0.0),
+        0,
+        form,
+        ("turns left",),
+        action="walk_turn",
+        turn="left",
+    )
+    for motion, style in ((walking(80), "sad"), (walking(80, swing=2.5), "none"), (walking(20), "none")):
+        straight = made(motion, 1, form, ("walks",), action="walk", style=style)
+        labelled = replace(turn, about=replace(turn.about, labels={**turn.about.labels, "style": "none"}))
+        assert not list(walked_on(form, [labelled, straight]))
 
 
 def test_who_turns_back_halfway_is_not_said_to_go_straight():

@@ -26,7 +26,7 @@ from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
 from kmm_core.train.token_data import meaning_of
 from training.captions import mirror_caption
-from training.data_checks import measure, side_doubt
+from training.data_checks import course_doubt, measure, side_doubt
 from training.prepare import on_floor_at_30_fps, prepare, unpack
 from training.recipes import RECIPE_NAMES, cmu, cmu_dance, hdm05, load_recipe, style100
 from training.recipes.babel import labels_of as babel_labels
@@ -402,6 +402,76 @@ def leaning(clip):
     rows = read_manifest(out / "own")
     assert [row.id for row in rows] == [f"{take}_00000_00045_leaning" for take in "ab"]
     assert np.degrees(geometry.trunk_pitch(load_clip(out / "own", rows[0]))).mean() > 10
+
+
+def going(headings: list[float], speeds: list[float], frames=90) -> MotionClip:
+    """Somebody who goes where the body faces; both numbers change evenly over the clip."""
+    share = np.linspace(0, 1, frames)
+    heading = np.interp(share, np.linspace(0, 1, len(headings)), headings)
+    speed = np.interp(share, np.linspace(0, 1, len(speeds)), speeds) / 30
+    clip = standing(frames)
+    local = clip.local_rotations.copy()
+    local[:, 0] = rotations.from_yaw(heading)
+    ground = np.cumsum(speed[:, None] * np.stack([np.sin(heading), np.cos(heading)], axis=-1), axis=0)
+    root = clip.root_positions + np.insert(ground, 1, 0.0, axis=-1)
+    return MotionClip(root, local, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("caption", "true", "untrue"),
+    [
+        ("walks in a straight line", going([0, 0], [1.2, 1.2]), going([0, 1.5], [1.2, 1.2])),
+        ("walks in a straight line", going([0, 0], [0, 0, 1.2, 1.2]), going([0, 0, 3, 3], [1.2, 1.2])),
+        ("runs straight ahead", going([0, 0.2], [3, 3]), going([0, 1.2], [3, 3])),
+        ("walks forward, then turns left", going([0, 0, 1.5], [1, 1]), going([0, 1.5, 1.5], [1, 1])),
+        ("walks ahead, then goes right", going([0, 0, -1.5], [1, 1]), going([0, -1.5, -1.5], [1, 1])),
+        ("walks and stops", going([0, 0], [1.2, 1.2, 0, 0]), going([0, 0], [0, 1.2, 1.2, 1.2])),
+    ],
+)
+def test_a_way_that_a_caption_does_not_tell_is_found(caption, true, untrue):
+    assert course_doubt(caption, true) == ""
+    assert course_doubt(caption, untrue) != ""
+    assert course_doubt("a person walks", untrue) == ""
+
+
+def test_only_ways_are_doubted():
+    """Who punches straight ahead steps about, and a turn that comes first is not said to come later."""
+    circling = going([0, 3], [0.2, 0.2])
+    assert course_doubt("punches straight ahead", circling) == ""
+    assert course_doubt("turns left, then waves", going([0, 1.5, 1.5], [1, 1])) == ""
+    assert course_doubt("walks in a straight line", going([0, 0], [1, 1], frames=1)) == ""
+
+
+def test_a_caption_that_the_way_contradicts_is_left_out_and_told(own):
+    """The takes go on at a metre a second."""
+    recipe, data, out = own
+    recipe.write_text(OWN_RECIPE.replace('("raises the left arm",)', '("glides ahead", "glides and stops")'))
+    summary = prepare(recipe, data=data, out=out, workers=1)
+    assert summary.dropped["caption: a way that the motion does not go"] == 3
+    assert all(row.captions == ("glides ahead",) for row in read_manifest(out / "own"))
+    lines = [json.loads(line) for line in (out / "own" / "skipped.jsonl").read_text().splitlines()]
+    assert sum("never goes slower than 1.0 m/s" in line.get("detail", "") for line in lines) == 3
+    keeping = recipe.read_text().replace("class Own:", "class Own:\n    keeps_every_caption = True")
+    recipe.write_text(keeping)
+    assert prepare(recipe, data=data, out=out, workers=1).captions == 6
+
+
+def test_what_two_files_hold_is_never_held_out_in_one(tmp_path):
+    """Frames that Bandai Namco's files share, and takes that CMU and cmu_dance hold in two formats."""
+    names = [f"dataset-2_walk-turn-left_normal_{number:03d}.bvh" for number in range(20, 40)]
+    for name in ("dataset-1_walk_normal_030.bvh", *names):
+        (tmp_path / name).write_text("")
+    takes = {take.id: take.recording for take in load_recipe("bandai_namco").takes(tmp_path, tmp_path)}
+    together = {take for take, recording in takes.items() if recording}
+    assert together == {f"dataset-2_walk-turn-left_normal_{number:03d}" for number in range(27, 35)}
+    assert len({takes[take] for take in together}) == 1
+    (tmp_path / "martial").mkdir()
+    (tmp_path / "salsa").mkdir()
+    for name in ("martial/04.bvh", "salsa/04.bvh", "135_04.amc", "136_04.amc"):
+        (tmp_path / name).write_text("")
+    for source, kept in (("cmu", "135_04"), ("cmu_dance", "martial_04")):
+        splits = {take.id: take.split for take in load_recipe(source).takes(tmp_path, tmp_path)}
+        assert {take for take, split in splits.items() if split == "train"} == {kept} and len(splits) == 2
 
 
 @pytest.mark.parametrize(("side", "angle"), [("left", 1.5), ("right", -1.5)])

@@ -25,6 +25,8 @@ from .skeletal_files import read_skeletal
 
 # Runs that step onto an object: captioned as plain runs, they teach running into the air.
 _UNSEEN_STEPS = ("127_33", "127_34", "127_35", "127_36")
+# Also in cmu_dance, in another format: see there.
+_ALSO_IN_CMU_DANCE = "135_"
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class Cmu:
     """Trials listed in ``index.csv``, or every AMC below the folder."""
 
     name = "cmu"
-    version = 18
+    version = 19
     licence = "LicenseRef-CMU-mocap"
     noncommercial = False
     credit = (
@@ -215,7 +217,8 @@ class Cmu:
             files = (path, asf) if path.suffix.lower() == ".amc" else (path,)
             segments = captions.get(f"CMU/{clip.split('_')[0]}/{clip}_poses.npy", [])
             details = {"description": description, "segments": segments}
-            found.append(Take(clip, files, details=details))
+            split = "train" if clip.startswith(_ALSO_IN_CMU_DANCE) else ""
+            found.append(Take(clip, files, split=split, details=details))
         return found
 
     def read(self, take: Take) -> MotionClip:
