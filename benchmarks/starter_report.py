@@ -47,9 +47,8 @@ def main() -> int:
         held_out = sum(row.split != "train" for row in rows)
         data = f"Held out by a fixed split: {held_out} of {len(rows)} prepared clips (each bundle is measured on those of its own licence). "
         data += (
-            "The split is not as clean as it should be (docs/decisions/0041): held-out takes of Bandai Namco are repetitions of training takes "
-            "by the same actor in the same session, six share frames with them, and ten clips of CMU are in training in another "
-            "file format. That flatters the tokenizer's error and whatever is compared with the held-out clips, above all of starter-nc."
+            "Held out are takes, not people or actions: many of Bandai Namco's are repetitions by the same actor in the same session, so "
+            "figures of starter-nc are those of one more take of what it knows (docs/decisions/0042)."
         )
         results_page.write_results(
             measured,

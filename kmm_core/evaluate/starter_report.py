@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
+from math import degrees
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,40 @@ def straight_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
             "families": {name: float(np.mean(found)) for name, found in right.items()},
         }
     return Figure("goes straight on as asked, for", "", "; ".join(said), None, shares)
+
+
+TURN_SECONDS = (4.0, 6.0)
+TURN_SAMPLES = 2
+# Degrees of one turn: from a corner to one that goes a little beyond the way back.
+ONE_TURN = (45.0, 200.0)
+
+
+def turn_figure(pipeline, specs: Sequence[PromptSpec]) -> Figure:
+    """How far who is to turn once turns, to the named side: a turn that lasts as long as its prompt goes round and round."""
+    said, values = [], {}
+    for seconds in TURN_SECONDS:
+        angles = np.array(
+            [
+                (1 if spec.side == "left" else -1) * degrees(geometry.turn_angle(clip))
+                for seed, spec in enumerate(specs)
+                for clip in pipeline.generate(
+                    timeline_of([spec.text], [seconds]), seed=seed, samples=TURN_SAMPLES
+                ).clips
+            ]
+        )
+        share = float(np.mean((angles > ONE_TURN[0]) & (angles < ONE_TURN[1])))
+        low, middle, high = np.quantile(angles, (0.1, 0.5, 0.9))
+        said.append(
+            f"{seconds:g} s: {middle:.0f} degrees (median; a tenth under {low:.0f}, a tenth over {high:.0f}), "
+            f"{share:.0%} of {len(angles)} samples between {ONE_TURN[0]:g} and {ONE_TURN[1]:g}"
+        )
+        values[f"{seconds:g}"] = {
+            "median": float(middle),
+            "low": float(low),
+            "high": float(high),
+            "once": share,
+        }
+    return Figure("turns once, and how far, when given", "", "; ".join(said), None, values)
 
 
 PACE_SAMPLES = 8  # of each sentence
@@ -899,6 +934,7 @@ def measure_bundle(
     figures.append(many_samples_figure(pipeline, action_prompts()))
     figures.append(other_lengths_figure(pipeline, action_prompts(), covers))
     figures.append(straight_figure(pipeline, straight_prompts()))
+    figures.append(turn_figure(pipeline, [spec for spec in side_prompts() if spec.judge == "turns"]))
     figures.append(pace_figure(pipeline, pace_prompts()))
     figures.append(up_again_figure(pipeline, up_again_prompts()))
     figures.append(gap_figure(pipeline))

@@ -138,6 +138,26 @@ def test_who_curves_or_does_something_else_does_not_go_straight_on():
     assert "4 s: 25% (walks forward 2 of 4, walks backward 0 of 4)" in figure.measured
 
 
+class TurnsOnAndOn(ObedientPipeline):
+    """Turns to the left by 100 degrees in 4 s, and by 300 in 6 s."""
+
+    def generate(self, timeline, *, seed=0, samples=1):
+        frames = timeline.num_frames
+        return SimpleNamespace(
+            clips=[bodies.walk(turn=100 if frames < 150 else 300, frames=frames)] * samples
+        )
+
+
+def test_who_turns_round_and_round_does_not_turn_once():
+    specs = [PromptSpec(f"turns {side}", "turns", 4.0, side) for side in geometry.SIDES]
+    figure = starter_report.turn_figure(TurnsOnAndOn(), specs)
+    assert (figure.values["4"]["once"], figure.values["6"]["once"]) == (0.5, 0.0)
+    left, right = (starter_report.turn_figure(TurnsOnAndOn(), [spec]).values["4"] for spec in specs)
+    assert (left["once"], right["once"]) == (1.0, 0.0)
+    assert left["median"] == pytest.approx(100, abs=8) and right["median"] == pytest.approx(-100, abs=8)
+    assert "50% of 4 samples between 45 and 200" in figure.measured
+
+
 class HeedsThePaceHalfTheTime(ObedientPipeline):
     """Walks twice as fast when that is asked in the first half of the samples, and as ever in the others; slowly it stands still."""
 
