@@ -31,16 +31,16 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     Raises:
         KmmError: ``no_folder``, ``no_permission``, ``disk_full`` or ``cannot_write``, naming ``path``.
     """
-    path = Path(path)
+    path, target = Path(path), Path(os.path.realpath(path))  # a link stays, and what it points to is written
     try:
-        temporary = _new_file(path.parent, "".join(path.suffixes[-2:]))
+        temporary = _new_file(target.parent, "".join(path.suffixes[-2:]))
     except OSError as error:
         raise write_error(path, error) from error
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        replace_file(temporary, path)
+        replace_file(temporary, target)
     except OSError as error:
         raise write_error(path, error) from error
     finally:

@@ -312,7 +312,7 @@ def _read_timeline(request: Request) -> Timeline:
         return request.timeline
     path = request.options.timeline
     timeline = read_timeline(path, request.fps or DEFAULT_FPS)
-    if request.fps is not None and timeline.fps != request.fps:
+    if request.fps is not None and abs(1 / timeline.fps - 1 / request.fps) >= _FRAME_TIME_DIGITS:
         raise KmmError(
             "bad_fps",
             f"{path.name} counts frames at {timeline.fps:g} fps and --fps {request.fps:g} was given.",

@@ -102,3 +102,17 @@ def test_a_temporary_file_that_cannot_be_removed_hides_no_reason(tmp_path, monke
     )
     with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a.txt"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_stays_and_its_file_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, real = tmp_path / "link.txt", tmp_path / "there" / "real.txt"
+    link.symlink_to(real)
+    with atomic_write(link) as temporary:
+        temporary.write_text("new")
+    assert (
+        link.is_symlink()
+        and real.read_text() == "new"
+        and [path.name for path in real.parent.iterdir()] == ["real.txt"]
+    )

@@ -199,6 +199,9 @@ def test_timeline_file(run, pipeline):
     assert pipeline.asked.timeline == timeline
     done = run("--timeline", "t.json", "--fps", 30, "-o", "a.npz")
     assert done.code == 1 and "t.json counts frames at 24 fps and --fps 30" in done.err
+    # The same rate, with other digits.
+    write_timeline(run.folder / "ntsc.json", Timeline(30 / 1.001, (Prompt("walks", 0, 48),)))
+    assert run("--timeline", "ntsc.json", "--fps", 29.97, "-o", "a.npz").code == 0
 
 
 def test_kept_frames(run, pipeline, monkeypatch):

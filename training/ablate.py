@@ -21,7 +21,7 @@ from kmm_core.train.generator_stage import GeneratorRows, validation_batches
 from .ablation_scores import Ruler, measure
 from .config import RunSettings, override
 from .export import load_generator
-from .runs import generator_rows, settings_of_stage, tokenizer_of, train_generator_on
+from .runs import data_now, generator_rows, noted, settings_of_stage, tokenizer_of, train_generator_on
 
 SCORES_FILE = "scores.json"
 DEFAULT = "default"
@@ -218,11 +218,20 @@ def _key(settings: RunSettings, ruler_key: str) -> str:
 
 
 def _check_settings(place: Path, settings: RunSettings) -> None:
-    if (place / "last.safetensors").is_file() and settings_of_stage(place) != settings:
+    if not (place / "last.safetensors").is_file():
+        return
+    clips = noted(place, "data_key")
+    others = clips and data_now(settings) not in ("", clips)
+    if others or settings_of_stage(place) != settings:
+        what = (
+            f"on other clips than {settings.data.prepared} holds"
+            if others
+            else "with other settings than those given"
+        )
         raise KmmError(
             "ablation_changed",
-            f"{place} was trained with other settings than those given now.",
-            "Give the same config and --set, or another --run folder.",
+            f"{place} was trained {what} now.",
+            "Give the same config, --set and prepared clips, or another --run folder.",
         )
 
 

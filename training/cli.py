@@ -141,6 +141,13 @@ def evaluate(
     clips: Annotated[
         int | None, typer.Option(help="At most this many held-out clips, 32 or more; all by default.")
     ] = None,
+    directional: Annotated[
+        int,
+        typer.Option(
+            min=32,
+            help="At most this many clips whose captions name a side or a turn; 10000 takes all, as published.",
+        ),
+    ] = 256,
     samples: Annotated[
         int, typer.Option(help="Samples of one prompt, for MultiModality: 10 to 64; published: 30.")
     ] = 12,
@@ -177,6 +184,7 @@ def evaluate(
         plan=EvaluationPlan(
             repetitions=repetitions,
             clips=clips,
+            directional=directional,
             compositions=compositions,
             samples=samples,
             prompts=prompts,

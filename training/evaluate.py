@@ -112,25 +112,28 @@ def load_model(given: str, device: str = "auto") -> tuple[str, TextToMotion]:
         KmmError: whatever loading raises.
     """
     path = Path(given)
-    if (
-        path / "last.safetensors"
-    ).is_file():  # of an ablation: <folder>/<variant>/seed-<n>; measured there, too, is the last
-        settings = settings_of_stage(path)
-        bundle = load_generator(settings, tokenizer_of(settings.tokenizer_run), path / "last.safetensors")
-        return path.resolve().parent.name, TextToMotion(bundle, device)
-    checkpoint = generator_checkpoint(path) if path.is_dir() else path
+    if path.is_dir():
+        last = path / "last.safetensors"  # of an ablation, where the last weights are measured
+        checkpoint = last if last.is_file() else generator_checkpoint(path)
+    else:
+        checkpoint = path
     if not checkpoint.is_file():
         folder = path.resolve()
         if folder.name == "bundle":  # kmm-train export writes <run>/bundle
             folder = folder.parent
         return folder.name if path.is_dir() else path.name, TextToMotion.load(given, device)
     run = checkpoint.resolve().parent.parent
-    return run.name, TextToMotion(load_generator(settings_of(run), load_tokenizer(run), checkpoint), device)
+    if (run / "tokenizer").is_dir():
+        settings, tokenizer = settings_of(run), load_tokenizer(run)
+    else:  # the runs of an ablation, <folder>/<variant>/seed-<n>, share one
+        settings = settings_of_stage(checkpoint.parent, checkpoint.stem)
+        tokenizer = tokenizer_of(settings.tokenizer_run)
+    return run.name, TextToMotion(load_generator(settings, tokenizer, checkpoint), device)
 
 
 def evaluation_data(kind: str, folder: Path, pipeline: TextToMotion, tagged: bool) -> EvaluationSet:
     if kind == "humanml3d":
-        return humanml3d_set(folder)
+        return humanml3d_set(folder, tagged=tagged)
     if kind == "babel":
         return babel_set(folder, tagger=spacy_tagger() if tagged else None)
     return starter_set(

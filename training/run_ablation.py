@@ -19,6 +19,7 @@ from . import config as configs
 from .ablate import ablate, read_runs
 from .ablation_page import write_page
 from .ablation_scores import Ruler
+from .runs import data_now
 
 
 def run_ablation(
@@ -62,7 +63,8 @@ def run_ablation(
         )
         return Ruler(load_evaluator(evaluator, encoder, data.representation), data, clips)
 
-    key = json.dumps([hashlib.sha256(evaluator.read_bytes()).hexdigest(), clips])
+    # Other clips are another measure, as another evaluator is.
+    key = json.dumps([hashlib.sha256(evaluator.read_bytes()).hexdigest(), clips, data_now(settings)])
     started = time.perf_counter()
 
     def note(text: str) -> None:

@@ -141,7 +141,7 @@ def train_decoder(settings: RunSettings, run: Path, *, resume: bool) -> TrainRes
     tokenizer = tokenizer_of(start) if start else load_tokenizer(run, "tokenizer")
     settings = replace(settings, tokenizer=tokenizer.settings)
     # Who keeps the codes while the encoder learns wants them kept here, too; so does a generator that learned them already.
-    learned = _noted(run / "generator", "codes_key") == codes_key(tokenizer)
+    learned = noted(run / "generator", "codes_key") == codes_key(tokenizer)
     refit = not start and tokenizer.settings.codebook_decay < 1 and not learned
     key = _content_key(run / "tokenizer" / "best.safetensors")
     _check_follows(run / "decoder", "tokenizer_key", key, "tokenizer")
@@ -252,12 +252,12 @@ def train_residual(settings: RunSettings, run: Path, *, resume: bool) -> TrainRe
 def generator_checkpoint(run: Path, at: str = "best") -> Path:
     """The generator of ``run`` trained furthest: the residual stage's, if that stage followed on this generator."""
     generator, residual = (run / stage / f"{at}.safetensors" for stage in ("generator", "residual"))
-    key = _noted(run / "residual", "generator_key", at)
+    key = noted(run / "residual", "generator_key", at)
     followed = key is not None and key == _content_key(run / "generator" / "best.safetensors")
     return residual if followed else generator
 
 
-def _noted(folder: Path, name: str, at: str = "last") -> str | None:
+def noted(folder: Path, name: str, at: str = "last") -> str | None:
     """What a stage's checkpoint says it was trained on; None where there is none, or it does not say."""
     path = folder / f"{at}.safetensors"
     return checkpoint.load(path, groups=()).info.get("metadata", {}).get(name) if path.is_file() else None
@@ -265,7 +265,7 @@ def _noted(folder: Path, name: str, at: str = "last") -> str | None:
 
 def _check_follows(folder: Path, name: str, key: str, on: str) -> None:
     """Refuses to resume or to use a stage whose input has changed since it was trained."""
-    if _noted(folder, name) not in (None, key):
+    if noted(folder, name) not in (None, key):
         raise KmmError(
             "stage_outdated",
             f"{folder} was trained on a {on} other than the one now in {folder.with_name(on)}.",
@@ -288,7 +288,7 @@ def check_codes(generator: Path, tokenizer: MotionTokenizer) -> None:
     Raises:
         KmmError: ``stage_outdated`` where the generator in this checkpoint was trained on other codes.
     """
-    if _noted(generator.parent, "codes_key", generator.stem) not in (None, codes_key(tokenizer)):
+    if noted(generator.parent, "codes_key", generator.stem) not in (None, codes_key(tokenizer)):
         raise KmmError(
             "stage_outdated",
             f"{generator} was trained on the codes of a tokenizer other than the one now in the run.",
@@ -428,7 +428,7 @@ def _train(
     with processes().main_process_first():
         torch.manual_seed(how.seed)  # of the first weights
         stage = make_stage()
-    stage.metadata = {**stage.metadata, "settings": asdict(settings), "data_key": _data_now(settings)}
+    stage.metadata = {**stage.metadata, "settings": asdict(settings), "data_key": data_now(settings)}
     return train(stage, how, folder, resume=resume)
 
 
@@ -448,8 +448,8 @@ def _changes(folder: Path, settings: RunSettings) -> list[str]:
     stored = checkpoint.load(folder / "last.safetensors", groups=()).info["metadata"]["settings"]
     before, now = (dict(_flat(table)) for table in (stored, json.loads(json.dumps(asdict(settings)))))
     parts = (*_WEIGHTS_COME_FROM.get(folder.name, ()), f"train.{folder.name}")
-    clips = _noted(folder, "data_key")
-    others = clips and "data" in parts and _data_now(settings) not in ("", clips)
+    clips = noted(folder, "data_key")
+    others = clips and "data" in parts and data_now(settings) not in ("", clips)
     return ["data.prepared, whose clips are others by now"] * bool(others) + [
         f"{name}={before[name]}, now {value}"
         for name, value in now.items()
@@ -459,7 +459,7 @@ def _changes(folder: Path, settings: RunSettings) -> list[str]:
     ]
 
 
-def _data_now(settings: RunSettings) -> str:
+def data_now(settings: RunSettings) -> str:
     """Names the clips as they lie there; "" where they are gone, as on another machine."""
     try:
         return data_key(settings.data)

@@ -28,7 +28,7 @@ SHORTEST, TOO_LONG = 40, 200
 MULTIPLE = 4
 
 
-def humanml3d_set(folder: str | Path, split: str = "test") -> EvaluationSet:
+def humanml3d_set(folder: str | Path, split: str = "test", *, tagged: bool = True) -> EvaluationSet:
     """The clips of one split.
 
     No two clips have the same meaning: the official evaluation counts every other clip of a pool as a mismatch.
@@ -36,6 +36,8 @@ def humanml3d_set(folder: str | Path, split: str = "test") -> EvaluationSet:
     Args:
         folder: a HumanML3D folder, see the top of this file.
         split: "train", "val" or "test".
+        tagged: whether the evaluator reads words with their parts of speech, as the released one does; else it reads the
+            captions themselves.
 
     Raises:
         KmmError: ``bad_humanml3d`` where the folder, a sub-folder or the split's file is missing; ``no_clips`` where no
@@ -51,13 +53,13 @@ def humanml3d_set(folder: str | Path, split: str = "test") -> EvaluationSet:
                 "Make the data set as https://github.com/EricGuo5513/HumanML3D describes, or give another folder.",
             )
     left_out: Counter[str] = Counter()
-    clips = list(_clips(source, split, left_out))
+    clips = list(_clips(source, split, left_out, tagged))
     return EvaluationSet(
         kind="humanml3d",
         representation="263",
         fps=FPS,
         clips=clips,
-        load_train=lambda: list(_clips(source, "train", Counter())),
+        load_train=lambda: list(_clips(source, "train", Counter(), tagged)),
         # All clips have the bones of one body; motion of another one is brought onto it.
         encode=partial(representation_263.encode, target_lengths=_bone_lengths(clips)),
         positions=representation_263.recover_positions,
@@ -65,7 +67,9 @@ def humanml3d_set(folder: str | Path, split: str = "test") -> EvaluationSet:
     )
 
 
-def _clips(source: HumanML3DFolder, split: str, left_out: Counter[str]) -> Iterator[EvaluationClip]:
+def _clips(
+    source: HumanML3DFolder, split: str, left_out: Counter[str], tagged: bool
+) -> Iterator[EvaluationClip]:
     for clip_id in source.ids(split):
         try:
             features, captions = source.vectors(clip_id), source.captions(clip_id)
@@ -77,13 +81,13 @@ def _clips(source: HumanML3DFolder, split: str, left_out: Counter[str]) -> Itera
             continue
         whole = [caption for caption in captions if caption.end is None and caption.start == 0]
         if whole:
-            yield _clip(clip_id, features, whole)
+            yield _clip(clip_id, features, whole, tagged)
         parts = [caption for caption in captions if caption not in whole]
         for number, caption in enumerate(parts, 1):
             stop = None if caption.end is None else int(caption.end * FPS)
             part = features[int(caption.start * FPS) : stop]
             if _accepted(len(part)):
-                yield _clip(f"{clip_id}_{number}", part, [caption])
+                yield _clip(f"{clip_id}_{number}", part, [caption], tagged)
             else:
                 left_out["parts too short or too long"] += 1
 
@@ -92,12 +96,12 @@ def _accepted(frames: int) -> bool:
     return SHORTEST <= frames < TOO_LONG
 
 
-def _clip(name: str, features: Features, captions: list[Caption]) -> EvaluationClip:
+def _clip(name: str, features: Features, captions: list[Caption], tagged: bool) -> EvaluationClip:
     return EvaluationClip(
         name=name,
         features=np.array(features[: len(features) // MULTIPLE * MULTIPLE]),
         captions=tuple(caption.text for caption in captions),
-        tagged=tuple(caption.tagged or caption.text for caption in captions),
+        tagged=tuple((tagged and caption.tagged) or caption.text for caption in captions),
         meaning=name,
     )
 

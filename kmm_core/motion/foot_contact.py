@@ -42,7 +42,7 @@ _SHORTEST = 0.1
 _BLEND = 0.25
 _MAX_TURN = 0.35
 _MAX_SHIFT = 0.18
-_MAX_RAISE = 0.06
+_MAX_RAISE = 0.15
 _MAX_DROP = 0.06
 # A pause between plants this long is enough to carry a foot from one correction to the next. Seconds.
 _PAUSE = 0.25

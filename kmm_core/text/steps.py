@@ -15,6 +15,7 @@ from dataclasses import replace
 from math import ceil
 
 from ..timeline import Prompt
+from .sides import plain_sides
 
 SHORTEST_SECONDS = 1.0  # shortest step; a sentence whose steps would be shorter is not split
 LONG_GAP_SECONDS = 1.0  # a gap up to here is only the way from one prompt to the next
@@ -49,19 +50,28 @@ _THE = r"(?:the\ |his\ |her\ |their\ |your\ |my\ )?"
 _LIMB = r"(?:arm|hand|fist|elbow|leg|foot|knee)"
 _SIDED_LIMB = re.compile(rf"\b(left|right|other)(?:\ (?P<limb>{_LIMB}|one))?\b", re.IGNORECASE)
 # Steps without a verb, and what of the step before they take the place of. "To the right" after "turns to the left":
-_WAY = rf"\b(?:(?:to|towards?)\ )?{_THE}(?:(?:left|right)(?!\ {_LIMB})|other\ (?:side|way)|forwards?|backwards?|back|ahead|sideways)\b"
-_TOWARDS = re.compile(rf"^{_WAY}(?:\ again)?$", re.IGNORECASE)
+_DEGREES = r"(?:\ (?:by\ )?\d+\ degrees)?"
+_TO_A_SIDE = rf"\b(?:(?:to|towards?)\ )?{_THE}(?:left|right)(?!\ {_LIMB})(?:\ side)?{_DEGREES}\b"
+_OTHER_WAY = rf"\b(?:(?:in|to|towards?)\ )?{_THE}(?:other|opposite)\ (?:side|way|direction)\b"
+_WAY = rf"(?:{_TO_A_SIDE}|{_OTHER_WAY}|\b(?:forwards?|backwards?|back|ahead|sideways)\b)"
+_TOWARDS = re.compile(rf"^(?:sideways\ (?=.))?{_WAY}(?:\ again)?$", re.IGNORECASE)
 _SOME_WAY = re.compile(_WAY, re.IGNORECASE)
 # "with the left leg", "the left", "the other one" after "kicks with the right leg":
 _WITH = re.compile(
     rf"^(?:with\ |using\ |on\ )?{_THE}(?:left|right|other)(?:\ (?:{_LIMB}|one))?$", re.IGNORECASE
 )
+_ANY_LIMB = re.compile(rf"\b(?:one|an?|{_THE.strip('?')})\ ?(?P<limb>{_LIMB})\b", re.IGNORECASE)
+_OTHER_LIMB = re.compile(rf"\b{_THE}other(?:\ (?:{_LIMB}|one))?$", re.IGNORECASE)
+_BOTH_LIMBS = re.compile(rf"^(?:with\ )?both(?:\ {_THE}{_LIMB}s|\ {_LIMB}s|\ feet)$", re.IGNORECASE)
 _SOME_LIMB = re.compile(rf"\b(?P<side>left|right)\ (?P<limb>{_LIMB})\b", re.IGNORECASE)
 # "faster" after "walks slowly":
 _HOW = re.compile(
-    r"^(?:(?:more|even|much|very|and)\ )*(?:\w+ly|faster|slower|quicker|harder)(?:\ again)?$", re.IGNORECASE
+    r"^(?:(?:more|even|much|very|and)\ )*(?:\w+ly|fast(?:er)?|slow(?:er)?|quick(?:er)?|harder)(?:\ again)?$",
+    re.IGNORECASE,
 )
-_SOMEHOW = re.compile(r"\ (?:(?:more|very)\ )?(?:\w+ly|fast(?:er)?|slower|quicker|harder)\b", re.IGNORECASE)
+_SOMEHOW = re.compile(
+    r"(?:^|\ )(?:(?:more|very)\ )?(?:\w+ly|fast(?:er)?|slow(?:er)?|quick(?:er)?|harder)\b", re.IGNORECASE
+)
 _AGAIN = re.compile(r"^(?:once\ )?(?:again|more)$", re.IGNORECASE)
 _IN_A_CIRCLE = re.compile(r"^(?:in|around|along)\b", re.IGNORECASE)
 _GOES = re.compile(r"\b(?:walk|step|run|jog|go|mov|hop|jump)", re.IGNORECASE)
@@ -113,6 +123,11 @@ _DOWN_THERE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# Of these, what is no more than that.
+_STAYS = re.compile(
+    r"\b(?:remain|stay|wait)(?:s|ed|ing)?\b(?!.*\band\b)|\b(?:rests?|rested|resting|sleep\w*|slept|seated)\b(?!.*\band\b)",
+    re.IGNORECASE,
+)
 
 
 def steps_of(sentence: str) -> list[str]:
@@ -120,9 +135,12 @@ def steps_of(sentence: str) -> list[str]:
 
     A step without a verb gets that of the step before: "turns left, then right" -> ["turns left", "turns right"].
     """
-    first, *rest = _THEN.split(_LEADING.sub("", sentence))
+    first, *rest = _THEN.split(plain_sides(_LEADING.sub("", sentence)))
     steps = [first]
     for between, step in zip(rest[::2], rest[1::2], strict=True):
+        if _OTHER_LIMB.search(step.rstrip(".,;! ")) and not _SOME_LIMB.search(steps[-1]):
+            # "Raises one arm, then the other": whichever comes first, they are two.
+            steps[-1] = _ANY_LIMB.sub(r"the right \g<limb>", steps[-1], count=1)
         whole = _completed(step, steps[-1])
         # A part without any word is no step either: as an empty prompt it would become a gap.
         if whole and not _SAME_STEP.search(step) and all(_WORD.search(part) for part in (steps[-1], step)):
@@ -145,7 +163,9 @@ def _completed(step: str, before: str) -> str:
     if _IN_A_CIRCLE.match(bare):
         return f"{_SOME_WAY.sub('', before, count=1).rstrip()} {bare}"
     if _HOW.match(bare):
-        return f"{_SOMEHOW.sub('', before)} {bare}"
+        return f"{_SOMEHOW.sub('', before).strip()} {bare}"
+    if _BOTH_LIMBS.match(bare) and _SOME_LIMB.search(before):
+        return re.sub(rf"{_THE}{_SOME_LIMB.pattern}", bare.removeprefix("with "), before, flags=re.IGNORECASE)
     if _NO_VERB.match(bare) or _WITH.match(bare):
         return ""
     return _with_other_side(step, before, bare) if re.search(rf"\bother\ {_LIMB}\b", bare) else step
@@ -155,15 +175,22 @@ def _another_way(before: str, way: str) -> str:
     """What ``before`` does, in the direction ``way``; "" where that is not to be known."""
     if re.search(rf"\b{_LIMB}s?\b", before):  # "brings the arm back, then forward": one movement
         return ""
-    stem, words = _SOME_WAY.sub("", before, count=1), way.lower().split()
+    words = way.lower().split()
+    # Who walks sideways to the left still walks sideways to the right.
+    sided = re.search(r"\b(?:left|right|other|opposite)\b", way, re.IGNORECASE) and re.search(
+        _TO_A_SIDE, before
+    )
+    stem = re.sub(_TO_A_SIDE if sided else _WAY, "", before, count=1, flags=re.IGNORECASE)
+    if words[0] == "sideways" and len(words) > 1 and "sideways" in stem:
+        way, words = " ".join(words[1:]), words[1:]
     if words[0] == "back":
         return f"{stem.rstrip()} backward" if _GOES.search(before) else ""
-    if "other" in words:
+    if "other" in words or "opposite" in words:
         there = re.search(r"\b(left|right)\b", before, re.IGNORECASE)
         if there is None:
             return ""
         way = f"to the {_other(there[1])}"
-    elif len(words) == 2 and words[1] in ("left", "right"):  # "the left"
+    elif re.match(rf"{_THE.strip('?')}(?:left|right)\b", way, re.IGNORECASE):  # "the left"
         way = f"to {way}"
     return " ".join(f"{stem} {way}".split())
 
@@ -213,13 +240,21 @@ def with_gaps_filled(segments: Iterable[Prompt], fps: float, text: str) -> list[
     """The segments with ``text`` in every gap (empty text) of more than LONG_GAP_SECONDS; "" leaves them as they are.
 
     In a long gap a model that is asked for nothing does anything: a few seconds after a walk it dances. Who sat or lay
-    down is asked for the same again, and stays there.
+    down is asked for the same again, and stays there; and so is who is then told to stay or to wait, as no recording of those
+    words shows anybody down there.
     """
     result: list[Prompt] = []
+    down = ""
     for segment in segments:
-        if text and not segment.text and segment.num_frames > LONG_GAP_SECONDS * fps:
-            before = result[-1].text if result else ""
-            segment = replace(segment, text=before if _stays_down(before) else text)
+        gap = not segment.text
+        if _stays_down(segment.text):
+            down = segment.text
+        elif not gap and (_UP_AGAIN.search(segment.text) or not _DOWN_THERE.search(segment.text)):
+            down = ""
+        if text and gap and segment.num_frames > LONG_GAP_SECONDS * fps:
+            segment = replace(segment, text=down or text)
+        elif text and down and _STAYS.search(segment.text):
+            segment = replace(segment, text=down)
         result.append(segment)
     return result
 

@@ -50,6 +50,9 @@ def test_captions_and_their_tags_stay_together(tmp_path):
     assert clip.captions == ("a man walks to the left.", "he turns.")
     assert clip.tagged == ("a/DET man/NOUN walk/VERB to/ADP the/DET left/NOUN", "he/PRON turn/VERB")
     assert np.array_equal(clip.features, features[:88])
+    # An evaluator of one's own has learned from sentences, not from tags.
+    [clip] = humanml3d_set(tmp_path, tagged=False).clips
+    assert clip.tagged == clip.captions == ("a man walks to the left.", "he turns.")
 
 
 def test_parts_with_captions_of_their_own_are_clips_of_their_own(tmp_path):

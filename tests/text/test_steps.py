@@ -50,6 +50,31 @@ from kmm_core.timeline import Prompt
             ["kicks with the right leg", "kicks with the left leg"],
         ),
         ("jumps, then again", ["jumps", "jumps"]),
+        (
+            "steps to the left side, then to the right side",
+            ["steps to the left side", "steps to the right side"],
+        ),
+        ("walks sideways left, then sideways right", ["walks sideways left", "walks sideways right"]),
+        (
+            "walks sideways to the left, then to the right",
+            ["walks sideways to the left", "walks sideways to the right"],
+        ),
+        ("turns left 90 degrees, then right 90 degrees", ["turns left 90 degrees", "turns right 90 degrees"]),
+        ("turns to the left, then in the other direction", ["turns to the left", "turns to the right"]),
+        ("turns left, then the opposite way", ["turns left", "turns to the right"]),
+        ("walks fast, then slow", ["walks fast", "walks slow"]),
+        ("slowly walks forward, then faster", ["slowly walks forward", "walks forward faster"]),
+        # Two limbs, whichever comes first.
+        ("raises one arm, then the other", ["raises the right arm", "raises the left arm"]),
+        (
+            "kicks with one leg, then with the other leg",
+            ["kicks with the right leg", "kicks with the left leg"],
+        ),
+        ("raises his arm, then the other one", ["raises the right arm", "raises the left arm"]),
+        ("raises the left arm, then both arms", ["raises the left arm", "raises both arms"]),
+        # Sides as captions name them.
+        ("turns clockwise, then counterclockwise", ["turns to the right", "turns to the left"]),
+        ("turns right, not left, then waves", ["turns right", "waves"]),
         # What connects a prompt with the one before it is no step.
         ("then walks", ["walks"]),
         ("... and then walks", ["walks"]),
@@ -70,7 +95,6 @@ def test_steps_are_found(sentence, steps):
         "brings the arm back and then forward again",
         "puts his left hand up and then back down again",
         "raises the right arm, then puts it down",
-        "raises an arm, then the other",
         "waves, then the other hand",
         "walks forward, then the other way",
         "walks faster then usual",
@@ -257,3 +281,38 @@ def test_who_got_up_does_not_get_up_again():
         Prompt("walks", 500, 600),
     ]
     assert with_rises(segments, 30, "stands up") == segments
+
+
+@pytest.mark.parametrize("told", ["stays there", "he stays seated", "waits", "resting", "sleeps"])
+def test_who_is_told_to_stay_down_there_is_asked_for_the_same_again(told):
+    """No recording of these words shows anybody down there; and a gap after them is no reason to get up."""
+    segments = [
+        Prompt("sits down", 0, 60),
+        Prompt(told, 60, 120),
+        Prompt("", 120, 200),
+        Prompt("walks", 200, 260),
+    ]
+    filled = with_gaps_filled(segments, 30, "stands still")
+    assert [segment.text for segment in filled] == ["sits down", "sits down", "sits down", "walks"]
+    assert [segment.text for segment in with_gaps_filled(segments, 30, "")] == [
+        "sits down",
+        told,
+        "",
+        "walks",
+    ]
+    risen = with_rises(filled, 30, "stands up")
+    assert [segment.text for segment in risen[-2:]] == ["stands up", "walks"]
+
+
+@pytest.mark.parametrize("between", ["stands up", "stays there and waves", "crawls forward"])
+def test_what_else_is_told_down_there_is_done(between):
+    segments = [Prompt("lies down", 0, 60), Prompt(between, 60, 120)]
+    assert with_gaps_filled(segments, 30, "stands still")[1].text == between
+
+
+def test_who_stands_waits_standing():
+    segments = [Prompt("walks", 0, 60), Prompt("waits", 60, 120), Prompt("", 120, 200)]
+    assert [segment.text for segment in with_gaps_filled(segments, 30, "stands still")][1:] == [
+        "waits",
+        "stands still",
+    ]

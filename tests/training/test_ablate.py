@@ -96,6 +96,9 @@ def test_another_ruler_measures_again_and_other_settings_are_refused(settings, t
     assert "default" not in {run.variant for run in ablate.read_runs(folder, "mine")}
     with pytest.raises(KmmError, match="trained with other settings"):
         start(config.override(settings, ["generator.d_model=64"]), trained)
+    monkeypatch.setattr(ablate, "data_now", lambda settings: "clips that were prepared since")
+    with pytest.raises(KmmError, match="trained on other clips than .* holds now"):
+        start(settings, trained)
 
 
 def test_a_run_of_the_ablation_generates_by_itself(settings, trained):
@@ -103,6 +106,7 @@ def test_a_run_of_the_ablation_generates_by_itself(settings, trained):
     start(settings, trained, variants=("frozen-text",))  # skipped where another test has trained it
     name, pipeline = load_model(str(folder / "frozen-text" / "seed-3"), "cpu")
     assert name == "frozen-text"
+    assert load_model(str(folder / "frozen-text" / "seed-3" / "last.safetensors"), "cpu")[0] == name
     assert pipeline.generate(Timeline.from_seconds(30, [("walk", 2)])).clips[0].num_frames == 60
 
 
