@@ -408,6 +408,8 @@ def _prepare(recipe: str, data: Path, out: Path, workers: int | None) -> None:
         f"{summary.source}: {summary.clips} clips, {summary.minutes:.1f} min, {summary.captions} captions "
         f"in {summary.folder} ({summary.new_takes} takes new, {summary.seconds:.0f} s)."
     )
+    if summary.note:
+        print(f"  note: {summary.note}", file=sys.stderr)
     for file, reason in summary.skipped[:SKIPPED_SHOWN]:
         print(f"  skipped {file}: {reason}", file=sys.stderr)
     if len(summary.skipped) > SKIPPED_SHOWN:

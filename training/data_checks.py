@@ -230,7 +230,9 @@ def side_doubt(caption: str, measured: Measurements) -> str:
 
 
 _STRAIGHT = re.compile(r"\bstraight (?:line|ahead|forwards?|backwards?|on|path)\b")
-_STOPS = re.compile(r"\b(?:stop|halt)(?:s|ped|ping)?\b|\bstandstill\b")
+_STOPS = re.compile(
+    r"(?<!n't )(?<!not )(?<!never )(?<!without )(?<!before )\b(?:stop|halt)(?:s|ped|ping)?\b|\bstandstill\b"
+)
 _THEN_TURNS = re.compile(
     r"\bthen (?:\w+ ){0,2}?(?:turn|go|head|veer|bear|curv|mak|tak)\w*\b.*\b(?:left|right|around|turn|corner)\b"
 )

@@ -73,6 +73,7 @@ class PrepareSummary:
         skipped: files that could not be used, as (file, reason).
         dropped: clips and captions left out on purpose, counted by reason.
         seconds: how long it took.
+        note: what the recipe missed in the data without being stopped by it; "" if nothing.
     """
 
     source: str
@@ -84,6 +85,7 @@ class PrepareSummary:
     skipped: tuple[tuple[str, str], ...]
     dropped: dict[str, int]
     seconds: float
+    note: str
 
 
 def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = None) -> PrepareSummary:
@@ -138,6 +140,7 @@ def prepare(recipe: str | Path, *, data: Path, out: Path, workers: int | None = 
             Counter(f"{item['what']}: {item['reason']}" for e in done.values() for item in e["dropped"])
         ),
         seconds=time.monotonic() - began,
+        note=chosen.note(takes) if hasattr(chosen, "note") else "",
     )
 
 

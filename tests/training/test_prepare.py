@@ -25,6 +25,7 @@ from kmm_core.skeleton import JOINT_INDEX, REST_PELVIS_HEIGHT
 from kmm_core.train.motion_data import DataSettings, MotionData
 from kmm_core.train.prepared import PreparedClip, load_clip, read_manifest
 from kmm_core.train.token_data import meaning_of
+from training import cli
 from training.captions import mirror_caption
 from training.data_checks import course_doubt, measure, side_doubt
 from training.prepare import on_floor_at_30_fps, prepare, unpack
@@ -439,6 +440,8 @@ def test_only_ways_are_doubted():
     circling = going([0, 3], [0.2, 0.2])
     assert course_doubt("punches straight ahead", circling) == ""
     assert course_doubt("turns left, then waves", going([0, 1.5, 1.5], [1, 1])) == ""
+    for goes_on in ("walks and doesn't stop", "walks without stopping", "he never stops"):
+        assert course_doubt(goes_on, going([0, 0], [1, 1])) == ""
     assert course_doubt("walks in a straight line", going([0, 0], [1, 1], frames=1)) == ""
 
 
@@ -454,6 +457,21 @@ def test_a_caption_that_the_way_contradicts_is_left_out_and_told(own):
     keeping = recipe.read_text().replace("class Own:", "class Own:\n    keeps_every_caption = True")
     recipe.write_text(keeping)
     assert prepare(recipe, data=data, out=out, workers=1).captions == 6
+
+
+def test_cmu_without_humanml3ds_captions_says_so(tmp_path, capsys):
+    """Nothing stops, but the clips are cut and described otherwise."""
+    (tmp_path / "01_01.amc").write_text("")
+    summary = prepare("cmu", data=tmp_path, out=tmp_path / "out", workers=1)
+    assert summary.note.startswith("no humanml3d_captions.csv")
+    cli._prepare("cmu", tmp_path, tmp_path / "out", 1)
+    assert "note: no humanml3d_captions.csv" in capsys.readouterr().err
+    text = "source,start_frame_20fps,end_frame_20fps,caption\nCMU/01/01_01_poses.npz,0,60,he walks\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "01_01.amc").write_text("")
+    (other / "humanml3d_captions.csv").write_text(text.replace("npz", "npy"))
+    assert prepare("cmu", data=other, out=tmp_path / "out2", workers=1).note == ""
 
 
 def test_what_two_files_hold_is_never_held_out_in_one(tmp_path):

@@ -221,6 +221,12 @@ class Cmu:
             found.append(Take(clip, files, split=split, details=details))
         return found
 
+    def note(self, takes: Iterable[Take]) -> str:
+        """Whether HumanML3D's captions were found."""
+        if any(take.details["segments"] for take in takes):
+            return ""
+        return "no humanml3d_captions.csv or .csv.xz beside the data; sentences are made from labels alone."
+
     def read(self, take: Take) -> MotionClip:
         """The trial on the canonical skeleton."""
         return read_skeletal(*take.files)

@@ -82,7 +82,8 @@ class Recipe(Protocol):
         archives: names of folders, or of ``.tar.*`` archives without the suffix, that hold it.
         share: how large a share of the training samples this source gets, relative to the others. A recipe may have
             ``emphasis`` too: factors for actions that matter more or less than their number says; and
-            ``keeps_every_caption``, where sentences that the shipped models are measured with are not left out.
+            ``keeps_every_caption``, where sentences that the shipped models are measured with are not left out; and
+            ``note(takes)``, what is missing in the data that it could do without ("" if nothing).
     """
 
     name: str
